@@ -1,0 +1,69 @@
+/**
+ * Where log lines go: to standard output, as many at once as there are, by a fiber of its own.
+ *
+ * Writing never waits for a reader. If standard output is slower than the traffic for long, lines are lost, and their
+ * number is said as soon as there is room; so memory stays bounded.
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { AccessLog, type Entry, json, pretty } from "../services/AccessLog.ts"
+
+/** `pretty` for people, `json` for machines; `off` leaves out what concerns single requests. */
+export type Format = "pretty" | "json" | "off"
+
+/** Lines that may wait for a slow reader. */
+const capacity = 16_384
+
+const isAboutOneRequest = (entry: Entry): boolean => entry._tag === "Sent" || entry._tag === "Completed"
+
+/**
+ * Logs to standard output. Without a format, `pretty` on a terminal and `json` otherwise, which `off` also uses for what it
+ * does not leave out.
+ */
+export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdio> =>
+  Layer.effect(
+    AccessLog,
+    Effect.gen(function*() {
+      const stdio = yield* Stdio.Stdio
+      const clock = yield* Clock.Clock
+      const isTerminal = yield* stdio.stdoutIsTerminal
+      const usesJson = format === "json" || (format !== "pretty" && !isTerminal)
+      const render = (entry: Entry): string => usesJson ? json(entry, clock.currentTimeMillisUnsafe()) : pretty(entry)
+
+      let dropped = 0
+      const queue = yield* Queue.dropping<string, Cause.Done>(capacity)
+      const writer = yield* Stream.fromQueue(queue).pipe(
+        Stream.mapArray((lines) => {
+          const missing = dropped
+          dropped = 0
+          const note: Entry = { _tag: "Notice", level: "WARN", message: `${missing} log lines were lost` }
+          return [`${missing === 0 ? lines.join("\n") : [...lines, render(note)].join("\n")}\n`]
+        }),
+        Stream.run(stdio.stdout()),
+        // A reader that has gone away (`| head`) ends the log and nothing else.
+        Effect.ignore,
+        Effect.forkDetach
+      )
+      yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(queue), Fiber.await(writer)))
+
+      return AccessLog.of({
+        write: (entry) => {
+          if (format === "off" && isAboutOneRequest(entry)) return
+          if (!Queue.offerUnsafe(queue, render(entry))) dropped++
+        }
+      })
+    })
+  )
+
+/** Logs nothing, for embedding. */
+export const layerNone: Layer.Layer<AccessLog> = Layer.succeed(AccessLog, { write: () => {} })
+
+/** Keeps what is logged, for tests. */
+export const layerMemory = (entries: Array<Entry>): Layer.Layer<AccessLog> =>
+  Layer.succeed(AccessLog, { write: (entry) => void entries.push(entry) })

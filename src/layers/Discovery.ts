@@ -1,0 +1,15 @@
+/** Keeps the pool's members what discovery says they are. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Discovery } from "../services/Discovery.ts"
+import { Pool } from "../services/Pool.ts"
+
+/** Follows the source for as long as the layer lives. */
+export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const discovery = yield* Discovery
+    const pool = yield* Pool
+    yield* Effect.forkScoped(Stream.runForEach(discovery.backends, pool.reconcile))
+  })
+)

@@ -1,0 +1,125 @@
+/**
+ * The books of one exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
+ *
+ * Owns the pairing of `begin` and `end`, whatever happens in between. It neither translates nor sends.
+ */
+import type * as Clock from "effect/Clock"
+import * as Exit from "effect/Exit"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { type AccessLog, pathOf } from "../services/AccessLog.ts"
+import type { Balancer } from "../services/Balancer.ts"
+import * as Failure from "../services/Failure.ts"
+import type { Endpoint, Outcome } from "../services/Load.ts"
+import type { RequestHead } from "../services/Message.ts"
+import type { PickContext } from "../services/Strategy.ts"
+
+/** What an exchange reports to. */
+export interface Books {
+  readonly balancer: Balancer["Service"]
+  readonly log: AccessLog["Service"]
+  readonly clock: Clock.Clock
+}
+
+/** Statuses with which a backend says that it could not do its work. Any other is an answer. */
+const isGatewayFailure = (status: number): boolean => status === 502 || status === 503 || status === 504
+
+export class Exchange implements PickContext {
+  readonly request: HttpServerRequest
+  private readonly books: Books
+  private readonly method: string
+  private readonly path: string
+  private readonly client: string | undefined
+  private readonly startedAt: number
+  private readonly tried: Array<Endpoint> = []
+  /** The try that has begun and not ended. */
+  private current: Endpoint | undefined
+  private triedAt = 0
+  private answeredAt = 0
+  private status: number | undefined
+  private reason: Failure.Reason | undefined
+
+  constructor(books: Books, request: HttpServerRequest, head: RequestHead, client: string | undefined) {
+    this.books = books
+    this.request = request
+    this.method = head.method
+    this.path = pathOf(head.target)
+    this.client = client
+    this.startedAt = books.clock.currentTimeMillisUnsafe()
+  }
+
+  get attempt(): number {
+    return this.tried.length
+  }
+
+  key(): string | undefined {
+    return this.client
+  }
+
+  /** The next endpoint to try, none twice. */
+  select(): Endpoint | undefined {
+    return this.books.balancer.select(this, this.tried)
+  }
+
+  begin(endpoint: Endpoint): void {
+    this.tried.push(endpoint)
+    this.current = endpoint
+    this.triedAt = this.books.clock.currentTimeMillisUnsafe()
+    this.books.balancer.begin(endpoint)
+    this.books.log.write({
+      _tag: "Sent",
+      method: this.method,
+      path: this.path,
+      backend: endpoint.backend.origin
+    })
+  }
+
+  /** The head of the response has come; the body may still take any time. */
+  answered(status: number): void {
+    this.status = status
+    this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
+  }
+
+  /** The try has failed before there was a head. */
+  failed(reason: Failure.Reason): void {
+    this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
+    this.end(reason === "client_aborted" ? "aborted" : "failure")
+  }
+
+  /** The client gets an answer of our own. */
+  refused(reason: Failure.Reason): void {
+    this.reason = reason
+    this.status = Failure.meaningOf[reason].status
+  }
+
+  /** The request's scope has closed: ends the open try, if any, and writes the log. */
+  finish(exit: Exit.Exit<unknown, unknown>): void {
+    if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
+    this.end(this.outcome())
+    this.books.log.write({
+      _tag: "Completed",
+      method: this.method,
+      path: this.path,
+      backend: this.tried.at(-1)?.backend.origin,
+      client: this.client,
+      status: this.status ?? Failure.meaningOf.client_aborted.status,
+      durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
+      tries: this.tried.length,
+      reason: this.reason
+    })
+  }
+
+  private outcome(): Outcome {
+    if (this.reason === "client_aborted" || this.reason === "draining") return "aborted"
+    return this.reason !== undefined || (this.status !== undefined && isGatewayFailure(this.status))
+      ? "failure"
+      : "success"
+  }
+
+  /** A latency is the time to the response's head: how long a client takes to read a body says nothing of the backend. */
+  private end(outcome: Outcome): void {
+    if (this.current === undefined) return
+    const endpoint = this.current
+    this.current = undefined
+    this.books.balancer.end(endpoint, outcome, this.answeredAt - this.triedAt)
+  }
+}

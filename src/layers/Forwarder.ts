@@ -1,0 +1,111 @@
+/**
+ * The path of one request:
+ *
+ *   translate the head -> [ select an endpoint -> begin -> send -> head of the response ] (again on another endpoint, as long
+ *   as nothing was sent) -> translate back -> hand over the body -> its end -> end of the try -> log
+ *
+ * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { AccessLog } from "../services/AccessLog.ts"
+import { Balancer } from "../services/Balancer.ts"
+import * as ErrorResponse from "../services/ErrorResponse.ts"
+import * as Failure from "../services/Failure.ts"
+import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
+import * as HeaderFields from "../services/HeaderFields.ts"
+import type { Endpoint } from "../services/Load.ts"
+import * as Message from "../services/Message.ts"
+import { Exchange } from "./Exchange.ts"
+
+const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
+
+/** The body of a backend's response, for servers that know only the platform's interface. */
+const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure.TransportFailure> =>
+  response.stream.pipe(
+    Stream.catchReason("HttpClientError", "EmptyBodyError", noBody),
+    Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
+  )
+
+const answer = (response: HttpClientResponse): HttpServerResponse => {
+  const head = Message.answered(response)
+  return Message.toClient({ ...head, fields: HeaderFields.toClient(head.status, head.fields) }, bodyOf(response))
+}
+
+/** Forwards with these options. */
+export const layer = (
+  options: Options = defaultOptions
+): Layer.Layer<Forwarder, never, AccessLog | Balancer | HttpClient.HttpClient> =>
+  Layer.effect(
+    Forwarder,
+    Effect.gen(function*() {
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock }
+      const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+
+      const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
+        const address = Option.getOrUndefined(request.remoteAddress)
+        return {
+          address,
+          protocol: request.protocol ?? (request.originalUrl.startsWith("https:") ? "https" : "http"),
+          trusted: address !== undefined && options.isTrustedProxy(address)
+        }
+      }
+
+      const send = (
+        { backend: { origin } }: Endpoint,
+        request: HttpServerRequest,
+        head: Message.RequestHead,
+        { fields, framing, host }: HeaderFields.RequestFields
+      ) => {
+        const sentHost = options.hostHeader === "preserve" ? host : origin.slice(origin.indexOf("//") + 2)
+        const sent = { ...head, fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields] }
+        return client.execute(Message.toBackend(origin, sent, framing === "none" ? undefined : request.stream)).pipe(
+          // The platform would add `b3` and `traceparent` to what is not our request.
+          Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+          Effect.mapError(Failure.fromClientError)
+        )
+      }
+
+      const handle = Effect.gen(function*() {
+        const request = yield* HttpServerRequest
+        const head = Message.received(request)
+        const from = clientOf(request)
+        const exchange = new Exchange(books, request, head, from.address)
+        yield* Effect.addFinalizer((exit) => Effect.sync(() => exchange.finish(exit)))
+
+        const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
+          exchange.refused(reason)
+          return ErrorResponse.make(reason, request.headers["accept"], detail)
+        }
+
+        const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
+        if (fields._tag === "Refusal") return refuse(fields.reason, fields.detail)
+
+        let reason: Failure.Reason = "no_backend"
+        while (exchange.attempt < options.maxTries) {
+          const endpoint = exchange.select()
+          if (endpoint === undefined) break
+          exchange.begin(endpoint)
+          const sent = yield* Effect.result(send(endpoint, request, head, fields))
+          if (Result.isSuccess(sent)) {
+            exchange.answered(sent.success.status)
+            return answer(sent.success)
+          }
+          reason = sent.failure.reason
+          exchange.failed(reason)
+          if (!Failure.meaningOf[reason].tryAnother) break
+        }
+        return refuse(reason)
+      })
+
+      return Forwarder.of({ handle })
+    })
+  )

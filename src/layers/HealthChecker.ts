@@ -1,0 +1,58 @@
+/**
+ * The fibers that check backends: one for each member of the pool, for as long as it is a member.
+ *
+ * First checks start at once and in parallel. Whatever a check does, also throw, its fiber goes on.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import type { Backend } from "../services/Backend.ts"
+import type { Signal } from "../services/Health.ts"
+import { defaultTimetable, type Timetable, untilNextCheck } from "../services/HealthChecker.ts"
+import { Pool } from "../services/Pool.ts"
+import { Probe } from "../services/Probe.ts"
+
+/** Checks every member of the pool by the timetable and tells the pool the results. */
+export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> =>
+  Layer.effectDiscard(
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const probe = yield* Probe
+      const fibers = yield* FiberMap.make<string>()
+
+      const memberOf = (id: string) =>
+        Effect.map(Ref.get(pool.state), (state) => state.members.find((member) => member.endpoint.backend.id === id))
+
+      const check = (backend: Backend): Effect.Effect<Signal> =>
+        probe.check(backend).pipe(
+          Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
+          Effect.catch((error) => Effect.succeed<Signal>({ _tag: "ProbeFailed", why: error.message })),
+          Effect.catchDefect((defect) =>
+            Effect.succeed<Signal>({ _tag: "ProbeFailed", why: `defect: ${String(defect)}` })
+          )
+        )
+
+      const keepChecking = Effect.fnUntraced(function*(id: string) {
+        while (true) {
+          const member = yield* memberOf(id)
+          if (member === undefined) return
+          const startedAt = yield* Clock.currentTimeMillis
+          yield* pool.signal(id, yield* check(member.endpoint.backend))
+          const health = (yield* memberOf(id))?.health ?? member.health
+          const took = (yield* Clock.currentTimeMillis) - startedAt
+          yield* Effect.sleep(Math.max(0, untilNextCheck(health, timetable, yield* Random.next) - took))
+        }
+      })
+
+      yield* Stream.runForEach(pool.changes, (state) =>
+        Effect.gen(function*() {
+          const ids = new Set(state.members.map((member) => member.endpoint.backend.id))
+          for (const [id] of fibers) if (!ids.has(id)) yield* FiberMap.remove(fibers, id)
+          for (const id of ids) yield* FiberMap.run(fibers, id, keepChecking(id), { onlyIfMissing: true })
+        })).pipe(Effect.forkScoped)
+    })
+  )

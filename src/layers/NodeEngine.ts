@@ -1,0 +1,358 @@
+/**
+ * The engine on Node's own HTTP: `NodeHttpServer` in front and undici behind, through the platform's tags.
+ *
+ * Owns everything that is specific to Node's message objects. The platform's types lose part of what was on the wire, so
+ * heads are attached to them (`Message`) on receipt and written by hand on send: field lines in order, case and repetition,
+ * the exact request target, reason phrases, and bodies as Node streams. Any other application on this server, and any other
+ * user of this client, gets the platform's behaviour unchanged.
+ *
+ * Not forwarded by this engine: trailers, 1xx responses, upgrades.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
+import type { Dispatcher } from "@effect/platform-node/Undici"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import { HttpClientError, TransportError } from "effect/http/HttpClientError"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerError, ResponseError, type ServeError } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Http from "node:http"
+import { pipeline, Readable } from "node:stream"
+import { TransportFailure } from "../services/Failure.ts"
+import * as Message from "../services/Message.ts"
+
+/** The limits of the engine. */
+export interface Options {
+  /** For a connection to a backend. */
+  readonly connectTimeout: Duration.Duration
+  /** From the end of the request to the head of the response. */
+  readonly responseTimeout: Duration.Duration
+  /** Between two reads of a body, in either direction. */
+  readonly idleTimeout: Duration.Duration
+}
+
+/** 2 s to connect, 15 s to the head of the response, 60 s between two reads. */
+export const defaultOptions: Options = {
+  connectTimeout: Duration.seconds(2),
+  responseTimeout: Duration.seconds(15),
+  idleTimeout: Duration.seconds(60)
+}
+
+/** Where to listen, and how long requests in flight may take when the layer is closed. */
+export interface ListenOptions {
+  readonly host?: string | undefined
+  readonly port: number
+  readonly shutdownTimeout: Duration.Duration
+}
+
+// -----------------------------------------------------------------------------
+// Requests from clients
+// -----------------------------------------------------------------------------
+
+/**
+ * The body of a received request, which is read only when it is opened and only as fast as it is consumed.
+ *
+ * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not close
+ * the connection that the error is still to be sent on.
+ */
+class RequestBody {
+  private readonly source: Http.IncomingMessage
+  private readonly response: Http.ServerResponse
+
+  constructor(source: Http.IncomingMessage, response: Http.ServerResponse) {
+    this.source = source
+    this.response = response
+  }
+
+  open(): Readable {
+    const { response, source } = this
+    let started = false
+    const onData = (chunk: Buffer) => {
+      if (!body.push(chunk)) source.pause()
+    }
+    const onEnd = () => body.push(null)
+    const onClose = () => {
+      if (!source.readableEnded) body.destroy(new Error("the client left before the end of the body"))
+    }
+    const body = new Readable({
+      read() {
+        if (!started) {
+          started = true
+          // RFC 9110 §10.1.1: the client waits until somebody wants the body.
+          if (source.headers.expect !== undefined && !response.headersSent) response.writeContinue()
+          source.on("data", onData).on("end", onEnd).on("close", onClose)
+        }
+        source.resume()
+      },
+      destroy(error, done) {
+        source.off("data", onData).off("end", onEnd).off("close", onClose).pause()
+        done(error)
+      }
+    })
+    return body
+  }
+}
+
+/** The node:http objects behind a request of `NodeHttpServer`. */
+const nodeResponseOf = (request: HttpServerRequest): Http.ServerResponse | undefined => {
+  const response = toServerResponse(request)
+  return response instanceof Http.ServerResponse ? response : undefined
+}
+
+const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): void => {
+  const { source } = request
+  if (!(source instanceof Http.IncomingMessage)) return
+  Message.attachRequestHead(request, {
+    method: source.method ?? "GET",
+    target: source.url ?? "/",
+    fields: source.rawHeaders,
+    body: new RequestBody(source, response)
+  })
+}
+
+/** Writes a response by hand. Succeeds when its last byte is with the socket. */
+const write = (
+  request: HttpServerRequest,
+  response: HttpServerResponse,
+  out: Http.ServerResponse,
+  head: Message.ResponseHead,
+  body: Readable
+): Effect.Effect<HttpServerResponse, HttpServerError> =>
+  Effect.callback((resume) => {
+    const fail = (reason: TransportFailure["reason"], error: Error) =>
+      resume(Effect.fail(
+        new HttpServerError({
+          reason: new ResponseError({
+            request,
+            response,
+            cause: TransportFailure.make({ reason, message: error.message })
+          })
+        })
+      ))
+    try {
+      out.writeHead(head.status, head.statusText, [...head.fields])
+    } catch (error) {
+      body.destroy()
+      return fail("protocol_error", error instanceof Error ? error : new Error(String(error)))
+    }
+    // A body that breaks off destroys the connection: a response that was cut must never look complete.
+    pipeline(body, out, (error) => {
+      if (!error) return resume(Effect.succeed(response))
+      fail(body.errored === null ? "client_aborted" : "reset_mid_body", error)
+    })
+    return Effect.sync(() => {
+      body.destroy()
+      out.destroy()
+    })
+  })
+
+/** The application with heads attached to requests, and with responses that have one written by hand. */
+const withHeads = <E, R>(
+  app: Effect.Effect<HttpServerResponse, E, R>
+): Effect.Effect<HttpServerResponse, E | HttpServerError, R | HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest, (request) => {
+    const out = nodeResponseOf(request)
+    if (out === undefined) return app
+    attachHead(request, out)
+    return Effect.flatMap(app, (response) => {
+      if (!Message.hasResponseHead(response)) return Effect.succeed(response)
+      const head = response[Message.responseHead]
+      return head.body instanceof Readable ? write(request, response, out, head, head.body) : Effect.succeed(response)
+    })
+    // The platform runs applications uninterruptibly; a client that leaves must stop its exchange at once.
+  }).pipe(Effect.interruptible)
+
+const createServer = (options: Options): Http.Server => {
+  const server = Http.createServer({
+    // nginx's keepalive_timeout. Above the 60 s of common cloud balancers, so that they close first and lose no request.
+    keepAliveTimeout: 75_000,
+    // A head that takes longer is an attack (slowloris). The check itself runs every 5 s.
+    headersTimeout: 10_000,
+    connectionsCheckingInterval: 5_000,
+    // An upload may take any time, as long as it moves: see `server.timeout`.
+    requestTimeout: 0
+  })
+  // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
+  server.maxHeadersCount = 0
+  // Of a socket without any traffic; waiting for a backend counts.
+  server.timeout = Duration.toMillis(Duration.max(options.idleTimeout, options.responseTimeout)) + 1_000
+  // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
+  server.on("error", () => {})
+  return server
+}
+
+/** Listens with node:http. Fails with `ServeError` when it cannot. */
+export const layerServer = (
+  listen: ListenOptions,
+  options: Options = defaultOptions
+): Layer.Layer<HttpServer.HttpServer, ServeError> =>
+  Layer.effect(
+    HttpServer.HttpServer,
+    Effect.map(
+      NodeHttpServer.make(() => createServer(options), {
+        port: listen.port,
+        ...(listen.host === undefined ? {} : { host: listen.host }),
+        gracefulShutdownTimeout: listen.shutdownTimeout
+      }),
+      (server) =>
+        HttpServer.make({
+          address: server.address,
+          serve: (app, middleware) =>
+            middleware === undefined ? server.serve(withHeads(app)) : server.serve(withHeads(app), middleware)
+        })
+    )
+  )
+
+// -----------------------------------------------------------------------------
+// Requests to backends
+// -----------------------------------------------------------------------------
+
+/** One request on its way through undici, and what was seen of its response. */
+class Transmission implements Dispatcher.DispatchHandler {
+  readonly head: Message.RequestHead | undefined
+  /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
+  started = false
+  responseHead: { readonly statusText: string; readonly fields: Message.FieldLines } | undefined
+  private handler: Dispatcher.DispatchHandler = {}
+
+  constructor(head: Message.RequestHead | undefined) {
+    this.head = head
+  }
+
+  listen(handler: Dispatcher.DispatchHandler): this {
+    this.handler = handler
+    return this
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
+    this.started = true
+    this.handler.onRequestStart?.(controller, context)
+  }
+
+  onRequestUpgrade(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onRequestUpgrade"]>>): void {
+    this.handler.onRequestUpgrade?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
+    const [{ rawHeaders }, , , statusText] = args
+    if (Array.isArray(rawHeaders)) {
+      const fields = rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1")))
+      this.responseHead = { statusText: statusText ?? "", fields }
+    }
+    this.handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.handler.onResponseData?.(controller, chunk)
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {
+    this.handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    this.handler.onResponseError?.(controller, error)
+  }
+}
+
+/** Sends a request whose head is attached exactly as that head says, and sets the timeouts that the platform turns off. */
+const exactly = (options: Options): Dispatcher.DispatcherComposeInterceptor => (dispatch) => (request, handler) => {
+  const transmission = "transmission" in request ? request.transmission : undefined
+  if (!(transmission instanceof Transmission)) return dispatch(request, handler)
+  const timeouts = {
+    headersTimeout: Duration.toMillis(options.responseTimeout),
+    bodyTimeout: Duration.toMillis(options.idleTimeout)
+  }
+  const { head } = transmission
+  if (head === undefined) return dispatch({ ...request, ...timeouts }, transmission.listen(handler))
+  // Without a handle of ours the body is a stream already, or there is none.
+  const body = request.body && head.body instanceof RequestBody ? head.body.open() : request.body
+  return dispatch(
+    { ...request, ...timeouts, path: head.target, headers: [...head.fields], ...(body ? { body } : {}) },
+    transmission.listen(handler)
+  )
+}
+
+const causes: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "Connection refused",
+  ECONNRESET: "Connection reset",
+  EPIPE: "Connection reset",
+  ENOTFOUND: "Host not found",
+  EAI_AGAIN: "Host not found for now",
+  EHOSTUNREACH: "Host unreachable",
+  ENETUNREACH: "Network unreachable",
+  ETIMEDOUT: "Connection timed out",
+  UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
+  UND_ERR_HEADERS_TIMEOUT: "No answer in time",
+  UND_ERR_BODY_TIMEOUT: "The body stopped",
+  UND_ERR_SOCKET: "Connection closed"
+}
+
+const reasonOf = (code: string, started: boolean): TransportFailure["reason"] => {
+  if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "bad_request"
+  if (!started) return code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
+  if (code === "UND_ERR_HEADERS_TIMEOUT") return "headers_timeout"
+  return code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" ? "protocol_error" : "reset_before_headers"
+}
+
+const explain = (error: HttpClientError, transmission: Transmission): HttpClientError => {
+  const { reason } = error
+  if (reason._tag !== "TransportError") return error
+  const { cause } = reason
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
+  const message = causes[code] ?? (cause instanceof Error && cause.message !== "" ? cause.message : "Connection failed")
+  return new HttpClientError({
+    reason: new TransportError({
+      request: reason.request,
+      cause: TransportFailure.make({ reason: reasonOf(code, transmission.started), message })
+    })
+  })
+}
+
+/** The undici body of a response, which the platform's client has but does not declare. */
+const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
+  const source: unknown = "source" in response ? response.source : undefined
+  if (typeof source !== "object" || source === null || !("body" in source)) return undefined
+  return source.body instanceof Readable ? source.body : undefined
+}
+
+const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  HttpClient.transform(client, (effect, request) => {
+    const transmission = new Transmission(Message.hasRequestHead(request) ? request[Message.requestHead] : undefined)
+    // undici hands options that it does not know on to interceptors, which is how `exactly` gets this one.
+    const options: Partial<Dispatcher.RequestOptions> & { readonly transmission: Transmission } = { transmission }
+    return effect.pipe(
+      Effect.provideService(NodeHttpClient.UndiciOptions, options),
+      Effect.mapError((error) => explain(error, transmission)),
+      Effect.map((response) => {
+        const { head, responseHead } = transmission
+        const body = nodeBodyOf(response)
+        return head === undefined || responseHead === undefined || body === undefined
+          ? response
+          : Message.attachResponseHead(response, { status: response.status, ...responseHead, body })
+      })
+    )
+  })
+
+/** Sends with undici, over a pool of keep-alive connections for each origin. */
+export const layerClient = (options: Options = defaultOptions): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
+    Layer.provide(Layer.effect(
+      NodeHttpClient.Dispatcher,
+      Effect.map(
+        NodeHttpClient.makeDispatcherOptions({
+          connect: { timeout: Duration.toMillis(options.connectTimeout) },
+          // Node's own servers close idle connections after 5 s; a request must not run into that.
+          keepAliveTimeout: 4_000,
+          allowH2: false
+        }),
+        (dispatcher) => dispatcher.compose(exactly(options))
+      )
+    ))
+  )

@@ -1,0 +1,70 @@
+/** How the pool is kept: one `Ref` for the snapshot, one `PubSub` for those who follow it. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import type { Backend } from "../services/Backend.ts"
+import * as Health from "../services/Health.ts"
+import * as Load from "../services/Load.ts"
+import * as Pool from "../services/Pool.ts"
+
+const sameItems = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i])
+
+/** The next snapshot, or the same one when nothing changed. Keeps the identity of `eligible` when its items are the same. */
+const withMembers = (state: Pool.PoolState, members: ReadonlyArray<Pool.Member>): Pool.PoolState => {
+  if (sameItems(state.members, members)) return state
+  const eligible = members.filter((member) => Health.isEligible(member.health)).map((member) => member.endpoint)
+  return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible }
+}
+
+const sameBackend = (a: Backend, b: Backend): boolean => a.origin === b.origin && a.weight === b.weight
+
+const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
+  const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
+  const wanted = new Map(backends.map((backend) => [backend.id, backend]))
+  return Array.from(wanted.values(), (backend): Pool.Member => {
+    const member = known.get(backend.id)
+    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initial }
+    if (sameBackend(member.endpoint.backend, backend)) return member
+    return { ...member, endpoint: { backend, load: member.endpoint.load } }
+  })
+}
+
+/** A pool without members. `policy` decides how signals change health. */
+export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer<Pool.Pool> =>
+  Layer.effect(
+    Pool.Pool,
+    Effect.gen(function*() {
+      const state = yield* Ref.make(Pool.empty)
+      // Snapshots replace each other, so a subscriber that sleeps needs the latest few and not all of them.
+      const pubsub = yield* PubSub.sliding<Pool.PoolState>({ capacity: 16, replay: 1 })
+      yield* PubSub.publish(pubsub, Pool.empty)
+
+      const update = (next: (state: Pool.PoolState, now: number) => ReadonlyArray<Pool.Member>) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.suspend(() => {
+            const before = Ref.getUnsafe(state)
+            const after = withMembers(before, next(before, now))
+            return after === before
+              ? Effect.void
+              : Effect.andThen(Ref.set(state, after), PubSub.publish(pubsub, after))
+          }))
+
+      return Pool.Pool.of({
+        state,
+        reconcile: (backends) => update((current) => admit(current, backends)),
+        signal: (id, signal) =>
+          update((current, now) =>
+            current.members.map((member) => {
+              if (member.endpoint.backend.id !== id) return member
+              const health = Health.transition(member.health, signal, now, policy)
+              return health === member.health ? member : { ...member, health }
+            })
+          ),
+        changes: Stream.fromPubSub(pubsub)
+      })
+    })
+  )

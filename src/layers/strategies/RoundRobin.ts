@@ -1,0 +1,18 @@
+/** Round-robin: each backend in turn, in the order of the configuration. Ignores weights. */
+import * as Layer from "effect/Layer"
+import { Strategy } from "../../services/Strategy.ts"
+
+export const layer: Layer.Layer<Strategy> = Layer.sync(Strategy, () => {
+  // Kept across rebuilds, so that a backend that comes or goes does not send the turn back to the first one.
+  let turn = 0
+  return {
+    name: "round-robin",
+    make: (endpoints) => ({
+      pick: () => {
+        if (endpoints.length === 0) return undefined
+        turn %= endpoints.length
+        return endpoints[turn++]
+      }
+    })
+  }
+})

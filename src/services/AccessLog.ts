@@ -1,0 +1,143 @@
+/**
+ * The log: what happened, as data, and how each fact reads on a terminal and as JSON.
+ *
+ * Owns the entries and their two renderings, which are pure. Where lines go, and how many at once, is the business of
+ * `layers/AccessLog`. Query strings are never logged: they hold secrets too often.
+ */
+import * as Context from "effect/Context"
+import { meaningOf, type Reason } from "./Failure.ts"
+import type { Status } from "./Health.ts"
+
+/** Something to tell the operator. */
+export interface Notice {
+  readonly _tag: "Notice"
+  readonly level: "INFO" | "WARN" | "ERROR"
+  readonly message: string
+}
+
+/** A backend's health has changed, and why. */
+export interface HealthChanged {
+  readonly _tag: "HealthChanged"
+  readonly backend: string
+  readonly status: Status
+  readonly why: string
+}
+
+/** A request was sent to a backend. */
+export interface Sent {
+  readonly _tag: "Sent"
+  readonly method: string
+  readonly path: string
+  readonly backend: string
+}
+
+/** An exchange has ended: the last byte of the response is out, or there will be none. */
+export interface Completed {
+  readonly _tag: "Completed"
+  readonly method: string
+  readonly path: string
+  /** The backend that was tried last, if any. */
+  readonly backend: string | undefined
+  /** The address of the client. */
+  readonly client: string | undefined
+  /** The status that was sent; 499 if the client left before there was one. */
+  readonly status: number
+  /** Milliseconds from the request's head to the end of the response. */
+  readonly durationMs: number
+  readonly tries: number
+  /** Why it failed, if it did. */
+  readonly reason: Reason | undefined
+}
+
+export type Entry = Notice | HealthChanged | Sent | Completed
+
+/** Where everything reports to. `write` never waits and never fails: a slow terminal must not slow down traffic. */
+export class AccessLog extends Context.Service<AccessLog, {
+  readonly write: (entry: Entry) => void
+}>()("evenkeel/services/AccessLog") {}
+
+/** A request target without its query, for the log. */
+export const pathOf = (target: string): string => {
+  const query = target.indexOf("?")
+  return query === -1 ? target : target.slice(0, query)
+}
+
+/** Replaces what could move the cursor or change the colours of a terminal. */
+const printable = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
+  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)
+
+const healthWord = (status: Status): string => {
+  switch (status) {
+    case "Up":
+      return "HEALTHY"
+    case "Down":
+      return "UNHEALTHY"
+    default:
+      return status.toUpperCase()
+  }
+}
+
+const words = (entry: Entry): string => {
+  switch (entry._tag) {
+    case "Notice":
+      return `${entry.level}: ${entry.message}`
+    case "HealthChanged":
+      return `HEALTH: ${healthWord(entry.status)} ${entry.backend} - ${entry.why}`
+    case "Sent":
+      return `REQUEST: ${entry.method} ${entry.path} -> ${entry.backend}`
+    case "Completed": {
+      const tries = entry.tries > 1 ? `, ${entry.tries} tries` : ""
+      const why = entry.reason === undefined ? "" : ` ${entry.reason}`
+      return `RESPONSE: ${entry.method} ${entry.path} <- ${entry.backend ?? "no backend"} [${entry.status}] ` +
+        `${Math.round(entry.durationMs)}ms${why}${tries}`
+    }
+  }
+}
+
+/** One line for a person, without a line break. */
+export const pretty = (entry: Entry): string => printable(words(entry))
+
+/**
+ * One line of JSON for a machine, without a line break. Names are those of OpenTelemetry's semantic conventions where it
+ * has one, and begin with `lb.` where it has none. `at` is in milliseconds since the epoch.
+ */
+export const json = (entry: Entry, at: number): string => {
+  const timestamp = new Date(at).toISOString()
+  switch (entry._tag) {
+    case "Notice":
+      return JSON.stringify({ timestamp, level: entry.level, message: entry.message })
+    case "HealthChanged":
+      return JSON.stringify({
+        timestamp,
+        level: entry.status === "Up" ? "INFO" : "WARN",
+        message: "health",
+        "lb.backend": entry.backend,
+        "lb.status": entry.status,
+        "lb.why": entry.why
+      })
+    case "Sent":
+      return JSON.stringify({
+        timestamp,
+        level: "INFO",
+        message: "request",
+        "http.request.method": entry.method,
+        "url.path": entry.path,
+        "lb.backend": entry.backend
+      })
+    case "Completed":
+      return JSON.stringify({
+        timestamp,
+        level: entry.reason !== undefined ? meaningOf[entry.reason].level : entry.status >= 500 ? "WARN" : "INFO",
+        message: "response",
+        "http.request.method": entry.method,
+        "url.path": entry.path,
+        "http.response.status_code": entry.status,
+        "client.address": entry.client,
+        "lb.backend": entry.backend,
+        "lb.tries": entry.tries,
+        "lb.duration_ms": Math.round(entry.durationMs * 10) / 10,
+        "lb.reason": entry.reason
+      })
+  }
+}

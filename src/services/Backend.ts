@@ -1,0 +1,49 @@
+/**
+ * A backend: one address from the configuration or from discovery, and its weight.
+ *
+ * Owns what identifies a backend and how its address is written. It does not know whether the backend is well (`Health`)
+ * or busy (`Load`).
+ */
+import * as Schema from "effect/Schema"
+
+/** The share of traffic that weighted strategies give to a backend, relative to the others: 1 to 1,000. */
+export const Weight = Schema.Int.check(
+  Schema.isBetween({ minimum: 1, maximum: 1000 }, { expected: "a whole number from 1 to 1000" })
+)
+
+/**
+ * The scheme, host and port of a URL that has nothing else, as `http://localhost:3001`; `undefined` for anything else.
+ *
+ * The path of a forwarded request is the client's own, so an origin has none. Credentials are refused, because origins
+ * are printed in logs.
+ */
+export const parseOrigin = (input: string): string | undefined => {
+  if (!URL.canParse(input)) return undefined
+  const url = new URL(input)
+  const onlyOrigin = (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/" &&
+    url.search === "" && url.hash === "" && url.username === "" && url.password === ""
+  return onlyOrigin ? url.origin : undefined
+}
+
+/** Where requests are sent: `http://host:port` or `https://host:port`, in the form that `parseOrigin` returns. */
+export const Origin = Schema.String.check(
+  Schema.makeFilter((input: string) => parseOrigin(input) === input, {
+    expected: "an http:// or https:// URL without a path, such as http://localhost:3001"
+  })
+)
+
+/**
+ * One address that can answer requests.
+ *
+ * `id` names it in logs and keeps its load and health across changes of the configuration; unless it is given, it is the
+ * origin itself.
+ */
+export class Backend extends Schema.Class<Backend>("evenkeel/services/Backend")({
+  id: Schema.NonEmptyString,
+  origin: Origin,
+  weight: Weight
+}) {}
+
+/** A backend from its origin alone, or with a weight or an id of its own. Throws when the origin is none. */
+export const make = (origin: string, options?: { readonly id?: string; readonly weight?: number }): Backend =>
+  Backend.make({ id: options?.id ?? origin, origin, weight: options?.weight ?? 1 })

@@ -1,0 +1,125 @@
+/**
+ * Why an exchange failed: one vocabulary for the log, the error body and the documents.
+ *
+ * Owns the words and what each means to a client. It is a closed union: a new word does not compile until it has a status,
+ * a log level and a rule for trying again. How an engine finds out is its own affair (`layers/NodeEngine`); it says what it
+ * found by failing with a `TransportFailure` as the cause of the platform's `HttpClientError`.
+ */
+import * as Cause from "effect/Cause"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as Schema from "effect/Schema"
+
+/** What a reason means. */
+export interface Meaning {
+  /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that was cut. */
+  readonly status: number
+  readonly level: "INFO" | "WARN"
+  /** Whether another backend may be tried: only when nothing has been sent. */
+  readonly tryAnother: boolean
+  /** One sentence for the client and for the documents. */
+  readonly meaning: string
+}
+
+/** Every reason and what it means. */
+export const reasons = {
+  no_backend: { status: 503, level: "WARN", tryAnother: false, meaning: "No backend is available." },
+  overloaded: { status: 503, level: "WARN", tryAnother: false, meaning: "Every backend is at its limit." },
+  connect_failed: {
+    status: 502,
+    level: "WARN",
+    tryAnother: true,
+    meaning: "No connection to the backend could be made."
+  },
+  connect_timeout: {
+    status: 504,
+    level: "WARN",
+    tryAnother: true,
+    meaning: "The backend did not accept a connection in time."
+  },
+  headers_timeout: {
+    status: 504,
+    level: "WARN",
+    tryAnother: false,
+    meaning: "The backend did not begin to answer in time."
+  },
+  reset_before_headers: {
+    status: 502,
+    level: "WARN",
+    tryAnother: false,
+    meaning: "The backend closed the connection without an answer."
+  },
+  reset_mid_body: {
+    status: 0,
+    level: "WARN",
+    tryAnother: false,
+    meaning: "The backend stopped in the middle of its answer; the client's connection was cut as well."
+  },
+  protocol_error: {
+    status: 502,
+    level: "WARN",
+    tryAnother: false,
+    meaning: "The backend's answer was not valid HTTP."
+  },
+  client_aborted: { status: 499, level: "INFO", tryAnother: false, meaning: "The client left before the end." },
+  body_too_large: { status: 413, level: "INFO", tryAnother: false, meaning: "The request body is too large." },
+  headers_too_large: { status: 431, level: "INFO", tryAnother: false, meaning: "The request head is too large." },
+  bad_request: { status: 400, level: "INFO", tryAnother: false, meaning: "The request is not valid HTTP." },
+  not_implemented: {
+    status: 501,
+    level: "INFO",
+    tryAnother: false,
+    meaning: "The request needs a feature that is not supported here."
+  },
+  draining: { status: 503, level: "INFO", tryAnother: false, meaning: "The load balancer is shutting down." }
+} as const satisfies Record<string, Meaning>
+
+/** One word of the vocabulary. */
+export type Reason = keyof typeof reasons
+
+/** The same table with each entry as a `Meaning`. */
+export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
+
+/**
+ * What went wrong between the balancer and a backend. `message` is a short cause in words, such as `Connection refused`.
+ */
+export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", {
+  reason: Schema.Literals([
+    "connect_failed",
+    "connect_timeout",
+    "headers_timeout",
+    "reset_before_headers",
+    "reset_mid_body",
+    "protocol_error",
+    "client_aborted",
+    "bad_request"
+  ]),
+  message: Schema.String
+}) {}
+
+/** The failure behind a client error. A client layer that says nothing about its cause could not connect, we must assume. */
+export const fromClientError = (error: HttpClientError): TransportFailure => {
+  if (error.reason._tag === "InvalidUrlError") {
+    return TransportFailure.make({ reason: "bad_request", message: "the request target makes no URL" })
+  }
+  const { cause } = error.reason
+  return cause instanceof TransportFailure
+    ? cause
+    : TransportFailure.make({ reason: "connect_failed", message: error.message })
+}
+
+/** Why an exchange ended before its end, from the cause that its scope was closed with. */
+export const fromCause = (cause: Cause.Cause<unknown>): Reason => {
+  for (const part of cause.reasons) {
+    if (Cause.isFailReason(part)) {
+      const { error } = part
+      if (error instanceof TransportFailure) return error.reason
+      if (HttpServerError.isHttpServerError(error) && error.reason.cause instanceof TransportFailure) {
+        return error.reason.cause.reason
+      }
+    } else if (Cause.isInterruptReason(part)) {
+      return part.annotations.has(HttpServerError.ClientAbort.key) ? "client_aborted" : "draining"
+    }
+  }
+  return "reset_mid_body"
+}

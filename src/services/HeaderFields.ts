@@ -1,0 +1,199 @@
+/**
+ * What a load balancer changes in the head of a message, and nothing else.
+ *
+ * Owns the rules for field lines: what belongs to one connection only and is not forwarded, what we say about the client,
+ * how the body is framed. All are pure functions over flat lists of field lines. Which endpoint a message goes to and how it
+ * gets there is not decided here.
+ */
+import type { FieldLines } from "./Message.ts"
+
+/**
+ * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. `TE` and
+ * `Trailer` go with them, because trailers are not forwarded by this engine; `Upgrade` and `HTTP2-Settings` because nothing
+ * is upgraded (RFC 9113 §3.1 made the latter obsolete). `Expect` is answered here (RFC 9110 §10.1.1).
+ * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but CGI
+ * programs take it for the address of a proxy (CVE-2016-5385).
+ */
+const connectionFields = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings"
+])
+
+const requestOnly = new Set(["expect", "proxy-authorization", "proxy"])
+
+const responseOnly = new Set(["proxy-authenticate", "proxy-authentication-info"])
+
+/** Why a request cannot be forwarded. */
+export interface Refusal {
+  readonly _tag: "Refusal"
+  readonly reason: "bad_request" | "not_implemented"
+  readonly detail: string
+}
+
+const refuse = (reason: Refusal["reason"], detail: string): Refusal => ({ _tag: "Refusal", reason, detail })
+
+/** How the length of a body is known (RFC 9112 §6). */
+export type Framing = "none" | "length" | "chunked"
+
+/** The field lines for a backend, without `Host`, which may depend on the backend. */
+export interface RequestFields {
+  readonly _tag: "RequestFields"
+  /** The host that the client asked for. */
+  readonly host: string | undefined
+  readonly fields: FieldLines
+  readonly framing: Framing
+}
+
+/** What is known about the client's side of the connection. */
+export interface Client {
+  /** The address at the other end of the connection. */
+  readonly address: string | undefined
+  readonly protocol: "http" | "https"
+  /** Whether that address is a proxy whose `X-Forwarded-*` fields are believed. */
+  readonly trusted: boolean
+}
+
+/** The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case. */
+const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
+  let options: Set<string> | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.toLowerCase() !== "connection") continue
+    for (const option of fields[i + 1]!.split(",")) (options ??= new Set()).add(option.trim().toLowerCase())
+  }
+  return options
+}
+
+/**
+ * Whether a field claims something about the client that only a trusted proxy may say. Backends that turn `-` into `_`
+ * (CGI, WSGI, PHP) also read the aliases, so those are dropped whoever sends them (CVE-2026-39858).
+ */
+const forwardedClaim = (name: string): "no" | "claim" | "alias" => {
+  if (name !== "forwarded" && !/^x[-_.]/.test(name)) return "no"
+  const dashed = name.replace(/[_.]/g, "-")
+  if (dashed !== "forwarded" && dashed !== "x-real-ip" && !dashed.startsWith("x-forwarded-")) return "no"
+  return dashed === name ? "claim" : "alias"
+}
+
+/** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
+const authorityOf = (target: string): string | undefined => /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
+
+const checkTarget = (method: string, target: string): Refusal | undefined => {
+  // RFC 9112 §3.2: four forms and no other. A fragment is never sent, and servers disagree on what it hides.
+  if (target.includes("#")) return refuse("bad_request", "the request target has a fragment")
+  if (target.startsWith("/")) return undefined
+  const authority = authorityOf(target)
+  if (authority !== undefined) {
+    return authority === "" || authority.includes("@")
+      ? refuse("bad_request", "the request target has no valid authority")
+      : undefined
+  }
+  if (target === "*") {
+    return method === "OPTIONS"
+      ? refuse("not_implemented", "OPTIONS * is not forwarded")
+      : refuse("bad_request", "only OPTIONS may have the target *")
+  }
+  return refuse("bad_request", "the request target is neither a path nor a URL")
+}
+
+/** The last address of `::ffff:a.b.c.d` is the one that people know. */
+const plainAddress = (address: string): string => address.startsWith("::ffff:") ? address.slice(7) : address
+
+/**
+ * The field lines for the backend, or why there are none. Order, case and repetition of what is forwarded stay as they were;
+ * what we add comes last.
+ */
+export const toBackend = (
+  method: string,
+  target: string,
+  fields: FieldLines,
+  client: Client
+): RequestFields | Refusal => {
+  const badTarget = checkTarget(method, target)
+  if (badTarget !== undefined) return badTarget
+
+  const named = connectionOptions(fields)
+  const out: Array<string> = []
+  let host: string | undefined
+  let length: string | undefined
+  let coding: string | undefined
+  let forwardedFor: string | undefined
+  let forwardedProto = false
+  let forwardedHost = false
+
+  for (let i = 0; i < fields.length; i += 2) {
+    const line = fields[i]!
+    const value = fields[i + 1]!
+    const name = line.toLowerCase()
+    if (name === "host") {
+      // RFC 9112 §3.2: several Host fields are an error, whatever they say.
+      if (host !== undefined) return refuse("bad_request", "there are several Host fields")
+      host = value
+      continue
+    }
+    if (name === "content-length") {
+      if (length !== undefined || !/^\d+$/.test(value)) return refuse("bad_request", "Content-Length is not valid")
+      length = value
+      out.push(line, value)
+      continue
+    }
+    if (name === "transfer-encoding") coding = coding === undefined ? value : `${coding}, ${value}`
+    if (connectionFields.has(name) || requestOnly.has(name) || named?.has(name)) continue
+    const claim = forwardedClaim(name)
+    if (claim !== "no") {
+      if (claim === "alias" || !client.trusted) continue
+      if (name === "x-forwarded-for") {
+        forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`
+        continue
+      }
+      forwardedProto ||= name === "x-forwarded-proto"
+      forwardedHost ||= name === "x-forwarded-host"
+    }
+    out.push(line, value)
+  }
+
+  // RFC 9112 §6.1 and §6.3: two framings are an attack or a mistake, and a coding that we cannot undo is not ours to drop.
+  if (coding !== undefined && length !== undefined) {
+    return refuse("bad_request", "there are both Content-Length and Transfer-Encoding")
+  }
+  if (coding !== undefined && coding.trim().toLowerCase() !== "chunked") {
+    return refuse("not_implemented", "the only transfer coding that is understood is chunked")
+  }
+
+  const clientHost = authorityOf(target) ?? host
+  if (client.address !== undefined) {
+    const address = plainAddress(client.address)
+    out.push("X-Forwarded-For", forwardedFor === undefined ? address : `${forwardedFor}, ${address}`)
+  } else if (forwardedFor !== undefined) {
+    out.push("X-Forwarded-For", forwardedFor)
+  }
+  if (!forwardedProto) out.push("X-Forwarded-Proto", client.protocol)
+  if (!forwardedHost && clientHost !== undefined) out.push("X-Forwarded-Host", clientHost)
+  return {
+    _tag: "RequestFields",
+    host: clientHost,
+    fields: out,
+    framing: coding !== undefined ? "chunked" : length !== undefined && Number(length) > 0 ? "length" : "none"
+  }
+}
+
+/** The field lines for the client. Order, case and repetition of what is forwarded stay as they were. */
+export const toClient = (status: number, fields: FieldLines): FieldLines => {
+  const named = connectionOptions(fields)
+  let chunked = false
+  for (let i = 0; i < fields.length; i += 2) chunked ||= fields[i]!.toLowerCase() === "transfer-encoding"
+  const out: Array<string> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    if (connectionFields.has(name) || responseOnly.has(name) || named?.has(name)) continue
+    // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: a 204 has none.
+    if (name === "content-length" && (chunked || status === 204)) continue
+    out.push(fields[i]!, fields[i + 1]!)
+  }
+  return out
+}

@@ -1,0 +1,152 @@
+/**
+ * The health of a backend: one pure transition over three independent axes.
+ *
+ * ```
+ * mode     Ready | Draining | Disabled            what the operator and discovery want
+ * probe    Unknown | Passing | Failing            active checks: `rise` or `fall` consecutive results
+ * circuit  Closed | Open(until, trips) | Trial    real traffic: too many failures eject, a trial readmits
+ * ```
+ *
+ * The axes never overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
+ * are kept. What users see (`status`) and what the balancer needs (`isEligible`) is derived and never stored.
+ *
+ * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a whole,
+ * such as how many may be ejected at once (`Pool`).
+ */
+import * as Duration from "effect/Duration"
+
+/** What the operator wants: `Draining` finishes what it has and takes nothing new, `Disabled` is not used at all. */
+export type Mode = "Ready" | "Draining" | "Disabled"
+
+/**
+ * What active checks say. `streak` counts the results in a row that contradict the current state; the state changes when
+ * the streak is long enough.
+ */
+export interface Probe {
+  readonly state: "Unknown" | "Passing" | "Failing"
+  readonly streak: number
+}
+
+/** What real traffic says. `trips` counts ejections in a row, and each lasts longer than the one before. */
+export type Circuit =
+  | { readonly _tag: "Closed" }
+  | { readonly _tag: "Open"; readonly until: number; readonly trips: number }
+  | { readonly _tag: "Trial"; readonly trips: number }
+
+/** The whole health of one backend. `why` is the cause of the last change, in words for the log. */
+export interface Health {
+  readonly mode: Mode
+  readonly probe: Probe
+  readonly circuit: Circuit
+  readonly why: string
+}
+
+/** Thresholds and times of the transition. */
+export interface Policy {
+  /** Passes in a row that bring a failing backend back. */
+  readonly rise: number
+  /** Failures in a row that take a backend out. */
+  readonly fall: number
+  /** The length of the first ejection; each further one in a row is twice as long. */
+  readonly ejectionTime: Duration.Duration
+  /** No ejection lasts longer. */
+  readonly maxEjectionTime: Duration.Duration
+}
+
+/**
+ * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1, HAProxy 3 and
+ * 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6 s and a recovered one
+ * back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up to 300 s like Envoy's.
+ */
+export const defaultPolicy: Policy = {
+  rise: 2,
+  fall: 1,
+  ejectionTime: Duration.seconds(10),
+  maxEjectionTime: Duration.seconds(300)
+}
+
+/** Something that was learned about a backend. `why` is a cause in words, such as `Connection refused`. */
+export type Signal =
+  | { readonly _tag: "ModeSet"; readonly mode: Mode; readonly why: string }
+  | { readonly _tag: "ProbePassed"; readonly why: string }
+  | { readonly _tag: "ProbeFailed"; readonly why: string }
+  /** Real traffic failed too often, or the trial failed. */
+  | { readonly _tag: "Tripped"; readonly why: string }
+  /** The trial exchange succeeded. */
+  | { readonly _tag: "Recovered"; readonly why: string }
+  /** Time has passed; an ejection may be over. */
+  | { readonly _tag: "Elapsed" }
+
+/** The health of a backend that has just joined: offered traffic until a probe says otherwise. */
+export const initial: Health = {
+  mode: "Ready",
+  probe: { state: "Unknown", streak: 0 },
+  circuit: { _tag: "Closed" },
+  why: "not checked yet"
+}
+
+const stepProbe = (probe: Probe, result: "Passing" | "Failing", threshold: number): Probe => {
+  if (probe.state === result) return probe.streak === 0 ? probe : { state: result, streak: 0 }
+  const streak = probe.streak + 1
+  // The first result decides at once: nobody wants to wait `rise` probes for a start.
+  return probe.state === "Unknown" || streak >= threshold ? { state: result, streak: 0 } : { ...probe, streak }
+}
+
+const withProbe = (health: Health, probe: Probe, why: string): Health => {
+  if (probe === health.probe) return health
+  return { ...health, probe, why: probe.state === health.probe.state ? health.why : why }
+}
+
+const open = (trips: number, now: number, policy: Policy): Circuit => {
+  const length = Duration.toMillis(policy.ejectionTime) * 2 ** (trips - 1)
+  return { _tag: "Open", until: now + Math.min(length, Duration.toMillis(policy.maxEjectionTime)), trips }
+}
+
+/**
+ * The next health after a signal. Pure and total, and the same object when nothing changed.
+ *
+ * `now` is in milliseconds, from the same clock for every call.
+ */
+export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
+  const { circuit } = health
+  switch (signal._tag) {
+    case "ModeSet":
+      return signal.mode === health.mode ? health : { ...health, mode: signal.mode, why: signal.why }
+    case "ProbePassed": {
+      const next = withProbe(health, stepProbe(health.probe, "Passing", policy.rise), signal.why)
+      // A backend that answers its probe again may show it with one request before its time is over.
+      return circuit._tag === "Open"
+        ? { ...next, circuit: { _tag: "Trial", trips: circuit.trips }, why: signal.why }
+        : next
+    }
+    case "ProbeFailed":
+      return withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
+    case "Tripped": {
+      if (circuit._tag === "Open") return health
+      const trips = circuit._tag === "Trial" ? circuit.trips + 1 : 1
+      return { ...health, circuit: open(trips, now, policy), why: signal.why }
+    }
+    case "Recovered":
+      return circuit._tag === "Trial" ? { ...health, circuit: { _tag: "Closed" }, why: signal.why } : health
+    case "Elapsed":
+      return circuit._tag === "Open" && now >= circuit.until
+        ? { ...health, circuit: { _tag: "Trial", trips: circuit.trips }, why: "the ejection is over" }
+        : health
+  }
+}
+
+/** The one word that users see, worst fact first. */
+export type Status = "Disabled" | "Draining" | "Down" | "Ejected" | "Trial" | "Checking" | "Up"
+
+/** Derives the status. */
+export const status = (health: Health): Status => {
+  if (health.mode !== "Ready") return health.mode
+  if (health.probe.state === "Failing") return "Down"
+  if (health.circuit._tag === "Open") return "Ejected"
+  if (health.circuit._tag === "Trial") return "Trial"
+  return health.probe.state === "Unknown" ? "Checking" : "Up"
+}
+
+/** Whether the balancer may offer new exchanges to this backend. */
+export const isEligible = (health: Health): boolean =>
+  health.mode === "Ready" && health.probe.state !== "Failing" && health.circuit._tag !== "Open"

@@ -1,0 +1,170 @@
+/**
+ * What a message keeps of the wire on its way through the platform's interfaces.
+ *
+ * The platform's requests and responses have record-shaped headers and a parsed URL, which lose the order, case and
+ * repetition of field lines and the exact request target. An engine (a pair of `HttpServer` and `HttpClient` layers) that
+ * knows better attaches the head as it was, under one of two symbols; an engine that does not is served from the records.
+ * So the forwarder is one program for all engines, and what is attached is used only by whoever understands it.
+ *
+ * Owns these attachments and the conversions between them and the platform's types. The rules for what may be forwarded are
+ * in `HeaderFields`.
+ */
+import * as Cookies from "effect/http/Cookies"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+
+/** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
+export type FieldLines = ReadonlyArray<string>
+
+/** The head of a request. `body` is the engine's own handle on the body, meaningful to that engine's client only. */
+export interface RequestHead {
+  readonly method: string
+  /** The request target, byte for byte (RFC 9112 §3.2). */
+  readonly target: string
+  readonly fields: FieldLines
+  readonly body: object | undefined
+}
+
+/** The head of a response. `body` is the engine's own handle on the body, meaningful to that engine's server only. */
+export interface ResponseHead {
+  readonly status: number
+  /** The reason phrase (RFC 9112 §4); empty where there is none. */
+  readonly statusText: string
+  readonly fields: FieldLines
+  readonly body: object | undefined
+}
+
+/** The key of a request's attached head. */
+export const requestHead: unique symbol = Symbol.for("evenkeel/services/Message/requestHead")
+
+/** The key of a response's attached head. */
+export const responseHead: unique symbol = Symbol.for("evenkeel/services/Message/responseHead")
+
+/** A message with the head of a request attached. */
+export interface WithRequestHead {
+  readonly [requestHead]: RequestHead
+}
+
+/** A message with the head of a response attached. */
+export interface WithResponseHead {
+  readonly [responseHead]: ResponseHead
+}
+
+/** Whether an engine attached the head of a request. */
+export const hasRequestHead = (message: object): message is WithRequestHead => requestHead in message
+
+/** Whether an engine attached the head of a response. */
+export const hasResponseHead = (message: object): message is WithResponseHead => responseHead in message
+
+/** Attaches the head of a request to a platform object, which stays what it is. */
+export const attachRequestHead = <A extends object>(message: A, head: RequestHead): A & WithRequestHead =>
+  Object.assign(message, { [requestHead]: head })
+
+/** Attaches the head of a response to a platform object, which stays what it is. */
+export const attachResponseHead = <A extends object>(message: A, head: ResponseHead): A & WithResponseHead =>
+  Object.assign(message, { [responseHead]: head })
+
+const toFields = (headers: Headers.Headers): Array<string> => Object.entries(headers).flat()
+
+/** Records hold one value a name, so repeated lines are joined with a comma (RFC 9110 §5.3). */
+const toHeaders = (fields: FieldLines): Headers.Headers => {
+  const record: Record<string, string> = Object.create(null)
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    record[name] = record[name] === undefined ? fields[i + 1]! : `${record[name]}, ${fields[i + 1]}`
+  }
+  return Headers.fromInput(record)
+}
+
+const hasWebBody = (source: object): boolean => "body" in source && source.body !== null && source.body !== undefined
+
+/** The head of a request that was received, whatever engine received it. */
+export const received = (request: HttpServerRequest): RequestHead => {
+  if (hasRequestHead(request)) return request[requestHead]
+  const fields = toFields(request.headers)
+  // A web `Request` with a body need not have framing headers; every other source has.
+  const framed = "content-length" in request.headers || "transfer-encoding" in request.headers
+  if (!framed && hasWebBody(request.source)) fields.push("transfer-encoding", "chunked")
+  return { method: request.method, target: request.url, fields, body: undefined }
+}
+
+/** The URL for clients that need one. The origin is always the backend's, whatever the target says. */
+const urlOf = (origin: string, target: string): string => {
+  if (target.startsWith("/")) return origin + target
+  if (!URL.canParse(target)) return origin
+  const { pathname, search } = new URL(target)
+  return origin + pathname + search
+}
+
+/**
+ * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the platform's
+ * interface; without `body` the request has none.
+ */
+export const toBackend = (
+  origin: string,
+  head: RequestHead,
+  body: Stream.Stream<Uint8Array, unknown> | undefined
+): HttpClientRequest.HttpClientRequest & WithRequestHead => {
+  const headers = toHeaders(head.fields)
+  const request = HttpClientRequest.makeWith(
+    head.method,
+    urlOf(origin, head.target),
+    UrlParams.empty,
+    Option.none(),
+    headers,
+    body === undefined
+      ? HttpBody.empty
+      : HttpBody.stream(body, headers["content-type"], contentLengthOf(headers))
+  )
+  return attachRequestHead(request, head)
+}
+
+const contentLengthOf = (headers: Headers.Headers): number | undefined => {
+  const value = headers["content-length"]
+  return value === undefined ? undefined : Number(value)
+}
+
+/** The head of a response that a backend sent, whatever engine received it. */
+export const answered = (response: HttpClientResponse): ResponseHead => {
+  if (hasResponseHead(response)) return response[responseHead]
+  const fields = toFields(Headers.remove(response.headers, "set-cookie"))
+  for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) fields.push("set-cookie", cookie)
+  return { status: response.status, statusText: "", fields, body: undefined }
+}
+
+/**
+ * The response to send to the client: `head` as it is to be on the wire, and `body` for servers that know only the
+ * platform's interface.
+ */
+export const toClient = (
+  head: ResponseHead,
+  body: Stream.Stream<Uint8Array, unknown>
+): HttpServerResponse.HttpServerResponse & WithResponseHead => {
+  const setCookie: Array<string> = []
+  const others: Array<string> = []
+  for (let i = 0; i < head.fields.length; i += 2) {
+    if (head.fields[i]!.toLowerCase() === "set-cookie") setCookie.push(head.fields[i + 1]!)
+    else others.push(head.fields[i]!, head.fields[i + 1]!)
+  }
+  const headers = toHeaders(others)
+  const contentLength = contentLengthOf(headers)
+  const response = HttpServerResponse.stream(body, {
+    status: head.status,
+    statusText: head.statusText,
+    headers,
+    cookies: Cookies.fromSetCookie(setCookie),
+    ...(contentLength === undefined ? {} : { contentLength })
+  })
+  // The platform's constructor adds a content type to every body; the backend sent none.
+  const plain = "content-type" in headers
+    ? response
+    : HttpServerResponse.removeHeader(response, "content-type")
+  return attachResponseHead(plain, head)
+}

@@ -1,0 +1,53 @@
+/**
+ * The pool: who is a member, how each is, and who is offered traffic.
+ *
+ * Owns membership and health, which change together in one `Ref`, a few times a minute. The numbers that change with every
+ * request are not here but in `Load`, behind each endpoint. The pool never picks (`Balancer`) and never checks
+ * (`HealthChecker`); it is told.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Ref from "effect/Ref"
+import type * as Stream from "effect/Stream"
+import type { Backend } from "./Backend.ts"
+import type { Health, Signal } from "./Health.ts"
+import type { Endpoint } from "./Load.ts"
+
+/** An endpoint and its health. */
+export interface Member {
+  readonly endpoint: Endpoint
+  readonly health: Health
+}
+
+/**
+ * One immutable snapshot of the pool.
+ *
+ * `eligible` keeps its identity as long as its content is the same, so that a picker that was built for it stays valid.
+ */
+export interface PoolState {
+  /** In the order of the configuration. */
+  readonly members: ReadonlyArray<Member>
+  /** The endpoints that may be offered new exchanges, in the same order. */
+  readonly eligible: ReadonlyArray<Endpoint>
+}
+
+/** The pool before discovery has spoken. */
+export const empty: PoolState = { members: [], eligible: [] }
+
+/** The service that keeps the pool. */
+export class Pool extends Context.Service<Pool, {
+  /** The current snapshot. The data path reads it synchronously with `Ref.getUnsafe`; only the pool itself writes it. */
+  readonly state: Ref.Ref<PoolState>
+  /**
+   * Makes the members exactly these backends. Idempotent: who stays keeps its health and its load, whatever else about it
+   * changed. Of several backends with the same id the last one counts.
+   */
+  readonly reconcile: (backends: ReadonlyArray<Backend>) => Effect.Effect<void>
+  /** Applies a health signal to a member. A signal for an id that is no member does nothing. */
+  readonly signal: (id: string, signal: Signal) => Effect.Effect<void>
+  /**
+   * The current snapshot and then each later one. A subscriber that cannot keep up misses snapshots in between, never the
+   * last one.
+   */
+  readonly changes: Stream.Stream<PoolState>
+}>()("evenkeel/services/Pool") {}

@@ -1,0 +1,15 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+export default defineConfig({
+  root,
+  // The documents import the package by its name; here that is the source itself.
+  resolve: { alias: [{ find: /^evenkeel\/(.*)$/, replacement: `${root}src/$1.ts` }] },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 15_000,
+    reporters: ["default", "./test/ClosingLine.ts"]
+  }
+})
