@@ -1,39 +1,17 @@
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeStdio from "@effect/platform-node/NodeStdio"
-import * as Duration from "effect/Duration"
-import * as Layer from "effect/Layer"
-import * as AccessLog from "./layers/AccessLog.ts"
-import * as LoadBalancer from "./layers/LoadBalancer.ts"
-import * as NodeEngine from "./layers/NodeEngine.ts"
-import * as Backend from "./services/Backend.ts"
+#!/usr/bin/env node
+/** The program: wiring only. Nothing is loaded before the version of Node.js is known to be new enough. */
+import { complaint } from "./layers/cli/NodeVersion.ts"
 
-LoadBalancer.layer({
-  listen: { host: undefined, port: 3000 },
-  to: [3001, 3002, 3003].map((port) => Backend.make(`http://localhost:${port}`)),
-  strategy: "round-robin",
-  health: {
-    path: "/",
-    interval: Duration.seconds(5),
-    timeout: Duration.seconds(2),
-    rise: 2,
-    fall: 1
-  },
-  timeout: {
-    connect: Duration.seconds(2),
-    response: Duration.seconds(15),
-    idle: Duration.seconds(60),
-    shutdown: Duration.seconds(30)
-  },
-  hostHeader: "preserve",
-  trustedProxies: [],
-  accessLog: undefined
-}).pipe(
-  Layer.provide([
-    NodeEngine.layerServer({ port: 3000, shutdownTimeout: Duration.seconds(30) }),
-    NodeEngine.layerClient(),
-    AccessLog.layer("pretty")
-  ]),
-  Layer.provide(NodeStdio.layer),
-  Layer.launch,
-  NodeRuntime.runMain
-)
+const problem = complaint(process.version)
+if (problem === undefined) {
+  const [{ main }, { runMain }, NodeServices, Effect] = await Promise.all([
+    import("./layers/cli/Main.ts"),
+    import("./layers/cli/Run.ts"),
+    import("@effect/platform-node/NodeServices"),
+    import("effect/Effect")
+  ])
+  runMain(Effect.provide(main, NodeServices.layer), { disableErrorReporting: true })
+} else {
+  process.stderr.write(`${problem}\n`)
+  process.exitCode = 1
+}

@@ -6,6 +6,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -19,6 +20,9 @@ export type Format = "pretty" | "json" | "off"
 
 /** Lines that may wait for a slow reader. */
 const capacity = 16_384
+
+/** How long the end of the program waits for a reader that takes nothing any more. */
+const flushTimeout = Duration.seconds(1)
 
 const isAboutOneRequest = (entry: Entry): boolean => entry._tag === "Sent" || entry._tag === "Completed"
 
@@ -50,7 +54,15 @@ export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdi
         Effect.ignore,
         Effect.forkDetach
       )
-      yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(queue), Fiber.await(writer)))
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          Queue.end(queue),
+          Effect.timeoutOrElse(Effect.interruptible(Fiber.await(writer)), {
+            duration: flushTimeout,
+            orElse: () => Effect.sync(() => writer.interruptUnsafe())
+          })
+        )
+      )
 
       return AccessLog.of({
         write: (entry) => {

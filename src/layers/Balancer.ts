@@ -15,6 +15,10 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Load.Outcome => {
   return Cause.hasInterruptsOnly(exit.cause) ? "aborted" : "failure"
 }
 
+/** Compares ids, because a backend whose weight has changed meanwhile is another endpoint. */
+const isAmong = (tried: ReadonlyArray<Load.Endpoint>, { backend: { id } }: Load.Endpoint): boolean =>
+  tried.some((endpoint) => endpoint.backend.id === id)
+
 /** Balances over the pool with the strategy. */
 export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect(
   Balancer,
@@ -39,9 +43,9 @@ export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect
       // was not tried is taken.
       for (let i = 0; i <= tried.length; i++) {
         const endpoint = current.pick(context)
-        if (endpoint === undefined || !tried.includes(endpoint)) return endpoint
+        if (endpoint === undefined || !isAmong(tried, endpoint)) return endpoint
       }
-      return list.find((endpoint) => !tried.includes(endpoint))
+      return list.find((endpoint) => !isAmong(tried, endpoint))
     }
 
     const begin = (endpoint: Load.Endpoint): void => Load.begin(endpoint.load)

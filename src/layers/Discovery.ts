@@ -10,6 +10,7 @@ export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDi
   Effect.gen(function*() {
     const discovery = yield* Discovery
     const pool = yield* Pool
-    yield* Effect.forkScoped(Stream.runForEach(discovery.backends, pool.reconcile))
+    // At once, so that a pool whose source knows its backends from the start is never seen without them.
+    yield* Effect.forkScoped(Stream.runForEach(discovery.backends, pool.reconcile), { startImmediately: true })
   })
 )

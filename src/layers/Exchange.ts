@@ -23,6 +23,10 @@ export interface Books {
 /** Statuses with which a backend says that it could not do its work. Any other is an answer. */
 const isGatewayFailure = (status: number): boolean => status === 502 || status === 503 || status === 504
 
+/** Reasons that are not of the backend's making, so that they say nothing about it. */
+const blamelessReasons: ReadonlySet<Failure.Reason> = new Set(["client_aborted", "draining", "bad_request"])
+
+/** One client request, from its head to the end of its response. */
 export class Exchange implements PickContext {
   readonly request: HttpServerRequest
   private readonly books: Books
@@ -34,7 +38,7 @@ export class Exchange implements PickContext {
   /** The try that has begun and not ended. */
   private current: Endpoint | undefined
   private triedAt = 0
-  private answeredAt = 0
+  private answeredAt: number | undefined
   private status: number | undefined
   private reason: Failure.Reason | undefined
 
@@ -64,6 +68,7 @@ export class Exchange implements PickContext {
     this.tried.push(endpoint)
     this.current = endpoint
     this.triedAt = this.books.clock.currentTimeMillisUnsafe()
+    this.answeredAt = undefined
     this.books.balancer.begin(endpoint)
     this.books.log.write({
       _tag: "Sent",
@@ -81,8 +86,7 @@ export class Exchange implements PickContext {
 
   /** The try has failed before there was a head. */
   failed(reason: Failure.Reason): void {
-    this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
-    this.end(reason === "client_aborted" ? "aborted" : "failure")
+    this.end(blamelessReasons.has(reason) ? "aborted" : "failure")
   }
 
   /** The client gets an answer of our own. */
@@ -101,7 +105,7 @@ export class Exchange implements PickContext {
       path: this.path,
       backend: this.tried.at(-1)?.backend.origin,
       client: this.client,
-      status: this.status ?? Failure.meaningOf.client_aborted.status,
+      status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
       reason: this.reason
@@ -109,17 +113,21 @@ export class Exchange implements PickContext {
   }
 
   private outcome(): Outcome {
-    if (this.reason === "client_aborted" || this.reason === "draining") return "aborted"
+    if (this.reason !== undefined && blamelessReasons.has(this.reason)) return "aborted"
     return this.reason !== undefined || (this.status !== undefined && isGatewayFailure(this.status))
       ? "failure"
       : "success"
   }
 
-  /** A latency is the time to the response's head: how long a client takes to read a body says nothing of the backend. */
+  /**
+   * A latency is the time to the response's head, or to the end of a try without one: how long a client takes to read a
+   * body says nothing of the backend.
+   */
   private end(outcome: Outcome): void {
     if (this.current === undefined) return
     const endpoint = this.current
     this.current = undefined
-    this.books.balancer.end(endpoint, outcome, this.answeredAt - this.triedAt)
+    const answeredAt = this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()
+    this.books.balancer.end(endpoint, outcome, answeredAt - this.triedAt)
   }
 }

@@ -35,9 +35,15 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-const answer = (response: HttpClientResponse): HttpServerResponse => {
+/** The answer of a backend, or why it is none. */
+const answer = (response: HttpClientResponse): Effect.Effect<HttpServerResponse, Failure.TransportFailure> => {
   const head = Message.answered(response)
-  return Message.toClient({ ...head, fields: HeaderFields.toClient(head.status, head.fields) }, bodyOf(response))
+  const { status } = head
+  return HeaderFields.isDecoded(head.fields)
+    ? Effect.succeed(
+      Message.toClient({ ...head, fields: HeaderFields.toClient(status, head.fields) }, bodyOf(response))
+    )
+    : Failure.TransportFailure.make({ reason: "protocol_error", message: "a transfer coding that nobody asked for" })
 }
 
 /** Forwards with these options. */
@@ -66,11 +72,16 @@ export const layer = (
         { fields, framing, host }: HeaderFields.RequestFields
       ) => {
         const sentHost = options.hostHeader === "preserve" ? host : origin.slice(origin.indexOf("//") + 2)
-        const sent = { ...head, fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields] }
+        const sent = {
+          ...head,
+          target: HeaderFields.originForm(head.target),
+          fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields]
+        }
         return client.execute(Message.toBackend(origin, sent, framing === "none" ? undefined : request.stream)).pipe(
           // The platform would add `b3` and `traceparent` to what is not our request.
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-          Effect.mapError(Failure.fromClientError)
+          Effect.mapError(Failure.fromClientError),
+          Effect.flatMap(answer)
         )
       }
 
@@ -97,7 +108,7 @@ export const layer = (
           const sent = yield* Effect.result(send(endpoint, request, head, fields))
           if (Result.isSuccess(sent)) {
             exchange.answered(sent.success.status)
-            return answer(sent.success)
+            return sent.success
           }
           reason = sent.failure.reason
           exchange.failed(reason)

@@ -3,9 +3,11 @@
  *
  * First checks start at once and in parallel. Whatever a check does, also throw, its fiber goes on.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
+import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
@@ -14,7 +16,13 @@ import type { Backend } from "../services/Backend.ts"
 import type { Signal } from "../services/Health.ts"
 import { defaultTimetable, type Timetable, untilNextCheck } from "../services/HealthChecker.ts"
 import { Pool } from "../services/Pool.ts"
-import { Probe } from "../services/Probe.ts"
+import { Probe, ProbeFailed } from "../services/Probe.ts"
+
+/** The cause of a failed check in words. */
+const whyOf = (cause: Cause.Cause<ProbeFailed>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof ProbeFailed ? error.message : `defect: ${format(error)}`
+}
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
 export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> =>
@@ -28,12 +36,9 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
         Effect.map(Ref.get(pool.state), (state) => state.members.find((member) => member.endpoint.backend.id === id))
 
       const check = (backend: Backend): Effect.Effect<Signal> =>
-        probe.check(backend).pipe(
+        Effect.suspend(() => probe.check(backend)).pipe(
           Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
-          Effect.catch((error) => Effect.succeed<Signal>({ _tag: "ProbeFailed", why: error.message })),
-          Effect.catchDefect((defect) =>
-            Effect.succeed<Signal>({ _tag: "ProbeFailed", why: `defect: ${String(defect)}` })
-          )
+          Effect.catchCause((cause) => Effect.succeed<Signal>({ _tag: "ProbeFailed", why: whyOf(cause) }))
         )
 
       const keepChecking = Effect.fnUntraced(function*(id: string) {

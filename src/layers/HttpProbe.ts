@@ -10,7 +10,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { fromClientError } from "../services/Failure.ts"
-import { Probe, ProbeFailed } from "../services/Probe.ts"
+import { Probe, ProbeFailed, probeUserAgent } from "../services/Probe.ts"
 
 /** What to ask for, and how long to wait for the whole answer. */
 export interface Options {
@@ -34,7 +34,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe, nev
         check: Effect.fnUntraced(
           function*(backend) {
             const request = HttpClientRequest.get(backend.origin + options.path).pipe(
-              HttpClientRequest.setHeaders({ accept: "*/*", "user-agent": "evenkeel-health-check" })
+              HttpClientRequest.setHeaders({ accept: "*/*", "user-agent": probeUserAgent })
             )
             const response = yield* client.execute(request).pipe(
               Effect.provideService(HttpClient.TracerDisabledWhen, () => true)

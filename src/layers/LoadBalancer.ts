@@ -30,6 +30,16 @@ import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
 import { strategies, type StrategyName } from "./strategies/index.ts"
 
+/**
+ * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
+ * backends, so all of them are offered traffic.
+ */
+export const layerBalancer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer<
+  BalancerService.Balancer | PoolService.Pool,
+  never,
+  DiscoveryService.Discovery | Strategy
+> => Layer.merge(Balancer.layer, Discovery.layer).pipe(Layer.provideMerge(Pool.layer(policy)))
+
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | PoolService.Pool,
@@ -41,12 +51,12 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
     hostHeader: settings.hostHeader,
     isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
   }).pipe(
-    Layer.provideMerge(Balancer.layer),
     Layer.merge(HealthLog.layer),
     Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
-    Layer.merge(Discovery.layer),
     Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),
-    Layer.provideMerge(Pool.layer({ ...Health.defaultPolicy, rise: settings.health.rise, fall: settings.health.fall }))
+    Layer.provideMerge(
+      layerBalancer({ ...Health.defaultPolicy, rise: settings.health.rise, fall: settings.health.fall })
+    )
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */

@@ -4,14 +4,14 @@
  * Owns everything that is specific to Node's message objects. The platform's types lose part of what was on the wire, so
  * heads are attached to them (`Message`) on receipt and written by hand on send: field lines in order, case and repetition,
  * the exact request target, reason phrases, and bodies as Node streams. Any other application on this server, and any other
- * user of this client, gets the platform's behaviour unchanged.
+ * user of this client, gets the platform's behaviour, but for upgrades.
  *
  * Not forwarded by this engine: trailers, 1xx responses, upgrades.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
-import type { Dispatcher } from "@effect/platform-node/Undici"
+import type { buildConnector, Dispatcher } from "@effect/platform-node/Undici"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -22,8 +22,11 @@ import { HttpServerError, ResponseError, type ServeError } from "effect/http/Htt
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Dns from "node:dns"
 import * as Http from "node:http"
+import type * as Net from "node:net"
 import { pipeline, Readable } from "node:stream"
+import type { Settings } from "../services/Configuration.ts"
 import { TransportFailure } from "../services/Failure.ts"
 import * as Message from "../services/Message.ts"
 
@@ -84,8 +87,9 @@ class RequestBody {
       read() {
         if (!started) {
           started = true
-          // RFC 9110 §10.1.1: the client waits until somebody wants the body.
-          if (source.headers.expect !== undefined && !response.headersSent) response.writeContinue()
+          // RFC 9110 §10.1.1: the client waits until somebody wants the body, and only HTTP/1.1 has that.
+          const waits = source.headers.expect !== undefined && source.httpVersion === "1.1"
+          if (waits && !response.headersSent) response.writeContinue()
           source.on("data", onData).on("end", onEnd).on("close", onClose)
         }
         source.resume()
@@ -105,9 +109,17 @@ const nodeResponseOf = (request: HttpServerRequest): Http.ServerResponse | undef
   return response instanceof Http.ServerResponse ? response : undefined
 }
 
+/** Cuts a connection on which nothing moves for want of the client. A backend's time is the client layer's business. */
+const onIdle = (source: Http.IncomingMessage, socket: Net.Socket): void => {
+  const waitsForClient = socket.writableLength > 0 || (source.readableFlowing === true && !source.complete)
+  if (waitsForClient) socket.destroy()
+  else socket.setTimeout(socket.timeout ?? 0)
+}
+
 const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): void => {
   const { source } = request
   if (!(source instanceof Http.IncomingMessage)) return
+  response.on("timeout", (socket) => onIdle(source, socket))
   Message.attachRequestHead(request, {
     method: source.method ?? "GET",
     target: source.url ?? "/",
@@ -115,6 +127,9 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
     body: new RequestBody(source, response)
   })
 }
+
+/** node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing anyway, so it is left out. */
+const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
 /** Writes a response by hand. Succeeds when its last byte is with the socket. */
 const write = (
@@ -136,19 +151,24 @@ const write = (
         })
       ))
     try {
-      out.writeHead(head.status, head.statusText, [...head.fields])
+      out.writeHead(head.status, sendablePhrase(head.statusText), [...head.fields])
     } catch (error) {
       body.destroy()
       return fail("protocol_error", error instanceof Error ? error : new Error(String(error)))
     }
-    // A body that breaks off destroys the connection: a response that was cut must never look complete.
-    pipeline(body, out, (error) => {
-      if (!error) return resume(Effect.succeed(response))
-      fail(body.errored === null ? "client_aborted" : "reset_mid_body", error)
+    // A head must not wait for a body that may take any time; a body that is there already shares a packet with it.
+    // `flushHeaders` would send it as UTF-8.
+    if (body.readableLength === 0) out.write("", "latin1")
+    // A response that was cut must never look complete, and for want of a length a client may know it only by the reset
+    // (RFC 9112 §8). Said before `pipeline` closes the connection, which looks as if the client had left.
+    body.once("error", (error) => {
+      out.socket?.resetAndDestroy()
+      fail("reset_mid_body", error)
     })
+    pipeline(body, out, (error) => error ? fail("client_aborted", error) : resume(Effect.succeed(response)))
     return Effect.sync(() => {
       body.destroy()
-      out.destroy()
+      out.socket?.resetAndDestroy()
     })
   })
 
@@ -180,11 +200,42 @@ const createServer = (options: Options): Http.Server => {
   })
   // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
   server.maxHeadersCount = 0
-  // Of a socket without any traffic; waiting for a backend counts.
-  server.timeout = Duration.toMillis(Duration.max(options.idleTimeout, options.responseTimeout)) + 1_000
+  // Of a socket on which nothing moves: see `onIdle`.
+  server.timeout = Duration.toMillis(options.idleTimeout)
+  // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => {})
+    socket.end("HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", () => socket.destroy())
+  })
   // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
   server.on("error", () => {})
   return server
+}
+
+/**
+ * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
+ * clients whose response was begun before. The result is to be called when it closes.
+ */
+const closer = (server: Http.Server): () => void => {
+  const silent = new Set<Net.Socket>()
+  const open = new Set<Http.ServerResponse>()
+  server.on("connection", (socket) => {
+    silent.add(socket)
+    socket.once("close", () => silent.delete(socket)).once("data", () => silent.delete(socket))
+  })
+  const onRequest = (_: Http.IncomingMessage, response: Http.ServerResponse) => {
+    open.add(response)
+    if (!server.listening) response.shouldKeepAlive = false
+    response.once("close", () => {
+      open.delete(response)
+      if (!server.listening) server.closeIdleConnections()
+    })
+  }
+  server.on("request", onRequest).on("checkContinue", onRequest)
+  return () => {
+    for (const socket of silent) socket.destroy()
+    for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+  }
 }
 
 /** Listens with node:http. Fails with `ServeError` when it cannot. */
@@ -194,24 +245,34 @@ export const layerServer = (
 ): Layer.Layer<HttpServer.HttpServer, ServeError> =>
   Layer.effect(
     HttpServer.HttpServer,
-    Effect.map(
-      NodeHttpServer.make(() => createServer(options), {
+    Effect.gen(function*() {
+      const node = createServer(options)
+      const close = closer(node)
+      const server = yield* NodeHttpServer.make(() => node, {
         port: listen.port,
         ...(listen.host === undefined ? {} : { host: listen.host }),
         gracefulShutdownTimeout: listen.shutdownTimeout
-      }),
-      (server) =>
-        HttpServer.make({
-          address: server.address,
-          serve: (app, middleware) =>
-            middleware === undefined ? server.serve(withHeads(app)) : server.serve(withHeads(app), middleware)
+      })
+      // Time is up for whoever is still there; the platform would wait for them.
+      yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+      return HttpServer.make({
+        address: server.address,
+        serve: Effect.fnUntraced(function*(app, middleware) {
+          yield* middleware === undefined ? server.serve(withHeads(app)) : server.serve(withHeads(app), middleware)
+          // A request that asks for an upgrade is then one like any other; the platform would take its connection away.
+          node.removeAllListeners("upgrade")
+          yield* Effect.addFinalizer(() => Effect.sync(close))
         })
-    )
+      })
+    })
   )
 
 // -----------------------------------------------------------------------------
 // Requests to backends
 // -----------------------------------------------------------------------------
+
+/** More than any backend has reason to send before its answer. */
+const maxInterimResponses = 100
 
 /** One request on its way through undici, and what was seen of its response. */
 class Transmission implements Dispatcher.DispatchHandler {
@@ -220,6 +281,7 @@ class Transmission implements Dispatcher.DispatchHandler {
   started = false
   responseHead: { readonly statusText: string; readonly fields: Message.FieldLines } | undefined
   private handler: Dispatcher.DispatchHandler = {}
+  private interim = 0
 
   constructor(head: Message.RequestHead | undefined) {
     this.head = head
@@ -240,10 +302,17 @@ class Transmission implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
-    const [{ rawHeaders }, , , statusText] = args
+    const [controller, status, , statusText] = args
+    if (status < 200 && ++this.interim > maxInterimResponses) {
+      // Each of them starts undici's timer anew.
+      const message = "Interim responses without an end"
+      return controller.abort(TransportFailure.make({ reason: "protocol_error", message }))
+    }
+    const { rawHeaders } = controller
     if (Array.isArray(rawHeaders)) {
       const fields = rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1")))
-      this.responseHead = { statusText: statusText ?? "", fields }
+      // undici decodes the phrase as UTF-8; heads hold bytes.
+      this.responseHead = { statusText: Buffer.from(statusText ?? "").toString("latin1"), fields }
     }
     this.handler.onResponseStart?.(...args)
   }
@@ -291,28 +360,43 @@ const causes: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
   UND_ERR_HEADERS_TIMEOUT: "No answer in time",
   UND_ERR_BODY_TIMEOUT: "The body stopped",
-  UND_ERR_SOCKET: "Connection closed"
+  UND_ERR_SOCKET: "Connection closed",
+  UND_ERR_HEADERS_OVERFLOW: "The head of the answer is too large",
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "The length of the answer is not clear",
+  ERR_ASSERTION: "The answer is not valid HTTP"
+}
+
+/** Codes of answers that are not valid HTTP. An assertion of undici fails when a 101 comes that no request asked for. */
+const nonsense = new Set(["HPE", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "ERR_ASSERTION"])
+
+/** The code of an error of undici or Node. Parser errors have none, and an unasked 100 or 101 has that of a closed connection. */
+const codeOf = (cause: Error): string => {
+  if (cause.name === "HTTPParserError" || cause.message === "bad response" || cause.message === "bad upgrade") {
+    return "HPE"
+  }
+  return "code" in cause && typeof cause.code === "string" ? cause.code : ""
 }
 
 const reasonOf = (code: string, started: boolean): TransportFailure["reason"] => {
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "bad_request"
   if (!started) return code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
   if (code === "UND_ERR_HEADERS_TIMEOUT") return "headers_timeout"
-  return code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" ? "protocol_error" : "reset_before_headers"
+  return nonsense.has(code) ? "protocol_error" : "reset_before_headers"
+}
+
+const failureOf = (cause: unknown, started: boolean): TransportFailure => {
+  if (cause instanceof TransportFailure) return cause
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  const code = codeOf(error)
+  const message = causes[code] ?? (error.message === "" ? "Connection failed" : error.message)
+  return TransportFailure.make({ reason: reasonOf(code, started), message })
 }
 
 const explain = (error: HttpClientError, transmission: Transmission): HttpClientError => {
   const { reason } = error
   if (reason._tag !== "TransportError") return error
-  const { cause } = reason
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
-  const message = causes[code] ?? (cause instanceof Error && cause.message !== "" ? cause.message : "Connection failed")
-  return new HttpClientError({
-    reason: new TransportError({
-      request: reason.request,
-      cause: TransportFailure.make({ reason: reasonOf(code, transmission.started), message })
-    })
-  })
+  const cause = failureOf(reason.cause, transmission.started)
+  return new HttpClientError({ reason: new TransportError({ request: reason.request, cause }) })
 }
 
 /** The undici body of a response, which the platform's client has but does not declare. */
@@ -340,19 +424,52 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
     )
   })
 
+const loadUndici = Effect.promise(() => import("@effect/platform-node/Undici"))
+
+/** `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens shows when connecting. */
+const lookup: Net.LookupFunction = (hostname, options, callback) =>
+  hostname === "localhost" && options.all
+    ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
+    : Dns.lookup(hostname, options, callback)
+
+/** undici takes a reset for the end of a body without a length; under another name it is an error (RFC 9112 §8). */
+const withResets = (connect: buildConnector.connector): buildConnector.connector => (options, callback) =>
+  connect(options, (...[error, socket]) => {
+    if (error !== null) return callback(error, null)
+    socket.prependListener("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNRESET") error.code = "EPIPE"
+    })
+    callback(null, socket)
+  })
+
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layerClient = (options: Options = defaultOptions): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
     Layer.provide(Layer.effect(
       NodeHttpClient.Dispatcher,
-      Effect.map(
-        NodeHttpClient.makeDispatcherOptions({
-          connect: { timeout: Duration.toMillis(options.connectTimeout) },
-          // Node's own servers close idle connections after 5 s; a request must not run into that.
-          keepAliveTimeout: 4_000,
-          allowH2: false
-        }),
-        (dispatcher) => dispatcher.compose(exactly(options))
+      loadUndici.pipe(
+        Effect.flatMap(({ buildConnector }) =>
+          NodeHttpClient.makeDispatcherOptions({
+            connect: withResets(
+              buildConnector({ timeout: Duration.toMillis(options.connectTimeout), allowH2: false, lookup })
+            ),
+            // Node's own servers close idle connections after 5 s; a request must not run into that.
+            keepAliveTimeout: 4_000,
+            allowH2: false
+          })
+        ),
+        Effect.map((dispatcher) => dispatcher.compose(exactly(options)))
       )
     ))
   )
+
+/** Both ends, as the settings say. */
+export const layer = (
+  { listen, timeout }: Pick<Settings, "listen" | "timeout">
+): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
+  const options = { connectTimeout: timeout.connect, responseTimeout: timeout.response, idleTimeout: timeout.idle }
+  return Layer.merge(
+    layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, options),
+    layerClient(options)
+  )
+}

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import * as Health from "../services/Health.ts"
@@ -43,15 +44,17 @@ export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer
       const pubsub = yield* PubSub.sliding<Pool.PoolState>({ capacity: 16, replay: 1 })
       yield* PubSub.publish(pubsub, Pool.empty)
 
+      // One update at a time and each to its end, so that none is lost and all are shown in the order in which they happened:
+      // fibers give way between any two operations.
+      const lock = yield* Semaphore.make(1)
       const update = (next: (state: Pool.PoolState, now: number) => ReadonlyArray<Pool.Member>) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.suspend(() => {
-            const before = Ref.getUnsafe(state)
-            const after = withMembers(before, next(before, now))
-            return after === before
-              ? Effect.void
-              : Effect.andThen(Ref.set(state, after), PubSub.publish(pubsub, after))
-          }))
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const before = Ref.getUnsafe(state)
+          const after = withMembers(before, next(before, now))
+          return after === before
+            ? Effect.void
+            : Effect.andThen(Ref.set(state, after), PubSub.publish(pubsub, after))
+        }).pipe(Semaphore.withPermit(lock), Effect.uninterruptible)
 
       return Pool.Pool.of({
         state,

@@ -56,16 +56,25 @@ export class AccessLog extends Context.Service<AccessLog, {
   readonly write: (entry: Entry) => void
 }>()("evenkeel/services/AccessLog") {}
 
-/** A request target without its query, for the log. */
+/** A request target for the log: without query, fragment and credentials, which may be secrets. */
 export const pathOf = (target: string): string => {
-  const query = target.indexOf("?")
-  return query === -1 ? target : target.slice(0, query)
+  const end = target.search(/[?#]/)
+  const path = end === -1 ? target : target.slice(0, end)
+  return path.startsWith("/") ? path : path.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1")
 }
 
-/** Replaces what could move the cursor or change the colours of a terminal. */
+/** What could move the cursor or change the colours of a terminal, or break a line. */
+// oxlint-disable-next-line no-control-regex -- control characters are what this is about
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+
+const hex = (char: string, digits: number): string => char.charCodeAt(0).toString(16).padStart(digits, "0")
+
 const printable = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)
+  text.replace(unprintable, (char) => (char > "\u00ff" ? `\\u${hex(char, 4)}` : `\\x${hex(char, 2)}`))
+
+/** JSON leaves some of it as it is, but may say it otherwise. */
+const printableJson = (value: object): string =>
+  JSON.stringify(value).replace(unprintable, (char) => `\\u${hex(char, 4)}`)
 
 const healthWord = (status: Status): string => {
   switch (status) {
@@ -106,9 +115,9 @@ export const json = (entry: Entry, at: number): string => {
   const timestamp = new Date(at).toISOString()
   switch (entry._tag) {
     case "Notice":
-      return JSON.stringify({ timestamp, level: entry.level, message: entry.message })
+      return printableJson({ timestamp, level: entry.level, message: entry.message })
     case "HealthChanged":
-      return JSON.stringify({
+      return printableJson({
         timestamp,
         level: entry.status === "Up" ? "INFO" : "WARN",
         message: "health",
@@ -117,7 +126,7 @@ export const json = (entry: Entry, at: number): string => {
         "lb.why": entry.why
       })
     case "Sent":
-      return JSON.stringify({
+      return printableJson({
         timestamp,
         level: "INFO",
         message: "request",
@@ -126,7 +135,7 @@ export const json = (entry: Entry, at: number): string => {
         "lb.backend": entry.backend
       })
     case "Completed":
-      return JSON.stringify({
+      return printableJson({
         timestamp,
         level: entry.reason !== undefined ? meaningOf[entry.reason].level : entry.status >= 500 ? "WARN" : "INFO",
         message: "response",

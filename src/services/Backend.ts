@@ -25,11 +25,16 @@ export const parseOrigin = (input: string): string | undefined => {
   return onlyOrigin ? url.origin : undefined
 }
 
-/** Where requests are sent: `http://host:port` or `https://host:port`, in the form that `parseOrigin` returns. */
+/** A scheme, a host and perhaps a port, without credentials. */
+const isOrigin = (input: string): boolean =>
+  /^https?:/i.test(input) ? parseOrigin(input) === input : /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/.test(input)
+
+/**
+ * Where requests are sent: `http://host:port` or `https://host:port`, in the form that `parseOrigin` returns. An address of
+ * another scheme, such as `postgres://db-1:5432`, is for programs that balance what is not HTTP.
+ */
 export const Origin = Schema.String.check(
-  Schema.makeFilter((input: string) => parseOrigin(input) === input, {
-    expected: "an http:// or https:// URL without a path, such as http://localhost:3001"
-  })
+  Schema.makeFilter(isOrigin, { expected: "a URL without a path, such as http://localhost:3001" })
 )
 
 /**

@@ -1,25 +1,177 @@
-import type * as Duration from "effect/Duration"
-import type { IpNetwork } from "effect/net/IpNetwork"
-import type { Backend } from "./Backend.ts"
+/**
+ * The settings: one Schema for their types, decoding, help texts and defaults.
+ *
+ * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help and
+ * its row in the documents all follow from where it stands and how it is annotated. Where values come from, and which source
+ * wins, is the business of `layers/Configuration`.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import { Backends, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 
-export interface Settings<StrategyName extends string = string> {
-  readonly listen: { readonly host: string | undefined; readonly port: number }
-  readonly to: ReadonlyArray<Backend>
-  readonly strategy: StrategyName
-  readonly health: {
-    readonly path: string
-    readonly interval: Duration.Duration
-    readonly timeout: Duration.Duration
-    readonly rise: number
-    readonly fall: number
+/** What an entry says about itself beyond its type. */
+interface Entry {
+  /** One or two sentences for the help. */
+  readonly description: string
+  /** What stands for a value in the help, such as `duration`. */
+  readonly title: string
+  /** Completes "expected ...". A choice between words needs none. */
+  readonly expected?: string
+}
+
+const defaultKey = "evenkeel/default"
+
+/** An entry with a default, given as it is written in a file. */
+const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly default: E }) => {
+  const { default: value, ...annotations } = options
+  return codec.annotate({ ...annotations, [defaultKey]: value }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(value))
+  )
+}
+
+const duration = (value: string, description: string) =>
+  entry(PositiveDuration, {
+    default: value,
+    description,
+    title: "duration",
+    expected: "a duration such as 5s or 500ms"
+  })
+
+const count = (value: number, description: string) =>
+  entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
+
+/** The Schema of the settings, for the strategies of these names. */
+export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
+  Schema.Struct({
+    listen: entry(Listen, {
+      default: ":3000",
+      description:
+        "The port to listen on, or the address and the port; 0 is any free port. The variable PORT is honoured as well.",
+      title: "address",
+      expected: "an address such as :3000, 127.0.0.1:3000, localhost:3000 or [::1]:3000"
+    }),
+    to: entry(Backends, {
+      default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
+      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1.",
+      title: "URL[,weight=N]",
+      expected: "an http:// or https:// URL without a path, such as http://localhost:3001"
+    }),
+    strategy: entry(Schema.Literals(names), {
+      default: defaultName,
+      description: "How a backend is chosen for each request.",
+      title: "name"
+    }),
+    health: Schema.Struct({
+      path: entry(UrlPath, {
+        default: "/",
+        description: "What a health check asks a backend for. A status from 200 to 399 passes.",
+        title: "path",
+        expected: "a path that begins with a slash, such as /healthz"
+      }),
+      interval: duration(
+        "5s",
+        "From one check of a healthy backend to the next. A failing one is checked every second."
+      ),
+      timeout: duration("2s", "How long a check may take."),
+      rise: count(2, "Passed checks in a row that bring a failing backend back."),
+      fall: count(1, "Failed checks in a row that take a backend out.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    timeout: Schema.Struct({
+      connect: duration("2s", "How long a connection to a backend may take."),
+      response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
+      idle: duration("60s", "How long a body may stand still, in either direction."),
+      shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    hostHeader: entry(Schema.Literals(["preserve", "backend"]), {
+      default: "preserve",
+      description: "The Host that backends see: the client's own, or the backend's.",
+      title: "whose"
+    }),
+    trustedProxies: entry(Schema.Array(Network), {
+      default: [],
+      description: "A network of proxies whose X-Forwarded fields are believed.",
+      title: "network",
+      expected: "a network such as 10.0.0.0/8, or an address"
+    }),
+    accessLog: Schema.optional(Schema.Literals(["pretty", "json", "off"])).annotate({
+      description: "How the log is written; off leaves out the single requests.",
+      title: "format",
+      [defaultKey]: "pretty on a terminal, json otherwise"
+    })
+  })
+
+/** The settings, decoded. */
+export type Settings<Name extends string = string> = ReturnType<typeof schema<Name>>["Type"]
+
+/** The settings as they are written in a file: everything may be left out. */
+export type Input<Name extends string = string> = ReturnType<typeof schema<Name>>["Encoded"]
+
+// -----------------------------------------------------------------------------
+// The same settings as a list
+// -----------------------------------------------------------------------------
+
+/** What the names of environment variables begin with. */
+export const variablePrefix = "EVENKEEL"
+
+/** One setting and its names. */
+export interface Option {
+  /** Where it stands, such as `["health", "interval"]`. */
+  readonly path: ReadonlyArray<string>
+  /** In a file and in code: `health.interval`. */
+  readonly key: string
+  /** On the command line, without the dashes: `health-interval`. */
+  readonly flag: string
+  /** In the environment: `EVENKEEL_HEALTH_INTERVAL`. */
+  readonly variable: string
+  readonly description: string
+  /** What stands for a value, such as `duration`. */
+  readonly placeholder: string
+  /** Completes "expected ..."; for a list, what one item is. */
+  readonly expected: string
+  /** The words to choose from, if it is such a setting. */
+  readonly choices: ReadonlyArray<string>
+  readonly defaultText: string
+  readonly isList: boolean
+  /** Decodes this setting alone. */
+  readonly codec: Schema.Codec<unknown>
+}
+
+const choicesOf = (ast: SchemaAST.AST): ReadonlyArray<string> => {
+  if (SchemaAST.isUnion(ast)) return ast.types.flatMap(choicesOf)
+  return SchemaAST.isLiteral(ast) && typeof ast.literal === "string" ? [ast.literal] : []
+}
+
+const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" ") || "none" : String(value))
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
+  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
+  const choices = choicesOf(ast)
+  const flag = path.map(kebab).join("-")
+  return {
+    path,
+    key: path.join("."),
+    flag,
+    variable: `${variablePrefix}_${flag.replaceAll("-", "_").toUpperCase()}`,
+    description: String(description),
+    placeholder: String(title),
+    expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
+    choices,
+    defaultText: textOf(defaultValue),
+    isList: SchemaAST.isArrays(ast),
+    codec: Schema.make(ast)
   }
-  readonly timeout: {
-    readonly connect: Duration.Duration
-    readonly response: Duration.Duration
-    readonly idle: Duration.Duration
-    readonly shutdown: Duration.Duration
+}
+
+/** Every setting of a Schema, in the order of the Schema. */
+export const optionsOf = (struct: Schema.Constraint): ReadonlyArray<Option> => {
+  const walk = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Option> => {
+    // Only groups of settings are structs without a description of their own.
+    const isGroup = SchemaAST.isObjects(ast) && SchemaAST.resolve(ast)?.["description"] === undefined
+    if (!isGroup) return [option(path, ast)]
+    return ast.propertySignatures.flatMap((field) => walk(field.type, [...path, String(field.name)]))
   }
-  readonly hostHeader: "preserve" | "backend"
-  readonly trustedProxies: ReadonlyArray<IpNetwork>
-  readonly accessLog: "pretty" | "json" | "off" | undefined
+  return walk(struct.ast, [])
 }

@@ -20,9 +20,24 @@ const titles: Readonly<Record<number, string>> = {
   504: "Gateway Timeout"
 }
 
-/** Whether an `Accept` field asks for JSON by name; `*\/*` does not, because a person with curl sends it. */
-const acceptsJson = (accept: string | undefined): boolean =>
-  accept !== undefined && /\bapplication\/(?:problem\+)?json\b/i.test(accept)
+/** The quality of each media range of an `Accept` field, by its name in lower case (RFC 9110 §12.5.1). */
+const qualities = (accept: string): ReadonlyMap<string, number> =>
+  new Map(
+    accept.toLowerCase().split(",").map((range) => {
+      const [name = "", ...parameters] = range.split(";").map((part) => part.trim())
+      const quality = parameters.find((parameter) => parameter.startsWith("q="))
+      return [name, quality === undefined ? 1 : Number(quality.slice(2))]
+    })
+  )
+
+/** Whether JSON is asked for by name, and text is not liked better. `*\/*` is no name: a person with curl sends it. */
+const acceptsJson = (accept: string | undefined): boolean => {
+  if (accept === undefined) return false
+  const quality = qualities(accept)
+  const json = Math.max(quality.get("application/problem+json") ?? 0, quality.get("application/json") ?? 0)
+  const text = quality.get("text/plain") ?? quality.get("text/*") ?? quality.get("*/*") ?? 0
+  return json > 0 && json >= text
+}
 
 /** The response for a reason. `detail` says more about this very request. */
 export const make = (

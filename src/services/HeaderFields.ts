@@ -69,6 +69,9 @@ const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
   return options
 }
 
+/** One plain number (RFC 9110 §8.6), and none that some program would round or cut. */
+const isLength = (text: string): boolean => /^\d+$/.test(text) && Number.isSafeInteger(Number(text))
+
 /**
  * Whether a field claims something about the client that only a trusted proxy may say. Backends that turn `-` into `_`
  * (CGI, WSGI, PHP) also read the aliases, so those are dropped whoever sends them (CVE-2026-39858).
@@ -80,8 +83,24 @@ const forwardedClaim = (name: string): "no" | "claim" | "alias" => {
   return dashed === name ? "claim" : "alias"
 }
 
+/**
+ * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do. Anything else
+ * is refused (RFC 9112 §3.2): backends would not agree on what it means.
+ */
+const isHost = (text: string): boolean => /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
+
 /** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
 const authorityOf = (target: string): string | undefined => /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
+
+/**
+ * The target to send to a backend: an absolute form loses its scheme and authority, because an origin server is sent a path
+ * (RFC 9112 §3.2.1) and `Host` alone says which host is meant. What is left stays byte for byte.
+ */
+export const originForm = (target: string): string => {
+  if (target.startsWith("/")) return target
+  const rest = target.replace(/^https?:\/\/[^/?#]*/i, "")
+  return rest.startsWith("/") ? rest : `/${rest}`
+}
 
 const checkTarget = (method: string, target: string): Refusal | undefined => {
   // RFC 9112 §3.2: four forms and no other. A fragment is never sent, and servers disagree on what it hides.
@@ -89,9 +108,10 @@ const checkTarget = (method: string, target: string): Refusal | undefined => {
   if (target.startsWith("/")) return undefined
   const authority = authorityOf(target)
   if (authority !== undefined) {
-    return authority === "" || authority.includes("@")
-      ? refuse("bad_request", "the request target has no valid authority")
-      : undefined
+    // RFC 9110 §4.2.1 and §4.2.4: there must be a host, and there must not be credentials.
+    return isHost(authority) && !/^(?::|$)/.test(authority)
+      ? undefined
+      : refuse("bad_request", "the request target has no valid authority")
   }
   if (target === "*") {
     return method === "OPTIONS"
@@ -133,19 +153,24 @@ export const toBackend = (
     if (name === "host") {
       // RFC 9112 §3.2: several Host fields are an error, whatever they say.
       if (host !== undefined) return refuse("bad_request", "there are several Host fields")
+      if (!isHost(value)) return refuse("bad_request", "the Host field is not valid")
       host = value
       continue
     }
     if (name === "content-length") {
-      if (length !== undefined || !/^\d+$/.test(value)) return refuse("bad_request", "Content-Length is not valid")
+      if (length !== undefined || !isLength(value)) return refuse("bad_request", "Content-Length is not valid")
       length = value
       out.push(line, value)
       continue
     }
     if (name === "transfer-encoding") coding = coding === undefined ? value : `${coding}, ${value}`
-    if (connectionFields.has(name) || requestOnly.has(name) || named?.has(name)) continue
+    if (connectionFields.has(name) || requestOnly.has(name)) continue
     const claim = forwardedClaim(name)
-    if (claim !== "no") {
+    if (claim === "no") {
+      if (named?.has(name)) continue
+    } else {
+      // Trust alone decides, and not `Connection`: else a client could strip what a proxy of ours says about it
+      // (CVE-2022-31813, CVE-2024-45410).
       if (claim === "alias" || !client.trusted) continue
       if (name === "x-forwarded-for") {
         forwardedFor = forwardedFor === undefined ? value : `${forwardedFor}, ${value}`
@@ -161,7 +186,7 @@ export const toBackend = (
   if (coding !== undefined && length !== undefined) {
     return refuse("bad_request", "there are both Content-Length and Transfer-Encoding")
   }
-  if (coding !== undefined && coding.trim().toLowerCase() !== "chunked") {
+  if (coding !== undefined && !/^[ \t]*chunked[ \t]*$/i.test(coding)) {
     return refuse("not_implemented", "the only transfer coding that is understood is chunked")
   }
 
@@ -180,6 +205,19 @@ export const toBackend = (
     fields: out,
     framing: coding !== undefined ? "chunked" : length !== undefined && Number(length) > 0 ? "length" : "none"
   }
+}
+
+/**
+ * Whether the body of a response is what its sender meant: chunked is undone on the way, and with any other transfer coding,
+ * for which nobody asked, the client would take coded bytes for the content (RFC 9112 §6.1).
+ */
+export const isDecoded = (fields: FieldLines): boolean => {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.toLowerCase() === "transfer-encoding" && fields[i + 1]!.trim().toLowerCase() !== "chunked") {
+      return false
+    }
+  }
+  return true
 }
 
 /** The field lines for the client. Order, case and repetition of what is forwarded stay as they were. */

@@ -98,7 +98,8 @@ const withProbe = (health: Health, probe: Probe, why: string): Health => {
 }
 
 const open = (trips: number, now: number, policy: Policy): Circuit => {
-  const length = Duration.toMillis(policy.ejectionTime) * 2 ** (trips - 1)
+  // Beyond 64 doublings nothing is left to be learned, and 2 ** 1024 is infinite: that times zero is not a number.
+  const length = Duration.toMillis(policy.ejectionTime) * 2 ** Math.min(trips - 1, 64)
   return { _tag: "Open", until: now + Math.min(length, Duration.toMillis(policy.maxEjectionTime)), trips }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Backend } from "./Backend.ts"
 
-/** What became of one try. `aborted` means that the client left: that says nothing about the backend. */
+/** What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. */
 export type Outcome = "success" | "failure" | "aborted"
 
 /** The counters of one backend. All are written by `Balancer` only. */

@@ -73,35 +73,34 @@ export const attachResponseHead = <A extends object>(message: A, head: ResponseH
 
 const toFields = (headers: Headers.Headers): Array<string> => Object.entries(headers).flat()
 
-/** Records hold one value a name, so repeated lines are joined with a comma (RFC 9110 §5.3). */
+/**
+ * Records hold one value a name, so repeated lines are joined: with a comma (RFC 9110 §5.3), and `Cookie`, which is no list
+ * with commas, with a semicolon (RFC 9113 §8.2.3).
+ */
 const toHeaders = (fields: FieldLines): Headers.Headers => {
   const record: Record<string, string> = Object.create(null)
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
-    record[name] = record[name] === undefined ? fields[i + 1]! : `${record[name]}, ${fields[i + 1]}`
+    const value = fields[i + 1]!
+    record[name] = record[name] === undefined ? value : `${record[name]}${name === "cookie" ? "; " : ", "}${value}`
   }
   return Headers.fromInput(record)
 }
 
-const hasWebBody = (source: object): boolean => "body" in source && source.body !== null && source.body !== undefined
+/** A web `Request` with a body need not have framing headers; every other source has. */
+const hasWebBody = (source: object): boolean => source instanceof Request && source.body !== null
 
 /** The head of a request that was received, whatever engine received it. */
 export const received = (request: HttpServerRequest): RequestHead => {
   if (hasRequestHead(request)) return request[requestHead]
   const fields = toFields(request.headers)
-  // A web `Request` with a body need not have framing headers; every other source has.
   const framed = "content-length" in request.headers || "transfer-encoding" in request.headers
   if (!framed && hasWebBody(request.source)) fields.push("transfer-encoding", "chunked")
   return { method: request.method, target: request.url, fields, body: undefined }
 }
 
 /** The URL for clients that need one. The origin is always the backend's, whatever the target says. */
-const urlOf = (origin: string, target: string): string => {
-  if (target.startsWith("/")) return origin + target
-  if (!URL.canParse(target)) return origin
-  const { pathname, search } = new URL(target)
-  return origin + pathname + search
-}
+const urlOf = (origin: string, target: string): string => origin + (target.startsWith("/") ? target : "/")
 
 /**
  * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the platform's
@@ -131,6 +130,20 @@ const contentLengthOf = (headers: Headers.Headers): number | undefined => {
   return value === undefined ? undefined : Number(value)
 }
 
+/** A response with a stream as its body and with no other headers than these: the platform would add a content type. */
+export const withStream = (
+  head: Pick<HttpServerResponse.HttpServerResponse, "status" | "statusText" | "headers" | "cookies">,
+  body: Stream.Stream<Uint8Array, unknown>
+): HttpServerResponse.HttpServerResponse => {
+  const { cookies, headers, status, statusText } = head
+  const type = headers["content-type"]
+  const response = HttpServerResponse.setBody(
+    HttpServerResponse.empty({ status, statusText, headers, cookies }),
+    HttpBody.stream(body, type ?? "", contentLengthOf(headers))
+  )
+  return type === undefined ? HttpServerResponse.removeHeader(response, "content-type") : response
+}
+
 /** The head of a response that a backend sent, whatever engine received it. */
 export const answered = (response: HttpClientResponse): ResponseHead => {
   if (hasResponseHead(response)) return response[responseHead]
@@ -153,18 +166,8 @@ export const toClient = (
     if (head.fields[i]!.toLowerCase() === "set-cookie") setCookie.push(head.fields[i + 1]!)
     else others.push(head.fields[i]!, head.fields[i + 1]!)
   }
+  const { status, statusText } = head
   const headers = toHeaders(others)
-  const contentLength = contentLengthOf(headers)
-  const response = HttpServerResponse.stream(body, {
-    status: head.status,
-    statusText: head.statusText,
-    headers,
-    cookies: Cookies.fromSetCookie(setCookie),
-    ...(contentLength === undefined ? {} : { contentLength })
-  })
-  // The platform's constructor adds a content type to every body; the backend sent none.
-  const plain = "content-type" in headers
-    ? response
-    : HttpServerResponse.removeHeader(response, "content-type")
-  return attachResponseHead(plain, head)
+  const response = withStream({ status, statusText, headers, cookies: Cookies.fromSetCookie(setCookie) }, body)
+  return attachResponseHead(response, head)
 }

@@ -12,6 +12,9 @@ import type { Backend } from "./Backend.ts"
 /** The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`. */
 export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", { message: Schema.String }) {}
 
+/** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */
+export const probeUserAgent = "evenkeel-health-check"
+
 /** Checks a backend once. */
 export class Probe extends Context.Service<Probe, {
   /** Succeeds with what was seen, such as `status: 200`. Must end by itself, within a time limit of its own. */

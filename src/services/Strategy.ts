@@ -40,5 +40,7 @@ export interface Picker {
  */
 export class Strategy extends Context.Service<Strategy, {
   readonly name: string
+  /** Set by a strategy that gives every backend the same share; giving weights to it is then a mistake worth a warning. */
+  readonly ignoresWeights?: boolean
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}

@@ -8,6 +8,7 @@ export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.map(Random.Random, (random) => ({
     name: "random",
+    ignoresWeights: true,
     make: (endpoints) => ({
       pick: () => endpoints[Math.floor(random.nextDoubleUnsafe() * endpoints.length)]
     })

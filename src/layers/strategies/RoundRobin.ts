@@ -7,6 +7,7 @@ export const layer: Layer.Layer<Strategy> = Layer.sync(Strategy, () => {
   let turn = 0
   return {
     name: "round-robin",
+    ignoresWeights: true,
     make: (endpoints) => ({
       pick: () => {
         if (endpoints.length === 0) return undefined

@@ -1,0 +1,77 @@
+/**
+ * Where settings come from: flags beat the environment, the environment beats a file, a file beats the defaults.
+ *
+ * For a program that embeds the load balancer, `make` takes them from code.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import { type Input, optionsOf, schema, type Settings } from "../services/Configuration.ts"
+import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
+import * as Environment from "./configuration/Environment.ts"
+import * as File from "./configuration/File.ts"
+import * as Flags from "./configuration/Flags.ts"
+import { strategies, type StrategyName } from "./strategies/index.ts"
+
+const settings = schema(Struct.keys(strategies), "round-robin")
+
+/** Every setting, for help texts, flags and documents. */
+export const options = optionsOf(settings)
+
+const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<StrategyName>, ConfigurationError> =>
+  Result.map(merge(sources, options), Schema.decodeUnknownSync(settings))
+
+/**
+ * Settings from code, written as in a file; what is left out has its default. Throws a `ConfigurationError` that names
+ * everything that is wrong.
+ *
+ *   Configuration.make({ to: ["http://localhost:3001"], health: { interval: "1s" } })
+ */
+export const make = (input: Input<StrategyName> = {}): Settings<StrategyName> =>
+  Result.getOrThrow(decode([fromValue(input)]))
+
+/** Settings, and what the operator should know about how they were given. */
+export interface Loaded {
+  readonly settings: Settings<StrategyName>
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** The flag that names a file of settings. */
+export const fileFlag = "config"
+
+/** The variable that names it where the flag does not. */
+export const { fileVariable } = Environment
+
+const nothing: Source = fromValue({})
+
+/** The file that the flag names, or else the variable, or no file. */
+const readFile = (
+  names: ReadonlyArray<string>,
+  variable: string | undefined
+): Effect.Effect<Source, ConfigurationError, FileSystem.FileSystem> => {
+  if (names.length > 1) return Effect.fail(ConfigurationError.make({ problems: [Flags.repeated(fileFlag, names)] }))
+  if (names[0] !== undefined) return File.read(names[0], `--${fileFlag}`)
+  return variable === undefined ? Effect.succeed(nothing) : File.read(variable, fileVariable)
+}
+
+/**
+ * Settings from flags, the environment (through the `ConfigProvider` of the context) and the file that `--config` or
+ * `EVENKEEL_CONFIG` names. Fails with all that is wrong in any of them.
+ */
+export const load = Effect.fnUntraced(function*(
+  flags: Flags.Flags
+): Effect.fn.Return<Loaded, ConfigurationError, FileSystem.FileSystem> {
+  const fromFlags = Flags.read(flags, options)
+  const environment = yield* Environment.read(options, { withPort: (flags["listen"] ?? []).length === 0 })
+  const file = yield* Effect.result(readFile(flags[fileFlag] ?? [], environment.file))
+  const merged = decode([fromFlags.source, environment.source, Result.getOrElse(file, () => nothing)])
+  const problems = [
+    ...fromFlags.problems,
+    ...(Result.isFailure(merged) ? merged.failure.problems : []),
+    ...(Result.isFailure(file) ? file.failure.problems : [])
+  ]
+  if (problems.length > 0 || Result.isFailure(merged)) return yield* ConfigurationError.make({ problems })
+  return { settings: merged.success, warnings: environment.warnings }
+})

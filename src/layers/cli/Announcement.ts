@@ -1,0 +1,49 @@
+/** What the log says first, once the server really listens: where, for which backends, and what is odd about the settings. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Struct from "effect/Struct"
+import { AccessLog, type Notice } from "../../services/AccessLog.ts"
+import type { Backend } from "../../services/Backend.ts"
+import { Strategy } from "../../services/Strategy.ts"
+import type { Loaded } from "../Configuration.ts"
+import { strategies, type StrategyName } from "../strategies/index.ts"
+
+const ignoresWeights = (name: StrategyName): Effect.Effect<boolean> =>
+  Effect.map(Strategy, (strategy) => strategy.ignoresWeights === true).pipe(Effect.provide(strategies[name]))
+
+/** A warning when backends have weights that the strategy does not look at. */
+const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend>, chosen: StrategyName) {
+  if (backends.every((backend) => backend.weight === 1) || !(yield* ignoresWeights(chosen))) return []
+  const others = yield* Effect.filter(
+    Struct.keys(strategies),
+    (name) => Effect.map(ignoresWeights(name), (yes) => !yes)
+  )
+  return [`The strategy ${chosen} ignores weights; ${others.join(" and ")} honour them`]
+})
+
+const describe = ({ origin, weight }: Backend): string => weight === 1 ? origin : `${origin} (weight ${weight})`
+
+/** Announces the load balancer. `more` are lines that follow, for the port that it listens on. */
+export const layer = (
+  { settings, warnings }: Loaded,
+  more: (port: number) => ReadonlyArray<string>
+): Layer.Layer<never, never, AccessLog | HttpServer.HttpServer> =>
+  Layer.effectDiscard(
+    Effect.gen(function*() {
+      const log = yield* AccessLog
+      const { address } = yield* HttpServer.HttpServer
+      const say = (level: Notice["level"], message: string) => log.write({ _tag: "Notice", level, message })
+      const port = NetAddress.isInetAddress(address) ? address.port : settings.listen.port
+      const host = settings.listen.host === undefined ? "" : ` of ${settings.listen.host}`
+      const startedIn = yield* Effect.sync(() => Math.round(process.uptime() * 1000))
+      say("INFO", `Load balancer running on port ${port}${host} (started in ${startedIn} ms)`)
+      say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
+      say("INFO", `Health checker started (checking every ${Duration.format(settings.health.interval)})`)
+      for (const line of more(port)) say("INFO", line)
+      for (const warning of warnings) say("WARN", warning)
+      for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
+    })
+  )

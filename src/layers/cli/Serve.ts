@@ -1,0 +1,95 @@
+/** Runs the load balancer until it is interrupted, and then lets what is in flight finish. */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ServeError } from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import type { Stdio } from "effect/Stdio"
+import { AccessLog } from "../../services/AccessLog.ts"
+import { Pool } from "../../services/Pool.ts"
+import * as AccessLogLayer from "../AccessLog.ts"
+import type { Loaded } from "../Configuration.ts"
+import * as LoadBalancer from "../LoadBalancer.ts"
+import * as NodeEngine from "../NodeEngine.ts"
+import * as Announcement from "./Announcement.ts"
+import { CommandFailed, exitCodes } from "./CommandFailed.ts"
+import * as EffectLog from "./EffectLog.ts"
+import * as ListenError from "./ListenError.ts"
+
+/** What a command runs besides the load balancer. */
+export interface Companions {
+  /** Is there before the load balancer listens, and until it has stopped. */
+  readonly layer: Layer.Layer<never, CommandFailed, AccessLog>
+  /** Lines that follow the announcement, for the port that the load balancer listens on. */
+  readonly lines: (port: number) => ReadonlyArray<string>
+}
+
+/** The load balancer on Node's engine. Every setting ends here or in `LoadBalancer.layer`. */
+const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, CommandFailed | ServeError, AccessLog> => {
+  const { listen, timeout } = loaded.settings
+  const timeouts: NodeEngine.Options = {
+    connectTimeout: timeout.connect,
+    responseTimeout: timeout.response,
+    idleTimeout: timeout.idle
+  }
+  return LoadBalancer.layer(loaded.settings).pipe(
+    // Before the health checker, so that its results come after these lines.
+    Layer.provide(Announcement.layer(loaded, companions.lines)),
+    Layer.provide([
+      NodeEngine.layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, timeouts),
+      NodeEngine.layerClient(timeouts)
+    ]),
+    Layer.provide(companions.layer)
+  )
+}
+
+/** What is still to be done when the program is told to stop. */
+const remaining = (pool: Pool["Service"], limit: Duration.Duration): string => {
+  const n = Ref.getUnsafe(pool.state).members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
+  if (n === 0) return "nothing is in flight"
+  return `waiting for ${n} request${n === 1 ? "" : "s"} in flight, ${Duration.format(limit)} at most`
+}
+
+const run = Effect.fnUntraced(
+  function*(loaded: Loaded, companions: Companions) {
+    const log = yield* AccessLog
+    const say = (message: string) => Effect.sync(() => log.write({ _tag: "Notice", level: "INFO", message }))
+    return yield* Effect.gen(function*() {
+      const pool = Context.get(yield* Layer.build(layer(loaded, companions)), Pool)
+      return yield* Effect.onInterrupt(
+        Effect.never,
+        () => Effect.suspend(() => say(`Shutting down: ${remaining(pool, loaded.settings.timeout.shutdown)}`))
+      )
+    }).pipe(
+      // Closing the scope stops the server first and waits.
+      Effect.scoped,
+      Effect.onInterrupt(() => say("Stopped"))
+    )
+  },
+  (effect, { settings: { listen } }) =>
+    Effect.catchTag(
+      effect,
+      "ServeError",
+      (error) => ListenError.toFailure(listen, error, "choose another one with --listen")
+    )
+)
+
+/** What nobody has foreseen goes to the log, with its stack. */
+const logUnforeseen = <A, R>(effect: Effect.Effect<A, CommandFailed, R>): Effect.Effect<A, CommandFailed, R> =>
+  Effect.catchCauseIf(effect, Cause.hasDies, (cause) =>
+    Effect.andThen(
+      Effect.logError("The load balancer had to stop", cause),
+      CommandFailed.make({ lines: [], exitCode: exitCodes.failed })
+    ))
+
+/** Serves until it is interrupted. Fails when it cannot begin. */
+export const serve = (
+  loaded: Loaded,
+  companions: Companions = { layer: Layer.empty, lines: () => [] }
+): Effect.Effect<void, CommandFailed, Stdio> =>
+  run(loaded, companions).pipe(
+    logUnforeseen,
+    Effect.provide(Layer.provideMerge(EffectLog.layer, AccessLogLayer.layer(loaded.settings.accessLog)))
+  )

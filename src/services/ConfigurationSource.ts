@@ -1,0 +1,218 @@
+/**
+ * From raw values of several sources to settings, or to everything that is wrong with them.
+ *
+ * Owns precedence and the wording of problems. It reads nothing itself: `layers/Configuration` brings what flags, the
+ * environment and a file say. A value is checked even where a better source overrides it, so that a mistake does not hide
+ * until the day on which that flag is left out.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import type { Option } from "./Configuration.ts"
+import * as Suggestion from "./Suggestion.ts"
+
+/** A place in a tree of raw values. */
+export type Path = ReadonlyArray<PropertyKey>
+
+/** The raw values of one source. */
+export interface Source {
+  /** A tree of the same shape as `Configuration.Input`, unchecked. */
+  readonly values: unknown
+  /** How the place of a value, or of a key that is unknown, is called: `--to`, `evenkeel.yaml:5:13: health.interval`. */
+  readonly where: (path: Path, what: "value" | "key") => string
+}
+
+/** All that is wrong, one line each: where it is, what was expected, what was found. */
+export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return this.problems.join("\n")
+  }
+}
+
+/** Writes a place as in code: `health.interval`, `to[1].weight`. */
+export const formatPath = (path: Path): string =>
+  path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")
+
+const maxShown = 60
+
+/** A raw value for a message: short, on one line, without the password of a URL. */
+const show = (value: unknown): string => {
+  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^/@"]*@/g, "//***@")
+  return text.length > maxShown ? `${text.slice(0, maxShown)}...` : text
+}
+
+const at = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value
+  )
+
+// -----------------------------------------------------------------------------
+// Values
+// -----------------------------------------------------------------------------
+
+/** What a codec says about one value: a whole message or what it expects, if it says so, and what was probably meant. */
+interface Finding {
+  readonly path: Path
+  readonly message?: string | undefined
+  readonly expected?: string | undefined
+  readonly suggestion?: string | undefined
+  /** There should be nothing at all. */
+  readonly isUnknown?: boolean
+}
+
+const textIn = (annotations: Schema.Annotations.Annotations | undefined, key: string): string | undefined => {
+  const text = annotations?.[key]
+  return typeof text === "string" ? text : undefined
+}
+
+const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): ReadonlyArray<Finding> => {
+  switch (issue._tag) {
+    case "Pointer":
+      return findings(issue.issue, [...path, ...issue.path])
+    case "Encoding":
+      return findings(issue.issue, path, expected)
+    case "Filter":
+      return findings(issue.issue, path, textIn(issue.filter.annotations, "expected"))
+    case "Composite":
+      return issue.issues.flatMap((inner) => findings(inner, path))
+    case "AnyOf":
+      return issue.issues.length === 0 ? [{ path }] : issue.issues.flatMap((inner) => findings(inner, path))
+    case "InvalidValue":
+      return [{
+        path,
+        expected,
+        message: textIn(issue.annotations, "message"),
+        suggestion: textIn(issue.annotations, "suggestion")
+      }]
+    case "UnexpectedKey":
+      return [{ path, isUnknown: true }]
+    case "MissingKey":
+      return [{ path, message: "is missing" }]
+    default:
+      return [{ path, expected }]
+  }
+}
+
+/** A finding as a line. `value` is the raw value of the whole setting. */
+const describe = (finding: Finding, option: Option, value: unknown, source: Source): string => {
+  const path = [...option.path, ...finding.path]
+  if (finding.isUnknown) return `${source.where(path, "key")}: unknown key "${formatPath(path)}"`
+  const depth = finding.path.length
+  const wanted = option.isList && depth === 0
+    ? "a list"
+    : depth > 1
+    ? finding.expected ?? "another value"
+    : option.expected
+  const said = finding.message ?? `expected ${wanted}`
+  const found = at(value, finding.path)
+  const got = found === undefined || !said.startsWith("expected") ? "" : `, got ${show(found)}`
+  const meant = finding.suggestion ??
+    (typeof found === "string" ? Suggestion.nearest(found, option.choices) : undefined)
+  return `${source.where(path, "value")}: ${said}${got}${Suggestion.words(meant)}`
+}
+
+const decode = (option: Option, value: unknown, source: Source): Result.Result<unknown, ReadonlyArray<string>> =>
+  Result.mapError(
+    SchemaParser.decodeUnknownResult(option.codec)(value, { errors: "all", onExcessProperty: "error" }),
+    (issue) => findings(issue, []).map((finding) => describe(finding, option, value, source))
+  )
+
+// -----------------------------------------------------------------------------
+// Keys
+// -----------------------------------------------------------------------------
+
+/** A known key that a wrong one may stand for, or a setting of that name in another group. */
+const suggestKey = (key: string, options: ReadonlyArray<Option>): string | undefined => {
+  const last = key.slice(key.lastIndexOf(".") + 1)
+  const groups = options.flatMap(({ path }) => (path.length > 1 ? [path.slice(0, -1).join(".")] : []))
+  return Suggestion.nearest(key, [...options.map((option) => option.key), ...groups]) ??
+    options.find((option) => option.path.at(-1) === last)?.key
+}
+
+type Values = ReadonlyMap<Option, unknown>
+
+/** The settings that a source has, and what is wrong with them. */
+const read = (
+  source: Source,
+  options: ReadonlyArray<Option>
+): { readonly values: Values; readonly problems: ReadonlyArray<string> } => {
+  const values = new Map<Option, unknown>()
+  const problems: Array<string> = []
+  const walk = (value: unknown, path: ReadonlyArray<string>): void => {
+    if (value === undefined) return
+    const key = path.join(".")
+    const option = options.find((option) => option.key === key)
+    if (option !== undefined) {
+      values.set(option, value)
+      const decoded = decode(option, value, source)
+      if (Result.isFailure(decoded)) problems.push(...decoded.failure)
+    } else if (key !== "" && !options.some((option) => option.key.startsWith(`${key}.`))) {
+      problems.push(`${source.where(path, "key")}: unknown key "${key}"${Suggestion.words(suggestKey(key, options))}`)
+    } else if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      problems.push(`${source.where(path, "value")}: expected a group of settings, got ${show(value)}`)
+    } else {
+      for (const [name, inner] of Object.entries(value)) walk(inner, [...path, name])
+    }
+  }
+  walk(source.values, [])
+  return { values, problems }
+}
+
+/** Puts a value where it belongs in the tree that the Schema decodes. */
+const put = (
+  tree: { readonly [name: string]: unknown },
+  [name = "", ...rest]: ReadonlyArray<string>,
+  value: unknown
+): { readonly [name: string]: unknown } => {
+  const inner = tree[name]
+  return { ...tree, [name]: rest.length === 0 ? value : put(Predicate.isObject(inner) ? inner : {}, rest, value) }
+}
+
+/**
+ * The raw values of all sources as one tree, in which the first source that has a setting wins. Fails with every problem of
+ * every source; what it succeeds with can be decoded. A list is replaced as a whole.
+ */
+export const merge = (
+  sources: ReadonlyArray<Source>,
+  options: ReadonlyArray<Option>
+): Result.Result<{ readonly [name: string]: unknown }, ConfigurationError> => {
+  const all = sources.map((source) => read(source, options))
+  const problems = all.flatMap((source) => source.problems)
+  if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
+  const winners = new Map<Option, unknown>()
+  for (const { values } of all) {
+    for (const [option, value] of values) if (!winners.has(option)) winners.set(option, value)
+  }
+  return Result.succeed([...winners].reduce((tree, [{ path }, value]) => put(tree, path, value), {}))
+}
+
+/** What was given as plain text for one setting, such as by a flag, and the name that it was given by. */
+export interface Given {
+  readonly option: Option
+  /** One text, or several for a list, whose items are also separated by spaces within a text. The last one counts. */
+  readonly texts: ReadonlyArray<string>
+  readonly where: string
+}
+
+const items = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((item) => item !== "")
+
+/** A source of settings that were given one by one as text. */
+export const fromTexts = (given: ReadonlyArray<Given>): Source => ({
+  values: given.reduce(
+    (tree, { option, texts }) => put(tree, option.path, option.isList ? texts.flatMap(items) : texts.at(-1)),
+    {}
+  ),
+  where: (path) =>
+    given.find(({ option }) => option.path.every((name, i) => path[i] === name))?.where ?? formatPath(path)
+})
+
+/** A source that is a value in code. */
+export const fromValue = (values: unknown): Source => ({
+  values,
+  where: (path, what) => what === "key" || path.length === 0 ? "settings" : formatPath(path)
+})

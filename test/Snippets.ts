@@ -1,0 +1,66 @@
+/**
+ * Keeps what the documents quote what it is in the program.
+ *
+ * A marker, `<!-- from docs/examples/x.ts -->`, `<!-- the settings -->` or `<!-- the reasons -->`, is followed by a fence or a
+ * table. `npm run docs` fills them in, and a test fails when one is not as it would be.
+ */
+import { globSync, readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { options } from "../src/layers/Configuration.ts"
+import { meaningOf } from "../src/services/Failure.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** The documents, as paths from the root. */
+export const documents: ReadonlyArray<string> = globSync(["*.md", "docs/**/*.md"], { cwd: root })
+
+export const read = (path: string): string => readFileSync(root + path, "utf8")
+
+const table = (heads: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const cells = [heads, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")))
+  const widths = heads.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
+  const line = (row: ReadonlyArray<string>) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`
+  const [head, ...body] = cells
+  return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n")
+}
+
+const settings = (): string =>
+  table(
+    ["key", "default", "what it is"],
+    options.map((option) => [
+      `\`${option.key}\``,
+      option.defaultText,
+      option.choices.length === 0
+        ? option.description
+        : `${option.description} One of ${option.choices.map((choice) => `\`${choice}\``).join(", ")}.`
+    ])
+  )
+
+const reasons = (): string =>
+  table(
+    ["reason", "status", "meaning"],
+    Object.entries(meaningOf).map(([reason, { meaning, status }]) => [
+      `\`${reason}\``,
+      status === 0 ? "as sent" : status === 499 ? "499, in the log only" : String(status),
+      meaning
+    ])
+  )
+
+const fence = (path: string): string =>
+  `\`\`\`${path.slice(path.lastIndexOf(".") + 1)}\n${read(path).trimEnd()}\n\`\`\``
+
+/** The document with everything quoted as it is now. */
+export const filled = (text: string): string =>
+  text
+    .replace(
+      /^(<!-- from (\S+) -->)\n(?:\n```\w+\n[\s\S]*?\n```\n)?/gm,
+      (_, marker: string, path: string) => `${marker}\n\n${fence(path)}\n`
+    )
+    .replace(
+      /^(<!-- the (settings|reasons) -->)\n(?:\n(?:\|.*\n)+)?/gm,
+      (_, marker: string, name: string) => `${marker}\n\n${name === "settings" ? settings() : reasons()}\n`
+    )
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const path of documents) writeFileSync(root + path, filled(read(path)))
+}

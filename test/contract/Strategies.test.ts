@@ -1,0 +1,367 @@
+/** One suite for every strategy, and what only one of them promises below it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Struct from "effect/Struct"
+import * as fc from "fast-check"
+import { readdirSync, readFileSync } from "node:fs"
+import { strategies } from "../../src/layers/strategies/index.ts"
+import * as Load from "../../src/services/Load.ts"
+import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
+import { endpoints, idsOf } from "../endpoints.ts"
+import { traits } from "./Traits.ts"
+
+/** The strategy of a layer, with random numbers that are the same for the same seed. */
+const build = (layer: Layer.Layer<Strategy>, seed: number): Strategy["Service"] =>
+  Effect.runSync(Strategy.pipe(Effect.provide(layer), Random.withSeed(seed)))
+
+const picks = (picker: Picker, n: number, context: PickContext = anonymous): Array<Load.Endpoint | undefined> =>
+  Array.from({ length: n }, () => picker.pick(context))
+
+/** Sends `n` requests, of which up to `concurrency` are in flight, and counts who got how many. */
+const serve = (picker: Picker, n: number, concurrency: number): Map<string, number> => {
+  const counts = new Map<string, number>()
+  const inFlight: Array<Load.Endpoint> = []
+  for (let i = 0; i < n; i++) {
+    const endpoint = picker.pick(anonymous)!
+    counts.set(endpoint.backend.id, (counts.get(endpoint.backend.id) ?? 0) + 1)
+    Load.begin(endpoint.load)
+    inFlight.push(endpoint)
+    if (inFlight.length < concurrency) continue
+    // Ends in an order that is neither first in first out nor the opposite, and always the same.
+    const at = (i * 7919) % inFlight.length
+    const ended = inFlight[at]!
+    inFlight[at] = inFlight.at(-1)!
+    inFlight.pop()
+    Load.end(ended.load, "success")
+    picker.observe?.(ended, "success", 1)
+  }
+  return counts
+}
+
+const total = (numbers: Iterable<number>): number => Array.from(numbers).reduce((sum, n) => sum + n, 0)
+
+const contexts: ReadonlyArray<PickContext> = [
+  anonymous,
+  { attempt: 7, key: () => undefined, request: undefined },
+  { attempt: 0, key: () => "", request: undefined },
+  { attempt: 1, key: () => "203.0.113.9", request: undefined }
+]
+
+const seeds = fc.integer()
+const weight = fc.integer({ min: 1, max: 1000 })
+const smallWeight = fc.integer({ min: 1, max: 10 })
+
+// 20,000 picks: the standard deviation of a fair share is below 0.4 %, and 2 % are five of them.
+const tolerance = 0.02
+const rounds = 20_000
+
+describe.each(Struct.keys(strategies))("%s", (name) => {
+  const { honoursWeights, isDeterministic, readsLoad } = traits[name]
+  const strategy = (seed: number) => build(strategies[name], seed)
+
+  it("says its own name", () => {
+    assert.strictEqual(strategy(1).name, name)
+  })
+
+  it("picks nobody from an empty list, as often as it is asked", () => {
+    for (const context of contexts) {
+      assert.deepStrictEqual(picks(strategy(1).make([]), 3, context), Array(3).fill(undefined))
+    }
+  })
+
+  it("picks the only one there is", () => {
+    const [only] = endpoints([3])
+    for (const context of contexts) {
+      assert.deepStrictEqual(picks(strategy(1).make([only!]), 3, context), Array(3).fill(only))
+    }
+  })
+
+  it("picks somebody, and from its list only, whatever the list, the context, the load and the observations", () => {
+    fc.assert(fc.property(
+      seeds,
+      fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
+      fc.constantFrom(...contexts),
+      (seed, backends, context) => {
+        const list = endpoints(backends.map(([weight]) => weight))
+        backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
+        const picker = strategy(seed).make(list)
+        for (let i = 0; i < 3 * list.length; i++) {
+          const endpoint = picker.pick(context)
+          assert(endpoint !== undefined && list.includes(endpoint))
+          picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
+        }
+      }
+    ))
+  })
+
+  it("leaves the list and the loads alone", () => {
+    const list = endpoints([1, 5, 2])
+    const before = structuredClone(list.map(({ load }) => load))
+    const picker = strategy(1).make(Object.freeze(list))
+    picks(picker, 100)
+    assert.deepStrictEqual(list.map(({ load }) => load), before)
+    assert.deepStrictEqual(idsOf(list), ["a0", "a1", "a2"])
+  })
+
+  it("starves nobody, in an idle pool", () => {
+    fc.assert(
+      fc.property(seeds, fc.array(smallWeight, { minLength: 1, maxLength: 12 }), (seed, weights) => {
+        const counts = serve(strategy(seed).make(endpoints(weights)), 2_500, 1)
+        assert.strictEqual(counts.size, weights.length)
+      }),
+      { numRuns: 30 }
+    )
+  })
+
+  it("starves nobody, in a busy pool", () => {
+    fc.assert(
+      fc.property(seeds, fc.array(smallWeight, { minLength: 1, maxLength: 12 }), (seed, weights) => {
+        const counts = serve(strategy(seed).make(endpoints(weights)), 2_500, 50)
+        assert.strictEqual(counts.size, weights.length)
+      }),
+      { numRuns: 30 }
+    )
+  })
+
+  it("works on a list that shrinks to nothing and grows again, with a picker for each", () => {
+    fc.assert(fc.property(
+      seeds,
+      fc.array(weight, { minLength: 1, maxLength: 8 }),
+      fc.array(fc.nat(7), { maxLength: 30 }),
+      (seed, weights, sizes) => {
+        const all = endpoints(weights)
+        const made = strategy(seed)
+        for (const size of [...sizes, 0, all.length]) {
+          const list = all.slice(0, size)
+          for (const endpoint of picks(made.make(list), 5)) {
+            if (list.length === 0) assert.isUndefined(endpoint)
+            else assert(endpoint !== undefined && list.includes(endpoint))
+          }
+        }
+      }
+    ))
+  })
+
+  it("serves two pickers at once, each from its own list", () => {
+    const made = strategy(1)
+    const [some, others] = [endpoints([1, 2]), endpoints([3, 4, 5])]
+    const [one, other] = [made.make(some), made.make(others)]
+    for (let i = 0; i < 50; i++) {
+      assert.include(some, one.pick(anonymous)!)
+      assert.include(others, other.pick(anonymous)!)
+    }
+  })
+
+  it(`gives each its share, ${honoursWeights ? "by weight" : "which is the same for all"}, within 2 % of all requests`, () => {
+    fc.assert(
+      fc.property(seeds, fc.array(smallWeight, { minLength: 2, maxLength: 6 }), (seed, weights) => {
+        const counts = serve(strategy(seed).make(endpoints(weights)), rounds, 1)
+        const sum = total(weights)
+        weights.forEach((weight, i) => {
+          const expected = honoursWeights ? weight / sum : 1 / weights.length
+          assert.approximately(
+            (counts.get(`a${i}`) ?? 0) / rounds,
+            expected,
+            tolerance,
+            `a${i} of ${weights.join(":")}`
+          )
+        })
+      }),
+      { numRuns: 10 }
+    )
+  })
+
+  it(`${isDeterministic ? "picks the same, whatever the seed" : "takes its chance from the seed, and from nothing else"}`, () => {
+    const order = (seed: number) => idsOf(picks(strategy(seed).make(endpoints([1, 2, 3, 4])), 40)).join(" ")
+    assert.strictEqual(order(1), order(1))
+    assert.strictEqual(order(1) === order(2), isDeterministic)
+  })
+
+  it(`${readsLoad ? "spares" : "does not look at"} who is busy`, () => {
+    const list = endpoints([1, 1, 1])
+    list[0]!.load.inFlight = 1_000
+    const picker = strategy(1).make(list)
+    const counts = new Map<string, number>()
+    for (const endpoint of picks(picker, 3_000)) {
+      counts.set(endpoint!.backend.id, (counts.get(endpoint!.backend.id) ?? 0) + 1)
+    }
+    if (readsLoad) assert.isUndefined(counts.get("a0"))
+    else assert.approximately(counts.get("a0") ?? 0, 1_000, 150)
+  })
+})
+
+const weighted = Struct.keys(strategies).filter((name) => traits[name].honoursWeights)
+
+describe.each(weighted)("%s, which honours weights,", (name) => {
+  const strategy = (seed: number) => build(strategies[name], seed)
+
+  it("gives each its share in a busy pool too, within 3 % of all requests", () => {
+    fc.assert(
+      fc.property(seeds, fc.array(smallWeight, { minLength: 2, maxLength: 6 }), (seed, weights) => {
+        const counts = serve(strategy(seed).make(endpoints(weights)), rounds, 500)
+        weights.forEach((weight, i) =>
+          assert.approximately((counts.get(`a${i}`) ?? 0) / rounds, weight / total(weights), 0.03, weights.join(":"))
+        )
+      }),
+      { numRuns: 10 }
+    )
+  })
+
+  it("gives one heavy backend among many light ones its share", () => {
+    const list = endpoints([1000, ...Array.from({ length: 99 }, () => 1)])
+    const counts = serve(strategy(1).make(list), rounds, 1)
+    assert.approximately((counts.get("a0") ?? 0) / rounds, 1000 / 1099, tolerance)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// What only one of them promises
+// -----------------------------------------------------------------------------
+
+describe("round-robin, exactly", () => {
+  const make = (n: number) => build(strategies["round-robin"], 1).make(endpoints(Array.from({ length: n }, () => 1)))
+
+  it("takes each in turn, in the order of the configuration", () => {
+    assert.deepStrictEqual(idsOf(picks(make(3), 7)), ["a0", "a1", "a2", "a0", "a1", "a2", "a0"])
+  })
+
+  it("does not begin again with the first when the list changes", () => {
+    const strategy = build(strategies["round-robin"], 1)
+    const list = endpoints([1, 1, 1, 1])
+    const counts = new Map<Load.Endpoint, number>()
+    // The last one flaps: the list is another one after every pick.
+    for (let i = 0; i < 1_200; i++) {
+      const endpoint = strategy.make(i % 2 === 0 ? list : list.slice(0, 3)).pick(anonymous)!
+      counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1)
+    }
+    for (const endpoint of list.slice(0, 3)) assert.isAbove(counts.get(endpoint) ?? 0, 200)
+  })
+})
+
+describe("weighted-round-robin, exactly", () => {
+  const make = (weights: ReadonlyArray<number>) => build(strategies["weighted-round-robin"], 1).make(endpoints(weights))
+
+  it("takes equal weights in turn, in the order of the configuration", () => {
+    assert.deepStrictEqual(idsOf(picks(make([2, 2, 2]), 7)), ["a0", "a1", "a2", "a0", "a1", "a2", "a0"])
+  })
+
+  it("spreads weights 5, 1, 1 evenly: a heavy backend gets no burst", () => {
+    assert.strictEqual(idsOf(picks(make([5, 1, 1]), 7)).join(" "), "a0 a0 a0 a1 a0 a0 a2")
+  })
+
+  it("never strays from its share by more than one request and its part of the pool's size, at any moment", () => {
+    fc.assert(
+      fc.property(fc.array(weight, { minLength: 1, maxLength: 12 }), (weights) => {
+        const picker = make(weights)
+        const sum = total(weights)
+        const counts = weights.map(() => 0)
+        for (let n = 1; n <= 300; n++) {
+          counts[Number(picker.pick(anonymous)!.backend.id.slice(1))]!++
+          const stray = weights.findIndex((weight, i) =>
+            Math.abs(counts[i]! - (n * weight) / sum) > 1 + (weight / sum) * weights.length
+          )
+          assert(stray === -1, `a${stray} of ${weights.join(":")} has ${counts[stray]} of ${n}`)
+        }
+      })
+    )
+  })
+
+  it("leaves as much time between two turns as the weight says, give or take one turn", () => {
+    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 8 }), (weights) => {
+      const sum = total(weights)
+      const order = idsOf(picks(make(weights), 5 * sum))
+      weights.forEach((weight, i) => {
+        const turns = order.flatMap((id, n) => (id === `a${i}` ? [n] : []))
+        for (let t = 1; t < turns.length; t++) {
+          const gap = turns[t]! - turns[t - 1]!
+          assert.approximately(gap, sum / weight, weights.length, `a${i} of ${weights.join(":")}`)
+        }
+      })
+    }))
+  })
+
+  it("keeps its shares after so many picks that deadlines were moved back", () => {
+    const picker = make([1, 1, 2])
+    const n = 4_100_000
+    const counts = new Map<string, number>()
+    for (let i = 0; i < n; i++) {
+      const { id } = picker.pick(anonymous)!.backend
+      if (i >= n - 4_000) counts.set(id, (counts.get(id) ?? 0) + 1)
+    }
+    assert.deepStrictEqual(Object.fromEntries(counts), { a0: 1_000, a1: 1_000, a2: 2_000 })
+  })
+})
+
+describe("least-requests, exactly", () => {
+  const list = (...backends: ReadonlyArray<readonly [weight: number, inFlight: number]>) => {
+    const made = endpoints(backends.map(([weight]) => weight))
+    backends.forEach(([, inFlight], i) => made[i]!.load.inFlight = inFlight)
+    return made
+  }
+  const chosen = (endpoints: ReadonlyArray<Load.Endpoint>): ReadonlySet<string | undefined> =>
+    new Set(idsOf(picks(build(strategies["least-requests"], 1).make(endpoints), 300)))
+
+  it("takes the less busy of two, every time", () => {
+    assert.deepStrictEqual(chosen(list([1, 4], [1, 3])), new Set(["a1"]))
+    assert.deepStrictEqual(chosen(list([1, 3], [1, 4])), new Set(["a0"]))
+  })
+
+  it("measures how busy a backend is by its weight", () => {
+    assert.deepStrictEqual(chosen(list([10, 9], [1, 1])), new Set(["a0"]))
+    assert.deepStrictEqual(chosen(list([10, 11], [1, 1])), new Set(["a1"]))
+  })
+
+  it("never takes the busiest of many: one of two draws is always better", () => {
+    assert.notInclude([...chosen(list([1, 2], [1, 1], [1, 9], [1, 0], [1, 3]))], "a2")
+  })
+
+  it("takes one that is not the least busy now and then, so that many balancers do not run to the same one", () => {
+    assert.sameMembers([...chosen(list([1, 0], [1, 1], [1, 2]))], ["a0", "a1"])
+  })
+
+  it("keeps queues almost level", () => {
+    const made = endpoints(Array.from({ length: 50 }, () => 1))
+    serve(build(strategies["least-requests"], 1).make(made), 20_000, 500)
+    const inFlight = made.map(({ load }) => load.inFlight)
+    // 10 on the average; random picks would leave some with 20 and more.
+    assert.isBelow(Math.max(...inFlight), 15)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Adding one: one file, one line in the index, one row of traits
+// -----------------------------------------------------------------------------
+
+const sourceFiles = readdirSync(new URL("../../src", import.meta.url), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => ({ file, text: readFileSync(new URL(`../../src/${file}`, import.meta.url), "utf8") }))
+
+/** Somebody must say what is used when nobody says anything; any other name outside the family is one too many. */
+const defaultStrategy = "round-robin"
+
+describe("a new strategy", () => {
+  it("needs a row of traits, and a row needs a strategy", () => {
+    assert.sameMembers(Object.keys(traits), Object.keys(strategies))
+  })
+
+  it("needs a line in the index: no file of the family is left out", () => {
+    const files = sourceFiles.flatMap(({ file }) => /^layers\/strategies\/(\w+)\.ts$/.exec(file)?.[1] ?? [])
+      .filter((name) => name !== "index")
+    const index = sourceFiles.find(({ file }) => file === "layers/strategies/index.ts")!.text
+    assert.sameMembers([...index.matchAll(/from "\.\/(\w+)\.ts"/g)].map(([, name]) => name), files)
+    assert.strictEqual(files.length, Object.keys(strategies).length)
+  })
+
+  it("needs nothing else: no other source file knows a strategy or its name", () => {
+    const names = Object.keys(strategies).filter((name) => name !== defaultStrategy).map((name) => `"${name}"`)
+    const mentions: Array<string> = []
+    for (const { file, text } of sourceFiles) {
+      if (file.startsWith("layers/strategies/")) continue
+      for (const name of names) if (text.includes(name)) mentions.push(`${file} says ${name}`)
+      for (const [path] of text.matchAll(/strategies\/(?!index\.ts)\w+\.ts/g)) mentions.push(`${file} imports ${path}`)
+    }
+    assert.deepStrictEqual(mentions, [])
+  })
+})

@@ -1,0 +1,197 @@
+/** A client that leaves takes its exchange with it: the backend is told at once, nothing is left in flight, nobody is blamed. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
+import { message, ok, type Peer } from "./support/Peer.ts"
+
+const host = "Host: example.com"
+const request = message("GET /path?secret HTTP/1.1", host)
+
+/** No timeout may do the work of the abort. */
+const patient = { idle: 60_000, response: 60_000 }
+
+const leaving: ReadonlyArray<readonly [name: string, leave: (client: Peer) => void]> = [
+  ["closes", (client) => client.destroy()],
+  ["resets", (client) => client.reset()]
+]
+
+const assertAborted = async (lb: Balancer, status: number): Promise<void> => {
+  const entry = await lb.completed()
+  assert.deepStrictEqual([entry.reason, entry.status, entry.path], ["client_aborted", status, "/path"])
+  const { consecutiveFailures, failed, inFlight, total } = lb.members[0]!.endpoint.load
+  assert.deepStrictEqual({ consecutiveFailures, failed, inFlight, total }, {
+    consecutiveFailures: 0,
+    failed: 0,
+    inFlight: 0,
+    total: 1
+  })
+}
+
+onEachEngine("abort", (test) => {
+  for (const [name, leave] of leaving) {
+    test(`a client that ${name} before the head of the response aborts the backend's request at once`, async (lab) => {
+      const backend = await lab.raw((peer) => peer.request())
+      const lb = await lab.balancer([backend], patient)
+      const client = await lab.connect(lb)
+      await client.send(request)
+      const origin = await backend.asked()
+      assert.strictEqual(lb.inFlight, 1)
+      leave(client)
+      await origin.untilOver()
+      await assertAborted(lb, 499)
+    })
+
+    test(`a client that ${name} in the middle of the response aborts it at once`, async (lab) => {
+      const backend = await lab.raw(async (peer) => {
+        await peer.request()
+        await peer.send(message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + "5\r\nhello\r\n")
+      })
+      const lb = await lab.balancer([backend], patient)
+      const client = await lab.connect(lb)
+      await client.send(request)
+      await client.untilText("hello")
+      leave(client)
+      await (await backend.asked()).untilOver()
+      await assertAborted(lb, 200)
+    })
+
+    test(`a client that ${name} while it does not read aborts the response at once`, async (lab) => {
+      const backend = await lab.raw(async (peer) => {
+        await peer.request()
+        await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 100000000"))
+        await peer.send(Buffer.alloc(100_000_000))
+      })
+      const lb = await lab.balancer([backend], patient)
+      const client = await lab.connect(lb)
+      await client.send(request)
+      await client.responseHead()
+      client.socket.pause()
+      leave(client)
+      await (await backend.asked()).untilOver()
+      await assertAborted(lb, 200)
+    })
+
+    for (
+      const [framing, fields, part] of [
+        ["counted", "Content-Length: 1000", "hello"],
+        ["chunked", "Transfer-Encoding: chunked", "5\r\nhello\r\n"]
+      ] as const
+    ) {
+      test(`a client that ${name} in the middle of a ${framing} upload aborts it, and the backend never sees its end`, async (lab) => {
+        const backend = await lab.raw((peer) => peer.requestHead())
+        const lb = await lab.balancer([backend], patient)
+        const client = await lab.connect(lb)
+        await client.send(message("POST /path HTTP/1.1", host, fields) + part)
+        const origin = await backend.asked()
+        await origin.untilText("hello")
+        leave(client)
+        await origin.untilOver()
+        assert.notInclude(origin.unread, "0\r\n")
+        await assertAborted(lb, 499)
+      })
+    }
+
+    test(`a client that ${name} after an early response, in the middle of its upload, aborts both`, async (lab) => {
+      const backend = await lab.raw(async (peer) => {
+        await peer.requestHead()
+        await peer.send(message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + "5\r\nhello\r\n")
+      })
+      const lb = await lab.balancer([backend], patient)
+      const client = await lab.connect(lb)
+      await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 1000") + "some")
+      await client.untilText("hello")
+      leave(client)
+      await (await backend.asked()).untilOver()
+      await assertAborted(lb, 200)
+    })
+
+    test(`a client that ${name} after its 100 Continue and sends nothing aborts the exchange`, async (lab) => {
+      const backend = await lab.raw((peer) => peer.requestHead())
+      const lb = await lab.balancer([backend], patient)
+      const client = await lab.connect(lb)
+      await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 10", "Expect: 100-continue"))
+      assert.strictEqual((await client.response()).status, 100)
+      leave(client)
+      await assertAborted(lb, 499)
+    })
+  }
+
+  test("a client that stops in the middle of its upload is cut after the time between two reads", async (lab) => {
+    const backend = await lab.raw((peer) => peer.requestHead())
+    const lb = await lab.balancer([backend], { ...patient, idle: 200 })
+    const client = await lab.connect(lb)
+    await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 1000") + "some")
+    await client.untilOver()
+    await (await backend.asked()).untilOver()
+    await assertAborted(lb, 499)
+  })
+
+  test("a client that stops reading in the middle of a response is cut after the time between two reads", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 100000000"))
+      await peer.send(Buffer.alloc(100_000_000))
+    })
+    const lb = await lab.balancer([backend], { ...patient, idle: 200 })
+    const client = await lab.connect(lb)
+    await client.send(request)
+    await client.responseHead()
+    client.socket.pause()
+    await (await backend.asked()).untilOver()
+    await assertAborted(lb, 200)
+  })
+
+  test("waiting for a backend is not idling, however short the time between two reads", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      while (true) {
+        await peer.request()
+        await sleep(700)
+        await peer.send(ok)
+      }
+    })
+    const lb = await lab.balancer([backend], { ...patient, idle: 100 })
+    for (const asked of [request, message("POST /path HTTP/1.1", host, "Content-Length: 5") + "hello"]) {
+      assert.strictEqual((await (await lab.connect(lb)).exchange(asked)).status, 200)
+    }
+  })
+
+  test("a backend that does not read an upload is the one who is late, and not its client", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.requestHead()
+      peer.socket.pause()
+    })
+    const lb = await lab.balancer([backend], { response: 300, idle: 100 })
+    const client = await lab.connect(lb)
+    void client.send(message("POST /path HTTP/1.1", host, "Content-Length: 100000000"))
+    void client.send(Buffer.alloc(100_000_000))
+    assert.strictEqual((await client.response()).status, 504)
+    assert.strictEqual((await lb.completed()).reason, "headers_timeout")
+  })
+
+  test("a client that leaves does not disturb the others on the same backend", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      while ((await peer.request()).target !== "/hang") await peer.send(ok)
+    })
+    const lb = await lab.balancer([backend], patient)
+    const staying = await lab.connect(lb)
+    for (let i = 0; i < 20; i++) {
+      const leaver = await lab.connect(lb)
+      await leaver.send(message("GET /hang HTTP/1.1", host))
+      const answering = staying.exchange(message("GET / HTTP/1.1", host))
+      leaver.reset()
+      assert.strictEqual((await answering).status, 200)
+    }
+    await lb.completed(40)
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
+  test("several requests at once on one connection are all aborted with it", async (lab) => {
+    const backend = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([backend], patient)
+    const client = await lab.connect(lb)
+    await client.send(request + request + request)
+    await backend.asked()
+    client.destroy()
+    for (const peer of backend.peers) await peer.untilOver()
+    await lb.journal.until(() => lb.inFlight === 0, "nothing in flight")
+  })
+})

@@ -1,0 +1,164 @@
+/** Closing the layers: nobody new gets in, who is inside gets an answer, up to a time, and nothing is left open. */
+import { assert, onEachEngine } from "./support/Lab.ts"
+import { message, ok, Peer, value } from "./support/Peer.ts"
+
+const host = "Host: example.com"
+const get = message("GET / HTTP/1.1", host)
+
+const refused = (port: number): Promise<boolean> =>
+  Peer.connect(port).then(
+    (peer) => peer.destroy() === undefined && false,
+    () => true
+  )
+
+onEachEngine("shutdown", (test) => {
+  test("an exchange in flight is finished, its connection closed, and nobody new gets in", async (lab) => {
+    const backend = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(get)
+    const origin = await backend.asked()
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    assert.strictEqual(lb.inFlight, 1)
+    await origin.send(message("HTTP/1.1 200 OK", "Content-Length: 4") + "late")
+    const answer = await client.response()
+    assert.deepStrictEqual([answer.status, answer.body.toString()], [200, "late"])
+    assert.strictEqual(value(answer, "connection"), "close")
+    await client.untilOver()
+    await closing
+    assert.strictEqual((await lb.completed()).reason, undefined)
+    await backend.deserted()
+  })
+
+  test("a response whose head was sent before is finished, and its connection closed", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 10") + "hello")
+    })
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(get)
+    await client.untilText("hello")
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    await (await backend.asked()).send(" you!")
+    await client.untilText(" you!")
+    await client.untilOver()
+    await closing
+    assert.strictEqual((await lb.completed()).reason, undefined)
+  })
+
+  test("an upload in flight is finished", async (lab) => {
+    const backend = await lab.answering(ok)
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(message("POST / HTTP/1.1", host, "Content-Length: 10", "Expect: 100-continue"))
+    assert.strictEqual((await client.response()).status, 100)
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    const answer = await client.exchange("hello you!")
+    assert.deepStrictEqual([answer.status, value(answer, "connection")], [200, "close"])
+    await closing
+    assert.strictEqual(backend.requests[0]!.body.toString(), "hello you!")
+  })
+
+  test("connections on which nothing happens hold up nothing: used ones, unused ones, and those to backends", async (lab) => {
+    const backend = await lab.answering(ok)
+    const lb = await lab.balancer([backend], { shutdown: 60_000, idle: 60_000 })
+    const used = await lab.connect(lb)
+    assert.strictEqual((await used.exchange(get)).status, 200)
+    const unused = await lab.connect(lb)
+    // The answer to another client says that the server knows of the connection that says nothing.
+    assert.strictEqual((await (await lab.connect(lb)).exchange(get)).status, 200)
+    await lb.close()
+    await used.untilOver()
+    await unused.untilOver()
+    await backend.deserted()
+  })
+
+  test("a request that comes on an open connection while the rest is finished is answered or refused, and the connection closed", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      if ((await peer.request()).target === "/next") await peer.send(ok)
+    })
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(message("GET /first HTTP/1.1", host))
+    const origin = await backend.asked()
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    await client.send(message("GET /next HTTP/1.1", host))
+    await origin.send(ok)
+    assert.strictEqual((await client.response()).status, 200)
+    await client.untilOver()
+    await closing
+  })
+
+  test("when the time is up an exchange without a head is answered with 503, and its backend aborted", async (lab) => {
+    const backend = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([backend], { shutdown: 100, idle: 60_000, response: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(get)
+    await backend.asked()
+    const closing = lb.close()
+    assert.strictEqual((await client.response()).status, 503)
+    await client.untilOver()
+    await closing
+    assert.strictEqual((await lb.completed()).reason, "draining")
+    const { failed, inFlight } = lb.members[0]!.endpoint.load
+    assert.deepStrictEqual([failed, inFlight], [0, 0])
+    await backend.deserted()
+  })
+
+  test("when the time is up a response in flight is cut, and does not look complete", async (lab) => {
+    for (const version of ["HTTP/1.1", "HTTP/1.0"]) {
+      const backend = await lab.raw(async (peer) => {
+        await peer.request()
+        await peer.send(message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + "5\r\nhello\r\n")
+      })
+      const lb = await lab.balancer([backend], { shutdown: 100, idle: 60_000 })
+      const client = await lab.connect(lb)
+      await client.send(message(`GET / ${version}`, host))
+      const reading = client.response()
+      await client.until(() => client.bytesReceived > 0, "the head")
+      await lb.close()
+      assert.strictEqual((await reading).ending, "reset")
+      assert.strictEqual((await lb.completed()).reason, "draining")
+      assert.strictEqual(lb.inFlight, 0)
+      await backend.deserted()
+    }
+  })
+
+  test("when the time is up half a head, half an upload and a client that does not read are cut", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      const { method } = await peer.requestHead()
+      if (method === "GET") await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 100000000"))
+      if (method === "GET") await peer.send(Buffer.alloc(100_000_000))
+    })
+    const lb = await lab.balancer([backend], { shutdown: 100, idle: 60_000 })
+    const half = await lab.connect(lb)
+    await half.send("GET / HTTP/1.1\r\nHo")
+    const uploading = await lab.connect(lb)
+    await uploading.send(message("POST / HTTP/1.1", host, "Content-Length: 1000") + "some")
+    await backend.asked(1)
+    const deaf = await lab.connect(lb)
+    deaf.socket.pause()
+    await deaf.send(get)
+    await backend.asked(2)
+    await lb.close()
+    deaf.socket.resume()
+    for (const client of [half, uploading, deaf]) await client.untilOver()
+    await backend.deserted()
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
+  test("a port that is taken is an error and not a defect", async (lab) => {
+    const backend = await lab.answering(ok)
+    const lb = await lab.balancer([backend])
+    const failure = await lab.balancer([backend], { port: lb.port }).then(
+      () => undefined,
+      (error: unknown) => String(error)
+    )
+    assert.match(failure ?? "", /ServeError/)
+  })
+})

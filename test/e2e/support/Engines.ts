@@ -1,0 +1,44 @@
+/**
+ * The engines that the end-to-end tests run on, and in what each is known to differ from what the tests say.
+ *
+ * An engine is a pair of layers: an `HttpServer` to be balanced and an `HttpClient` to reach backends with.
+ */
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as HttpServer from "effect/http/HttpServer"
+import type { ServeError } from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
+import type { Settings } from "../../../src/services/Configuration.ts"
+
+export interface Engine {
+  readonly name: EngineName
+  readonly layer: (settings: Settings) => Layer.Layer<HttpServer.HttpServer | HttpClient.HttpClient, ServeError>
+}
+
+export type EngineName = "node"
+
+/** node:http in front, undici behind. */
+const node: Engine = {
+  name: "node",
+  layer: ({ listen, timeout }) => {
+    const options = {
+      connectTimeout: timeout.connect,
+      responseTimeout: timeout.response,
+      idleTimeout: timeout.idle
+    }
+    return Layer.merge(
+      NodeEngine.layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, options),
+      NodeEngine.layerClient(options)
+    )
+  }
+}
+
+export const engines: ReadonlyArray<Engine> = [node]
+
+/**
+ * In what an engine is known to differ: `fails` always, so that a test that begins to pass is noticed; `races` sometimes,
+ * so that the test is not run on it.
+ */
+export type Differences = Readonly<
+  Partial<Record<EngineName, { readonly fails: string } | { readonly races: string }>>
+>

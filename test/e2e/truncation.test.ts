@@ -1,0 +1,148 @@
+/** An answer that broke off never looks complete to the client, is logged as what it was, and counts against the backend. */
+import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
+import { type Answer, message, ok, type Peer } from "./support/Peer.ts"
+
+const request = message("GET / HTTP/1.1", "Host: example.com")
+const oldRequest = message("GET / HTTP/1.0", "Host: example.com")
+
+const counted = (...fields: ReadonlyArray<string>): string =>
+  message("HTTP/1.1 200 OK", "Content-Length: 10", ...fields)
+const chunked = (...fields: ReadonlyArray<string>): string =>
+  message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", ...fields)
+
+/** Ways for an answer to break off: what there is of it, before the connection goes. */
+const partial: ReadonlyArray<readonly [name: string, bytes: string]> = [
+  ["counted, without a byte of the body", counted()],
+  ["counted, in the middle", `${counted()}hello`],
+  ["counted, one byte too early", `${counted()}hello wor`],
+  ["counted, on a connection that was to be closed anyway", `${counted("Connection: close")}hello`],
+  ["in chunks, without a byte of the body", chunked()],
+  ["in chunks, in the middle of a size", `${chunked()}1`],
+  ["in chunks, in the middle of a chunk", `${chunked()}a\r\nhello`],
+  ["in chunks, before the line break of a chunk", `${chunked()}5\r\nhello`],
+  ["in chunks, after a chunk", `${chunked()}5\r\nhello\r\n`],
+  ["in chunks, in the middle of the last chunk", `${chunked()}5\r\nhello\r\n0\r\n`],
+  ["in chunks, in the middle of the trailers", `${chunked()}5\r\nhello\r\n0\r\nX-Trailer: 1\r\n`],
+  [
+    "in chunks, after a chunk, on a connection that was to be closed anyway",
+    `${chunked("Connection: close")}5\r\nhello\r\n`
+  ]
+]
+
+const assertBroken = async (answer: Answer, client: Peer, lb: Balancer): Promise<void> => {
+  assert.strictEqual(answer.status, 200)
+  assert.notStrictEqual(answer.ending, "complete")
+  assert.strictEqual(await client.untilOver(), "reset")
+  const { backend, reason, status } = await lb.completed()
+  assert.deepStrictEqual([backend, reason, status], [lb.members[0]!.endpoint.backend.origin, "reset_mid_body", 200])
+  const { failed, inFlight } = lb.members[0]!.endpoint.load
+  assert.deepStrictEqual({ failed, inFlight }, { failed: 1, inFlight: 0 })
+}
+
+const breaking = (lab: Lab, bytes: string, how: "end" | "reset") =>
+  lab.raw(async (peer) => {
+    await peer.request()
+    await peer.send(bytes)
+    // A reset overtakes what the balancer has not read yet, so it waits until the client has seen the head.
+    if (how === "end") peer.end()
+  })
+
+onEachEngine("truncation", (test) => {
+  for (const how of ["end", "reset"] as const) {
+    for (const [name, bytes] of partial) {
+      test(`an answer ${name}, is cut for the client (${how === "end" ? "FIN" : "RST"} from the backend)`, async (lab) => {
+        const backend = await breaking(lab, bytes, how)
+        const lb = await lab.balancer([backend])
+        const client = await lab.connect(lb)
+        await client.send(request)
+        const reading = client.response()
+        if (how === "reset") {
+          await client.until(() => client.bytesReceived > 0, "the head")
+          backend.peers.at(-1)!.reset()
+        }
+        const answer = await reading
+        await assertBroken(answer, client, lb)
+        assert.notInclude(client.unread, "0\r\n\r\n")
+      })
+    }
+  }
+
+  for (const [name, bytes] of [partial[1]!, partial[8]!]) {
+    test(`an answer ${name}, is cut for an HTTP/1.0 client, whose only sign of an end is the close (RFC 9112 §8)`, async (lab) => {
+      const backend = await breaking(lab, bytes, "end")
+      const lb = await lab.balancer([backend])
+      const client = await lab.connect(lb)
+      await assertBroken(await client.exchange(oldRequest), client, lb)
+    })
+  }
+
+  test("an answer without a length that ends with a reset is cut (RFC 9112 §8)", async (lab) => {
+    for (const asked of [request, oldRequest]) {
+      const backend = await breaking(lab, message("HTTP/1.0 200 OK") + "hello", "reset")
+      const lb = await lab.balancer([backend])
+      const client = await lab.connect(lb)
+      await client.send(asked)
+      const reading = client.response()
+      await client.until(() => client.bytesReceived > 0, "the head")
+      backend.peers.at(-1)!.reset()
+      await assertBroken(await reading, client, lb)
+    }
+  })
+
+  test("a chunk size that is none cuts the answer", async (lab) => {
+    const backend = await breaking(lab, `${chunked()}5\r\nhello\r\nxyz\r\n`, "end")
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    await assertBroken(await client.exchange(request), client, lb)
+  })
+
+  test("an answer that stops without an end is cut after the time between two reads", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(`${counted()}hello`)
+    })
+    const lb = await lab.balancer([backend], { idle: 200 })
+    const client = await lab.connect(lb)
+    await assertBroken(await client.exchange(request), client, lb)
+    await backend.peers.at(-1)!.untilOver()
+  })
+
+  test("an answer that is cut while the client does not read is cut for the client as well", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 1000000"))
+      await peer.send(Buffer.alloc(500_000))
+      peer.end()
+    })
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    client.socket.pause()
+    await client.send(request)
+    await lb.completed()
+    client.socket.resume()
+    await assertBroken(await client.response(), client, lb)
+  })
+
+  test("bytes after the end of an answer are nobody's answer", async (lab) => {
+    const backend = await lab.answering(`${counted()}hello you!HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`)
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    for (let i = 0; i < 5; i++) {
+      const answer = await client.exchange(request)
+      assert.deepStrictEqual([answer.ending, answer.body.toString()], ["complete", "hello you!"])
+    }
+  })
+
+  test("the next exchange is none the worse for one that was cut", async (lab) => {
+    const broken = await breaking(lab, `${counted()}hello`, "end")
+    const whole = await lab.answering(ok)
+    const lb = await lab.balancer([broken, whole])
+    for (let i = 0; i < 3; i++) {
+      const first = await (await lab.connect(lb)).exchange(request)
+      assert.notStrictEqual(first.ending, "complete")
+      assert.strictEqual((await (await lab.connect(lb)).exchange(request)).status, 200)
+    }
+    await lb.completed(6)
+    assert.strictEqual(lb.inFlight, 0)
+  })
+})

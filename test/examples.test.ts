@@ -1,0 +1,122 @@
+/** The examples of the documents, each run as a reader would run it. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process"
+import { once } from "node:events"
+import { readdirSync } from "node:fs"
+import { createRequire } from "node:module"
+import { type AddressInfo, createServer } from "node:net"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+// This one is a test itself.
+import "../docs/examples/test-with-fakes.test.ts"
+import * as Configuration from "../src/layers/Configuration.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const tsx = createRequire(import.meta.url).resolve("tsx/cli")
+
+/** Runs an example to its end and gives the lines that it prints. */
+const run = async (file: string): Promise<Array<string>> => {
+  const { stderr, stdout } = await promisify(execFile)(process.execPath, [tsx, `docs/examples/${file}`], { cwd: root })
+  assert.strictEqual(stderr, "")
+  return stdout.trimEnd().split("\n")
+}
+
+/** Runs an example that does not end by itself for as long as `use` does. */
+const running = async (
+  args: ReadonlyArray<string>,
+  use: (child: ChildProcessWithoutNullStreams) => Promise<void>
+): Promise<void> => {
+  const [file, ...others] = args
+  const child = spawn(process.execPath, [tsx, `docs/examples/${file}`, ...others], { cwd: root })
+  try {
+    await use(child)
+  } finally {
+    const ended = once(child, "exit")
+    child.kill("SIGTERM")
+    await ended
+  }
+}
+
+/** A port that is free now, and most likely also in a second. */
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "localhost")
+  await once(server, "listening")
+  const { port } = server.address() as AddressInfo
+  await once(server.close(), "close")
+  return port
+}
+
+describe.concurrent("the examples", () => {
+  it("embed.ts: the balancer takes turns between two backends", async () => {
+    assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
+  })
+
+  it("choose.ts: two queries at once go to two replicas, in an order that is up to chance", async () => {
+    const replicas = (await run("choose.ts")).map((line) => /^select \d on (.+)$/.exec(line)?.[1])
+    assert.deepStrictEqual(replicas.sort(), ["postgres://db-1:5432", "postgres://db-2:5432"])
+  })
+
+  it("custom-strategy.ts: each client keeps its backend", async () => {
+    const lines = ["ann -> http://c", "bob -> http://a", "cy -> http://b"]
+    assert.deepStrictEqual(await run("custom-strategy.ts"), [...lines, ...lines])
+  })
+
+  it("custom-discovery.ts: the pool follows the registry, and keeps what it has while that is down", async () => {
+    assert.deepStrictEqual(await run("custom-discovery.ts"), [
+      "http://10.0.0.1",
+      "http://10.0.0.1 http://10.0.0.2",
+      "http://10.0.0.2"
+    ])
+  })
+
+  it("serve.ts: listens, and answers", () =>
+    running(["serve.ts"], async (child) => {
+      for await (const line of createInterface(child.stdout)) {
+        const url = /Listening on (http:\S+)/.exec(line)?.[1]
+        if (url === undefined) continue
+        // Whether there is a backend on these ports is up to the machine.
+        assert.isAtLeast((await fetch(url)).status, 200)
+        return
+      }
+      assert.fail("it ended without having listened")
+    }))
+
+  it("backend.ts: says which port it is on", async () => {
+    const port = await freePort()
+    await running(["backend.ts", String(port)], async (child) => {
+      while (child.exitCode === null) {
+        const response = await fetch(`http://localhost:${port}`).catch(() => undefined)
+        if (response !== undefined) return assert.strictEqual(await response.text(), `Hello from ${port}\n`)
+        // It says nothing when it begins to listen.
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      assert.fail("it ended without having listened")
+    })
+  })
+
+  it.effect("evenkeel.yaml: is a configuration", () =>
+    Effect.gen(function*() {
+      const { settings, warnings } = yield* Configuration.load({ config: [`${root}docs/examples/evenkeel.yaml`] })
+      assert.deepStrictEqual([settings.strategy, settings.to.length, warnings], ["weighted-round-robin", 2, []])
+    }).pipe(
+      Effect.provide(NodeFileSystem.layer),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord({}))
+    ))
+
+  it("are all run", () => {
+    assert.deepStrictEqual(readdirSync(`${root}docs/examples`).sort(), [
+      "backend.ts",
+      "choose.ts",
+      "custom-discovery.ts",
+      "custom-strategy.ts",
+      "embed.ts",
+      "evenkeel.yaml",
+      "serve.ts",
+      "test-with-fakes.test.ts"
+    ])
+  })
+})

@@ -1,0 +1,278 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as TestClock from "effect/testing/TestClock"
+import * as BalancerLayer from "../../src/layers/Balancer.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import { strategies } from "../../src/layers/strategies/index.ts"
+import { Balancer, NoBackend } from "../../src/services/Balancer.ts"
+import type { Endpoint, Outcome } from "../../src/services/Load.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
+import { backend, idsOf } from "../endpoints.ts"
+
+/** What a strategy was asked and told. */
+class Journal {
+  readonly lists: Array<ReadonlyArray<Endpoint>> = []
+  readonly contexts: Array<PickContext> = []
+  readonly observed: Array<readonly [id: string, outcome: Outcome, latencyMs: number]> = []
+}
+
+/** A strategy that always proposes the first endpoint, and keeps a journal. */
+const stubborn = (journal: Journal): Layer.Layer<Strategy> =>
+  Layer.succeed(Strategy, {
+    name: "stubborn",
+    make: (endpoints): Picker => {
+      journal.lists.push(endpoints)
+      return {
+        pick: (context) => {
+          journal.contexts.push(context)
+          return endpoints[0]
+        },
+        observe: (endpoint, outcome, latencyMs) => journal.observed.push([endpoint.backend.id, outcome, latencyMs])
+      }
+    }
+  })
+
+const over = (strategy: Layer.Layer<Strategy>) =>
+  Effect.provide(BalancerLayer.layer.pipe(
+    Layer.provideMerge(PoolLayer.layer()),
+    Layer.provide(strategy)
+  ))
+
+const reconcile = (...ids: ReadonlyArray<string>) =>
+  Effect.flatMap(Pool, (pool) => pool.reconcile(ids.map((id) => backend(id))))
+
+const fail = (id: string) => Effect.flatMap(Pool, (pool) => pool.signal(id, { _tag: "ProbeFailed", why: "refused" }))
+
+/** The load of a backend that must be eligible. */
+const loadOf = (id: string) =>
+  Effect.map(Balancer, ({ select }) => {
+    for (const tried: Array<Endpoint> = [];;) {
+      const endpoint = select(anonymous, tried)
+      assert(endpoint !== undefined, `${id} is not eligible`)
+      if (endpoint.backend.id === id) return endpoint.load
+      tried.push(endpoint)
+    }
+  })
+
+describe("select", () => {
+  it.effect("gives nobody when the pool is empty or nobody is eligible", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      assert.isUndefined(select(anonymous))
+      yield* reconcile("a")
+      yield* fail("a")
+      assert.isUndefined(select(anonymous))
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("asks the strategy with the context of the exchange", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a")
+      const context: PickContext = { attempt: 2, key: () => "203.0.113.9", request: undefined }
+      select(context)
+      assert.deepStrictEqual(journal.contexts, [context])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("makes a picker only when the eligible list has changed, and not before it is needed", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const made = journal.lists.length
+      yield* reconcile("a")
+      yield* reconcile("a", "b")
+      assert.strictEqual(journal.lists.length, made)
+      for (let i = 0; i < 3; i++) select(anonymous)
+      assert.strictEqual(journal.lists.length, made + 1)
+      assert.deepStrictEqual(idsOf(journal.lists.at(-1)!), ["a", "b"])
+      // A change of health that changes nobody's eligibility keeps the list, and with it the picker.
+      const pool = yield* Pool
+      yield* pool.signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      select(anonymous)
+      assert.strictEqual(journal.lists.length, made + 1)
+      yield* fail("a")
+      select(anonymous)
+      assert.strictEqual(journal.lists.length, made + 2)
+      assert.deepStrictEqual(idsOf(journal.lists.at(-1)!), ["b"])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("uses the news of the pool with the very next pick", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b")
+      assert.strictEqual(select(anonymous)?.backend.id, "a")
+      yield* fail("b")
+      for (let i = 0; i < 4; i++) assert.strictEqual(select(anonymous)?.backend.id, "a")
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("never gives an endpoint that was tried, even if the strategy insists on it", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      const tried: Array<Endpoint> = []
+      for (let endpoint = select(anonymous, tried); endpoint !== undefined; endpoint = select(anonymous, tried)) {
+        assert.notInclude(tried, endpoint)
+        tried.push(endpoint)
+      }
+      assert.deepStrictEqual(idsOf(tried), ["a", "b", "c"])
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("knows a tried backend again when its weight has changed meanwhile", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a", 1), backend("b", 1)])
+      const first = select(anonymous)
+      assert(first?.backend.id === "a")
+      yield* pool.reconcile([backend("a", 9), backend("b", 1)])
+      const second = select(anonymous, [first])
+      assert(second?.backend.id === "b")
+      assert.isUndefined(select(anonymous, [first, second]))
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect.each(Object.entries(strategies))(
+    "finds the one that was not tried with %s",
+    ([, strategy]) =>
+      Effect.gen(function*() {
+        const { select } = yield* Balancer
+        yield* reconcile("a", "b", "c", "d")
+        for (let round = 0; round < 50; round++) {
+          const tried: Array<Endpoint> = []
+          for (let i = 0; i < 4; i++) {
+            const endpoint = select(anonymous, tried)
+            assert(endpoint !== undefined && !tried.includes(endpoint))
+            tried.push(endpoint)
+          }
+          assert.isUndefined(select(anonymous, tried))
+        }
+      }).pipe(over(strategy))
+  )
+})
+
+describe("begin and end", () => {
+  it.effect("count the try and tell the strategy how it ended", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { begin, end, select } = yield* Balancer
+      yield* reconcile("a")
+      const endpoint = select(anonymous)
+      assert(endpoint !== undefined)
+      begin(endpoint)
+      assert.strictEqual(endpoint.load.inFlight, 1)
+      assert.deepStrictEqual(journal.observed, [])
+      end(endpoint, "failure", 12)
+      assert.deepStrictEqual(endpoint.load, { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })
+      assert.deepStrictEqual(journal.observed, [["a", "failure", 12]])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("count for a backend that has left meanwhile, too", () =>
+    Effect.gen(function*() {
+      const { begin, end, select } = yield* Balancer
+      yield* reconcile("a")
+      const endpoint = select(anonymous)
+      assert(endpoint !== undefined)
+      begin(endpoint)
+      yield* reconcile("b")
+      end(endpoint, "success", 1)
+      assert.strictEqual(endpoint.load.inFlight, 0)
+    }).pipe(over(stubborn(new Journal()))))
+})
+
+describe("use", () => {
+  it.effect("fails with NoBackend, and never runs the effect, when nobody is eligible", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      const result = yield* Effect.result(use(anonymous, () => Effect.die("must not run")))
+      assert(Result.isFailure(result))
+      assert.instanceOf(result.failure, NoBackend)
+      assert.strictEqual(result.failure.message, "no backend is eligible")
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("gives the effect's value, counts while it runs, and tells how long it took", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const fiber = yield* Effect.forkChild(
+        use(anonymous, (endpoint) => Effect.as(Effect.sleep("250 millis"), endpoint.backend.id)),
+        { startImmediately: true }
+      )
+      const load = yield* loadOf("a")
+      assert.strictEqual(load.inFlight, 1)
+      yield* TestClock.adjust("250 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "a")
+      assert.deepStrictEqual(load, { inFlight: 0, total: 1, failed: 0, consecutiveFailures: 0 })
+      assert.deepStrictEqual(journal.observed, [["a", "success", 250]])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect.each<readonly [string, () => Effect.Effect<never, string>, Outcome]>([
+    ["a failure", () => Effect.fail("broken"), "failure"],
+    ["a defect", () => Effect.die(new Error("a bug")), "failure"],
+    ["a throw before there is an effect", () => {
+      throw new Error("a bug")
+    }, "failure"],
+    ["an interruption from within", () => Effect.interrupt, "aborted"]
+  ])("counts %s to its end and passes it on", ([, f, outcome]) => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const exit = yield* Effect.exit(use(anonymous, f))
+      assert(Exit.isFailure(exit))
+      assert.strictEqual((yield* loadOf("a")).inFlight, 0)
+      assert.deepStrictEqual(journal.observed, [["a", outcome, 0]])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("passes the effect's own error on as it is", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const exit = yield* Effect.exit(use(anonymous, () => Effect.fail("broken")))
+      assert.deepStrictEqual(exit, Exit.failCause(Cause.fail("broken")))
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("takes an interruption from outside for the client's, and ends the try", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(
+        use(anonymous, () => Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+      )
+      yield* Deferred.await(started)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* loadOf("a"), { inFlight: 0, total: 1, failed: 0, consecutiveFailures: 0 })
+      assert.deepStrictEqual(journal.observed, [["a", "aborted", 0]])
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("balances several at once over who is least busy", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a", "b")
+      const counts = new Map<string, number>()
+      yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 10 }), () =>
+          use(anonymous, ({ backend: { id } }) => {
+            counts.set(id, (counts.get(id) ?? 0) + 1)
+            return Effect.never
+          }), { concurrency: "unbounded" }),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(Object.fromEntries(counts), { a: 5, b: 5 })
+    }).pipe(over(strategies["least-requests"])))
+})

@@ -1,0 +1,311 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as IpNetwork from "effect/net/IpNetwork"
+import { systemError } from "effect/PlatformError"
+import * as Configuration from "../../src/layers/Configuration.ts"
+import type { Flags } from "../../src/layers/configuration/Flags.ts"
+import type { ConfigurationError } from "../../src/services/ConfigurationSource.ts"
+import { golden } from "../golden/Golden.ts"
+
+/** What the sources say. Files that are not here do not exist. */
+interface Situation {
+  readonly flags?: Flags
+  readonly variables?: Readonly<Record<string, string>>
+  readonly files?: Readonly<Record<string, string>>
+}
+
+const load = ({ files = {}, flags = {}, variables = {} }: Situation) =>
+  Configuration.load(flags).pipe(
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables)),
+    Effect.provide(FileSystem.layerNoop({
+      readFileString: (path) => {
+        const fail = (_tag: "NotFound" | "PermissionDenied") =>
+          Effect.fail(systemError({ _tag, module: "FileSystem", method: "readFile", pathOrDescriptor: path }))
+        const text = files[path]
+        return text === undefined
+          ? fail("NotFound")
+          : text === "secret"
+          ? fail("PermissionDenied")
+          : Effect.succeed(text)
+      }
+    }))
+  )
+
+const problems = (situation: Situation): Effect.Effect<ReadonlyArray<string>, Configuration.Loaded> =>
+  load(situation).pipe(Effect.flip, Effect.map((error: ConfigurationError) => error.problems))
+
+const ofFile = (text: string, name = "evenkeel.yaml"): Situation => ({
+  flags: { config: [name] },
+  files: { [name]: text }
+})
+
+describe("Configuration.make", () => {
+  it("has a default for everything", () => {
+    const settings = Configuration.make()
+    assert.deepStrictEqual(settings.listen, { host: undefined, port: 3000 })
+    assert.deepStrictEqual(settings.to.map(({ id, origin, weight }) => `${id} ${origin} ${weight}`), [
+      "http://localhost:3001 http://localhost:3001 1",
+      "http://localhost:3002 http://localhost:3002 1",
+      "http://localhost:3003 http://localhost:3003 1"
+    ])
+    assert.strictEqual(settings.strategy, "round-robin")
+    assert.deepStrictEqual(settings.health, {
+      path: "/",
+      interval: Duration.seconds(5),
+      timeout: Duration.seconds(2),
+      rise: 2,
+      fall: 1
+    })
+    assert.deepStrictEqual(settings.timeout, {
+      connect: Duration.seconds(2),
+      response: Duration.seconds(15),
+      idle: Duration.seconds(60),
+      shutdown: Duration.seconds(30)
+    })
+    assert.strictEqual(settings.hostHeader, "preserve")
+    assert.deepStrictEqual(settings.trustedProxies, [])
+    assert.strictEqual(settings.accessLog, undefined)
+  })
+
+  it("takes settings as they are written in a file", () => {
+    const settings = Configuration.make({
+      listen: "[::1]:8080",
+      to: ["http://a:1,weight=3", { url: "http://b:2", id: "b" }],
+      health: { interval: "500ms" },
+      trustedProxies: ["10.0.0.0/8", "::1"]
+    })
+    assert.deepStrictEqual(settings.listen, { host: "::1", port: 8080 })
+    assert.deepStrictEqual(settings.to.map(({ id, weight }) => [id, weight]), [["http://a:1", 3], ["b", 1]])
+    assert.deepStrictEqual(settings.health.interval, Duration.millis(500))
+    assert.deepStrictEqual(settings.trustedProxies.map(IpNetwork.format), ["10.0.0.0/8", "::1/128"])
+  })
+
+  it("throws everything that is wrong", () => {
+    const wrong = { listen: "x", health: { rise: 0, rize: 1 }, timeout: 3, colour: "red" }
+    const words = (run: () => unknown): string => {
+      try {
+        return String(run())
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error)
+      }
+    }
+    // @ts-expect-error The types say so too.
+    assert.deepStrictEqual(words(() => Configuration.make(wrong)).split("\n"), [
+      "listen: expected an address such as :3000, 127.0.0.1:3000, localhost:3000 or [::1]:3000, got \"x\"",
+      "health.rise: expected a whole number of 1 or more, got 0",
+      "settings: unknown key \"health.rize\" (did you mean \"health.rise\"?)",
+      "timeout: expected a group of settings, got 3",
+      "settings: unknown key \"colour\""
+    ])
+  })
+})
+
+describe("precedence", () => {
+  const sources = ["flag", "variable", "file"] as const
+
+  it.effect.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    "is flags, environment, file, default, whichever there are (%i)",
+    (bits) =>
+      Effect.gen(function*() {
+        const given = sources.filter((_, i) => (bits >> i) % 2 === 1)
+        const has = (source: typeof sources[number]) => given.includes(source)
+        const { settings } = yield* load({
+          flags: { "config": ["f.yaml"], ...(has("flag") ? { "health-path": ["/flag"] } : {}) },
+          variables: has("variable") ? { EVENKEEL_HEALTH_PATH: "/variable" } : {},
+          files: { "f.yaml": has("file") ? "health: { path: /file, rise: 9 }" : "health: { rise: 9 }" }
+        })
+        assert.strictEqual(settings.health.path, `/${given[0] ?? ""}`)
+        assert.strictEqual(settings.health.rise, 9)
+      })
+  )
+
+  it.effect("lets each source set what the others do not, and replaces lists as a whole", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* load({
+        flags: { "config": ["f.json"], "to": ["http://flag:1", "http://flag:2"] },
+        variables: { EVENKEEL_TO: "http://variable:1", EVENKEEL_HEALTH_FALL: "4" },
+        files: {
+          "f.json": "{\"to\": [\"http://file:1\"], \"health\": {\"rise\": 3, \"fall\": 3}, \"hostHeader\": \"backend\"}"
+        }
+      })
+      assert.deepStrictEqual(settings.to.map(({ origin }) => origin), ["http://flag:1", "http://flag:2"])
+      assert.deepStrictEqual([settings.health.rise, settings.health.fall], [3, 4])
+      assert.strictEqual(settings.hostHeader, "backend")
+    }))
+
+  it.effect("lets PORT stand for the address, below EVENKEEL_LISTEN and --listen, above the file", () =>
+    Effect.gen(function*() {
+      const port = (situation: Situation) => Effect.map(load(situation), ({ settings }) => settings.listen.port)
+      const file = ofFile("listen: 1")
+      assert.strictEqual(yield* port({ ...file, variables: { PORT: "2" } }), 2)
+      assert.strictEqual(yield* port({ ...file, variables: { PORT: "2", EVENKEEL_LISTEN: ":3" } }), 3)
+      assert.strictEqual(yield* port({ flags: { listen: ["4"] }, variables: { PORT: "no port" } }), 4)
+      assert.strictEqual(yield* port({ variables: { PORT: "" } }), 3000)
+    }))
+
+  it.effect("finds the file by the flag before the variable", () =>
+    Effect.gen(function*() {
+      const files = { a: "listen: 1", b: "listen: 2" }
+      const port = (situation: Situation) => Effect.map(load(situation), ({ settings }) => settings.listen.port)
+      assert.strictEqual(yield* port({ files, variables: { EVENKEEL_CONFIG: "b" } }), 2)
+      assert.strictEqual(yield* port({ files, flags: { config: ["a"] }, variables: { EVENKEEL_CONFIG: "b" } }), 1)
+    }))
+})
+
+describe("every setting", () => {
+  const examples: Readonly<Record<string, readonly [text: string, yaml: string]>> = {
+    "listen": ["127.0.0.1:81", "127.0.0.1:81"],
+    "to": ["http://a:1 http://b:2,weight=2", "[http://a:1, { url: http://b:2, weight: 2 }]"],
+    "strategy": ["random", "random"],
+    "health.path": ["/up", "/up"],
+    "health.interval": ["7s", "7s"],
+    "health.timeout": ["800ms", "800ms"],
+    "health.rise": ["3", "3"],
+    "health.fall": ["4", "4"],
+    "timeout.connect": ["1s", "1s"],
+    "timeout.response": ["1m", "1m"],
+    "timeout.idle": ["2m", "2m"],
+    "timeout.shutdown": ["5 seconds", "5 seconds"],
+    "hostHeader": ["backend", "backend"],
+    "trustedProxies": ["10.0.0.0/8 ::1", "[10.0.0.0/8, \"::1\"]"],
+    "accessLog": ["off", "off"]
+  }
+
+  it.effect.each(Configuration.options)(
+    "can be given by all three sources alike: $key",
+    ({ flag, key, path, variable }) =>
+      Effect.gen(function*() {
+        const [text, yaml] = examples[key]!
+        const file = path.map((name, i) => `${"  ".repeat(i)}${name}:`).join("\n") + ` ${yaml}\n`
+        const byFlag = yield* load({ flags: { [flag]: [text] } })
+        assert.notDeepEqual(byFlag.settings, Configuration.make())
+        assert.deepStrictEqual(yield* load({ variables: { [variable]: text } }), byFlag)
+        assert.deepStrictEqual(yield* load(ofFile(file)), byFlag)
+      })
+  )
+})
+
+describe("what is wrong", () => {
+  it.effect("with flags and the environment is said all at once", () =>
+    Effect.gen(function*() {
+      const lines = yield* problems({
+        flags: {
+          "listen": ["localhost"],
+          "to": ["http://a:1 http://a:1/", "http://user:secret@b:1"],
+          "strategy": ["random", "rond-robin"],
+          "health-path": ["healthz"],
+          "health-interval": ["abc"],
+          "health-timeout": ["0s"],
+          "health-rise": [""],
+          "timeout-idle": ["1000h"],
+          "trusted-proxies": ["10.0.0.1/8"],
+          "config": ["a.yaml", "b.yaml"]
+        },
+        variables: {
+          PORT: "http",
+          EVENKEEL_TO: "http://a:1 localhost:3001 http://b:1,wight=3 http://c:1/path",
+          EVENKEEL_STRATEGY: "rond-robin",
+          EVENKEEL_HOST_HEADER: "keep",
+          EVENKEEL_ACCESS_LOG: "jason",
+          EVENKEEL_HEALTH_FALL: "1.5"
+        }
+      })
+      assert.deepStrictEqual(lines, golden("configuration/texts.txt"))
+    }))
+
+  it.effect("in a file is said with line and column", () =>
+    Effect.gen(function*() {
+      const file = golden("configuration/wrong.yaml").join("\n")
+      assert.deepStrictEqual(yield* problems(ofFile(file)), golden("configuration/wrong.txt"))
+    }))
+
+  it.effect("is said also of a value that another source overrides", () =>
+    Effect.gen(function*() {
+      const lines = yield* problems({
+        flags: { "config": ["f.yaml"], "health-interval": ["1s"] },
+        files: { "f.yaml": "health: { interval: soon }" }
+      })
+      assert.deepStrictEqual(lines, [
+        "f.yaml:1:21: health.interval: expected a duration such as 5s or 500ms, got \"soon\""
+      ])
+    }))
+
+  it.effect.each(
+    [
+      ["", "--config: expected the name of a file, got \"\""],
+      ["no.yaml", "no.yaml: there is no such file (named by --config)"],
+      ["locked.yaml", "locked.yaml: no permission to read it (named by --config)"],
+      ["list.yaml", "list.yaml:1:1: expected a group of settings, got [1]"],
+      ["twice.yaml", "twice.yaml:2:1: not valid YAML: Map keys must be unique"],
+      ["flow.yaml", "flow.yaml:1:14: not valid YAML: Unexpected scalar at node end"],
+      ["two.yaml", "two.yaml:2:1: more than one document"],
+      ["tag.yaml", "tag.yaml:1:9: not valid YAML: Unresolved tag: !port"],
+      [
+        "alias.yaml",
+        "alias.yaml: not valid YAML: Unresolved alias (the anchor must be set before the alias): port"
+      ],
+      ["open.json", "open.json:2:1: not valid JSON: Flow map must end with a }"]
+    ] as const
+  )("with a whole file is said in one line: %s", ([name, line]) =>
+    Effect.gen(function*() {
+      const files = {
+        "locked.yaml": "secret",
+        "list.yaml": "- 1",
+        "twice.yaml": "listen: 1\nlisten: 2",
+        "flow.yaml": "listen: [::1]:80",
+        "two.yaml": "listen: 1\n---\nlisten: 2",
+        "tag.yaml": "listen: !port 1",
+        "alias.yaml": "listen: *port",
+        "open.json": "{ \"listen\": 1\n"
+      }
+      assert.deepStrictEqual(yield* problems({ flags: { config: [name] }, files }), [line])
+    }))
+
+  it.effect("with the file named by the environment is said to be named by it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems({ variables: { EVENKEEL_CONFIG: "no.yaml" } }), [
+        "no.yaml: there is no such file (named by EVENKEEL_CONFIG)"
+      ])
+    }))
+})
+
+describe("a file", () => {
+  it.effect.each(["", "# nothing but this\n", "{}", "\ufeff{}"])("may be empty: %j", (text) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* load(ofFile(text))).settings, Configuration.make())
+    }))
+
+  it.effect("may be JSON with tabs", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* load(
+        ofFile("{\n\t\"listen\": \":80\",\n\t\"health\": {\n\t\t\"rise\": 3\n\t}\n}\n", "a.json")
+      )
+      assert.deepStrictEqual([settings.listen.port, settings.health.rise], [80, 3])
+    }))
+})
+
+describe("an unknown variable", () => {
+  it.effect("is a warning, with the one that was probably meant", () =>
+    Effect.gen(function*() {
+      const { warnings } = yield* load({
+        variables: {
+          EVENKEEL_HELTH_PATH: "/up",
+          EVENKEEL_SERVICE_HOST: "10.0.0.1",
+          EVENKEEL_TO_0: "http://a:1",
+          EVENKEEL_CONFIG: "",
+          EVENKEEL_COLOUR: "red",
+          EVENKEELS: "x",
+          PATH: "/bin"
+        }
+      })
+      assert.deepStrictEqual([...warnings].sort(), [
+        "EVENKEEL_COLOUR: unknown environment variable, ignored",
+        "EVENKEEL_HELTH_PATH: unknown environment variable, ignored (did you mean \"EVENKEEL_HEALTH_PATH\"?)",
+        "EVENKEEL_SERVICE_HOST: unknown environment variable, ignored",
+        "EVENKEEL_TO_0: unknown environment variable, ignored"
+      ])
+    }))
+})

@@ -1,0 +1,67 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as DiscoveryLayer from "../../src/layers/Discovery.ts"
+import { sources } from "../../src/layers/discovery/index.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import type { Backend } from "../../src/services/Backend.ts"
+import { Discovery } from "../../src/services/Discovery.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { backend } from "../endpoints.ts"
+
+const following = (discovery: Layer.Layer<Discovery>) =>
+  DiscoveryLayer.layer.pipe(Layer.provide(discovery), Layer.provideMerge(PoolLayer.layer()))
+
+const members = Effect.gen(function*() {
+  const { state } = yield* Pool
+  return (yield* Ref.get(state)).members.map(({ endpoint }) => endpoint.backend.id)
+})
+
+const settle = TestClock.adjust(0)
+
+describe("Discovery", () => {
+  it.effect("makes the members what the source says, each time that it speaks", () =>
+    Effect.gen(function*() {
+      const said = yield* Queue.unbounded<ReadonlyArray<Backend>>()
+      const source = Layer.succeed(Discovery, { name: "queue", backends: Stream.fromQueue(said) })
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual(yield* members, [])
+        yield* Queue.offer(said, [backend("a"), backend("b")])
+        yield* settle
+        assert.deepStrictEqual(yield* members, ["a", "b"])
+        yield* Queue.offer(said, [backend("b"), backend("c")])
+        yield* settle
+        assert.deepStrictEqual(yield* members, ["b", "c"])
+      }).pipe(Effect.provide(following(source)))
+    }))
+
+  it.effect("keeps the last known members when the source has nothing more to say", () =>
+    Effect.gen(function*() {
+      yield* settle
+      assert.deepStrictEqual(yield* members, ["a"])
+    }).pipe(
+      Effect.provide(following(Layer.succeed(Discovery, { name: "once", backends: Stream.make([backend("a")]) })))
+    ))
+})
+
+describe("the static source", () => {
+  it.effect("knows all backends at once and goes on for ever", () => {
+    const backends = [backend("a"), backend("b")]
+    return Effect.gen(function*() {
+      const discovery = yield* Discovery
+      assert.strictEqual(discovery.name, "static")
+      const said: Array<ReadonlyArray<Backend>> = []
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(discovery.backends, (set) => Effect.sync(() => said.push(set))),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 day")
+      assert.deepStrictEqual(said, [backends])
+      assert.isUndefined(fiber.pollUnsafe())
+    }).pipe(Effect.provide(sources.static(backends)))
+  })
+})

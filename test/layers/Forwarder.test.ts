@@ -1,0 +1,423 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Cookies from "effect/http/Cookies"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as AccessLog from "../../src/layers/AccessLog.ts"
+import * as Balancer from "../../src/layers/Balancer.ts"
+import * as Forwarder from "../../src/layers/Forwarder.ts"
+import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
+import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
+import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
+import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import * as Backend from "../../src/services/Backend.ts"
+import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
+import { Pool } from "../../src/services/Pool.ts"
+
+const { breaksOff, delayed, handle, hangs, refuses, resets, respond, unreachable } = FakeBackends
+const Fakes = FakeBackends.FakeBackends
+
+/** A forwarder between fake clients and fake backends. Nobody checks these backends: all are offered traffic. */
+const lab = (
+  scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
+  options: Partial<Options> = {},
+  entries: Array<Entry> = []
+) =>
+  LoadBalancer.layerServe.pipe(
+    Layer.provideMerge(Layer.effectDiscard(
+      Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
+    )),
+    Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options })),
+    Layer.provide(Balancer.layer),
+    Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
+    Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
+  )
+
+/** The numbers of a backend. */
+const loadOf = (origin: string) =>
+  Effect.gen(function*() {
+    const { members } = yield* Ref.get((yield* Pool).state)
+    return { ...members.find(({ endpoint }) => endpoint.backend.origin === origin)?.endpoint.load }
+  })
+
+/** The requests that a backend has received. */
+const receivedBy = (origin: string) => Effect.map(Fakes, ({ received }) => received(origin))
+
+/** Lets virtual time pass while a request runs, and gives the exit that it has by then, if it has one. */
+const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(request)
+    yield* TestClock.adjust(ms)
+    return fiber.pollUnsafe()
+  })
+
+const stream = (...chunks: ReadonlyArray<string>): Stream.Stream<Uint8Array> =>
+  Stream.fromIterable(chunks.map((chunk) => new TextEncoder().encode(chunk)))
+
+describe("a message that is forwarded", () => {
+  it.effect("keeps its method, target, fields and body in both directions", () =>
+    Effect.gen(function*() {
+      const request = HttpClientRequest.patch("/a//b?x=%20&y=+", { headers: { "X-Mine": "1", accept: "text/x" } }).pipe(
+        HttpClientRequest.bodyText("up", "text/up")
+      )
+      const reply = yield* FakeServer.request(request)
+      assert.deepStrictEqual(
+        [reply.status, reply.text, reply.headers["x-theirs"], reply.headers["content-type"]],
+        [418, "down", "2", "text/down"]
+      )
+      const [seen] = yield* receivedBy("http://a")
+      assert.deepStrictEqual([seen?.method, seen?.target, seen?.body], ["PATCH", "/a//b?x=%20&y=+", "up"])
+      assert.deepInclude({ ...seen?.headers }, { "x-mine": "1", accept: "text/x", "content-type": "text/up" })
+    }).pipe(Effect.provide(lab({
+      "http://a": respond("down", { status: 418, headers: { "x-theirs": "2" }, contentType: "text/down" })
+    }))))
+
+  it.effect("gets no fields that nobody asked for", () =>
+    Effect.gen(function*() {
+      const reply = yield* FakeServer.request("http://shop.example/")
+      assert.deepStrictEqual({ ...reply.headers }, { "content-type": "text/plain", "content-length": "2" })
+      const [seen] = yield* receivedBy("http://a")
+      assert.deepStrictEqual({ ...seen?.headers }, {
+        host: "shop.example",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-proto": "http",
+        "x-forwarded-host": "shop.example"
+      })
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }))))
+
+  it.effect("loses what is about one connection only", () =>
+    Effect.gen(function*() {
+      const headers = {
+        connection: "close, x-hop",
+        "x-hop": "1",
+        te: "trailers",
+        "proxy-authorization": "secret",
+        ok: "1"
+      }
+      const reply = yield* FakeServer.request(HttpClientRequest.get("/", { headers }))
+      assert.deepStrictEqual(Object.keys(reply.headers).sort(), ["content-length", "content-type", "ok"])
+      const [seen] = yield* receivedBy("http://a")
+      assert.sameMembers(
+        Object.keys(seen?.headers ?? {}).filter((name) => !name.startsWith("x-forwarded")),
+        ["host", "ok"]
+      )
+    }).pipe(Effect.provide(lab({
+      "http://a": respond("hi", {
+        headers: {
+          connection: "x-back",
+          "x-back": "1",
+          "keep-alive": "timeout=5",
+          "proxy-authenticate": "Basic",
+          ok: "1"
+        }
+      })
+    }))))
+
+  it.effect("believes X-Forwarded fields of a trusted proxy and of nobody else", () =>
+    Effect.gen(function*() {
+      const request = HttpClientRequest.get("/", {
+        headers: { "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https" }
+      })
+      yield* FakeServer.request(request, { from: "10.0.0.1" })
+      yield* FakeServer.request(request, { from: "192.0.2.1" })
+      const seen = (yield* receivedBy("http://a")).map(({ headers }) => [
+        headers["x-forwarded-for"],
+        headers["x-forwarded-proto"]
+      ])
+      assert.deepStrictEqual(seen, [["203.0.113.9, 10.0.0.1", "https"], ["192.0.2.1", "http"]])
+    }).pipe(
+      Effect.provide(lab({ "http://a": respond("hi") }, { isTrustedProxy: (address) => address === "10.0.0.1" }))
+    ))
+
+  it.effect("names the backend as its host if the option says so", () =>
+    Effect.gen(function*() {
+      yield* FakeServer.request("http://shop.example/")
+      const [seen] = yield* receivedBy("http://a:81")
+      assert.deepStrictEqual([seen?.headers["host"], seen?.headers["x-forwarded-host"]], ["a:81", "shop.example"])
+    }).pipe(Effect.provide(lab({ "http://a:81": respond("hi") }, { hostHeader: "backend" }))))
+
+  it.effect("has a request body if its framing says so, whatever its method", () =>
+    Effect.gen(function*() {
+      const withText = HttpClientRequest.bodyText("body")
+      const withStream = HttpClientRequest.setBody(HttpBody.stream(stream("bo", "dy")))
+      yield* FakeServer.request(HttpClientRequest.get("/").pipe(withText))
+      yield* FakeServer.request(HttpClientRequest.delete("/").pipe(withStream))
+      yield* FakeServer.request(HttpClientRequest.post("/"))
+      yield* FakeServer.request(HttpClientRequest.put("/").pipe(HttpClientRequest.setHeader("content-length", "0")))
+      const seen = (yield* receivedBy("http://a")).map(({ body, headers, method }) => [
+        method,
+        headers["content-length"] ?? headers["transfer-encoding"],
+        body
+      ])
+      assert.deepStrictEqual(seen, [
+        ["GET", "4", "body"],
+        ["DELETE", "chunked", "body"],
+        ["POST", undefined, ""],
+        ["PUT", "0", ""]
+      ])
+    }).pipe(Effect.provide(lab({ "http://a": respond("ok") }))))
+
+  it.effect("may come from a web Request, which needs no framing to have a body", () =>
+    Effect.gen(function*() {
+      const { handle } = yield* ForwarderService
+      const handler = HttpEffect.toWebHandler(handle)
+      const body = new Request("http://x/up", { method: "POST", body: "web body" })
+      assert.strictEqual(yield* Effect.promise(async () => (await handler(body)).text()), "ok")
+      yield* Effect.promise(async () => (await handler(new Request("http://x/", { method: "POST" }))).text())
+      const seen = (yield* receivedBy("http://a")).map((request) => [
+        request.headers["transfer-encoding"],
+        request.body,
+        request.outcome
+      ])
+      assert.deepStrictEqual(seen, [["chunked", "web body", "success"], [undefined, "", "success"]])
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: 2, failed: 0 })
+    }).pipe(Effect.provide(lab({ "http://a": respond("ok") }))))
+
+  it.effect("keeps repeated Set-Cookie fields and their values", () => {
+    const cookies = ["a=1; Path=/; HttpOnly", "b=x%20y; Max-Age=60; Secure; SameSite=Lax", "c=q=r"]
+    return Effect.gen(function*() {
+      assert.deepStrictEqual((yield* FakeServer.request("/")).setCookie, cookies)
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi", { cookies: Cookies.fromSetCookie(cookies) }) })))
+  })
+
+  it.effect("has no body after HEAD, 204 and 304, and the length that it would have", () =>
+    Effect.gen(function*() {
+      const head = yield* FakeServer.request(HttpClientRequest.head("/"))
+      assert.deepStrictEqual([head.status, head.text, head.headers["content-length"]], [200, "", "5"])
+      const { script } = yield* Fakes
+      yield* script("http://a", respond("", { status: 204 }))
+      const noContent = yield* FakeServer.request("/")
+      assert.deepStrictEqual([noContent.status, noContent.text, noContent.headers["content-length"]], [
+        204,
+        "",
+        undefined
+      ])
+      yield* script("http://a", respond("hello", { status: 304 }))
+      const notModified = yield* FakeServer.request("/")
+      assert.deepStrictEqual([notModified.status, notModified.text, notModified.headers["content-length"]], [
+        304,
+        "",
+        "5"
+      ])
+    }).pipe(Effect.provide(lab({ "http://a": respond("hello") }))))
+
+  it.effect("has no content type and no length if the backend sent none", () =>
+    Effect.gen(function*() {
+      const reply = yield* FakeServer.request("/")
+      assert.deepStrictEqual([reply.text, { ...reply.headers }], ["no type", {}])
+    }).pipe(Effect.provide(lab({
+      "http://a": handle(() =>
+        Effect.succeed(HttpServerResponse.removeHeader(
+          HttpServerResponse.setBody(
+            HttpServerResponse.empty({ status: 200 }),
+            HttpBody.stream(stream("no ", "type"), "")
+          ),
+          "content-type"
+        ))
+      )
+    }))))
+
+  it.effect("may be empty", () =>
+    Effect.gen(function*() {
+      const reply = yield* FakeServer.request("/")
+      assert.deepStrictEqual([reply.status, reply.text], [200, ""])
+    }).pipe(
+      Effect.provide(lab({ "http://a": handle(() => Effect.succeed(HttpServerResponse.empty({ status: 200 }))) }))
+    ))
+
+  it.effect("is refused when it cannot be forwarded, and no backend hears of it", () =>
+    Effect.gen(function*() {
+      const twice = HttpClientRequest.get("/", { headers: { "content-length": "1", "transfer-encoding": "chunked" } })
+      assert.strictEqual((yield* FakeServer.request(twice)).status, 400)
+      const gzip = HttpClientRequest.get("/", { headers: { "transfer-encoding": "gzip, chunked" } })
+      assert.strictEqual((yield* FakeServer.request(gzip)).status, 501)
+      assert.deepStrictEqual(yield* receivedBy("http://a"), [])
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }))))
+})
+
+describe("a request that fails", () => {
+  it.effect("goes to the next backend while nothing was sent, with its whole body", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const request = HttpClientRequest.post("/up").pipe(HttpClientRequest.setBody(HttpBody.stream(stream("bo", "dy"))))
+      const exit = yield* after(2000, FakeServer.request(request))
+      assert.strictEqual(exit && Exit.isSuccess(exit) && exit.value.text, "here")
+      assert.strictEqual((yield* receivedBy("http://c"))[0]?.body, "body")
+      assert.deepStrictEqual(entries.map(pretty), [
+        "REQUEST: POST /up -> http://a",
+        "REQUEST: POST /up -> http://b",
+        "REQUEST: POST /up -> http://c",
+        "RESPONSE: POST /up <- http://c [200] 2000ms, 3 tries"
+      ])
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })
+      assert.deepInclude(yield* loadOf("http://b"), { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })
+      assert.deepInclude(yield* loadOf("http://c"), { inFlight: 0, total: 1, failed: 0, consecutiveFailures: 0 })
+    }).pipe(Effect.provide(
+      lab({ "http://a": refuses, "http://b": unreachable, "http://c": respond("here") }, {}, entries)
+    ))
+  })
+
+  it.effect("is tried on three backends and no more", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const reply = yield* FakeServer.request("/")
+      assert.strictEqual(reply.status, 502)
+      assert.include(reply.text, "reason: connect_failed")
+      assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["Sent", "Sent", "Sent", "Completed"])
+      assert.deepStrictEqual(yield* receivedBy("http://d"), [])
+    }).pipe(Effect.provide(
+      lab(
+        { "http://a": refuses, "http://b": refuses, "http://c": refuses, "http://d": respond("too late") },
+        {},
+        entries
+      )
+    ))
+  })
+
+  it.effect("is tried on as many backends as there are, each once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* FakeServer.request("/")).status, 502)
+      assert.deepInclude(yield* loadOf("http://a"), { total: 1 })
+      assert.deepInclude(yield* loadOf("http://b"), { total: 1 })
+    }).pipe(Effect.provide(lab({ "http://a": refuses, "http://b": refuses }))))
+
+  it.effect("is tried as often as the option says", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* FakeServer.request("/")).status, 502)
+      assert.deepStrictEqual(yield* receivedBy("http://b"), [])
+    }).pipe(Effect.provide(lab({ "http://a": refuses, "http://b": respond("no") }, { maxTries: 1 }))))
+
+  it.effect("is not tried again once it was sent, even if there was no answer", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const reset = yield* FakeServer.request("/reset")
+      assert.strictEqual(reset.status, 502)
+      assert.include(reset.text, "reason: reset_before_headers")
+      yield* (yield* Fakes).script("http://b", hangs)
+      const exit = yield* after(15_000, FakeServer.request("/hang"))
+      assert.strictEqual(exit && Exit.isSuccess(exit) && exit.value.status, 504)
+      assert.deepStrictEqual(entries.map(pretty), [
+        "REQUEST: GET /reset -> http://a",
+        "RESPONSE: GET /reset <- http://a [502] 0ms reset_before_headers",
+        "REQUEST: GET /hang -> http://b",
+        "RESPONSE: GET /hang <- http://b [504] 15000ms headers_timeout"
+      ])
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, failed: 1 })
+      assert.deepInclude(yield* loadOf("http://b"), { inFlight: 0, failed: 1 })
+    }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": resets }, {}, entries)))
+  })
+
+  it.effect("gets 503 and a hint when there is no backend, in the form that the client accepts", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const text = yield* FakeServer.request("/x?secret=1")
+      assert.deepStrictEqual([text.status, text.headers["retry-after"]], [503, "2"])
+      assert.include(text.text, "reason: no_backend")
+      const json = yield* FakeServer.request(HttpClientRequest.get("/x", { headers: { accept: "application/json" } }))
+      assert.strictEqual(json.headers["content-type"], "application/problem+json")
+      assert.deepInclude(JSON.parse(json.text), { status: 503, reason: "no_backend" })
+      assert.strictEqual(entries.map(pretty)[0], "RESPONSE: GET /x <- no backend [503] 0ms no_backend")
+    }).pipe(Effect.provide(lab({}, {}, entries)))
+  })
+
+  it.effect("is cut when the backend breaks off, and never looks complete", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(FakeServer.request("/"))
+      assert.deepStrictEqual([error.status, error.text], [200, "hel"])
+      assert.strictEqual(pretty(entries.at(-1)!), "RESPONSE: GET / <- http://a [200] 0ms reset_mid_body")
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: 1, failed: 1 })
+    }).pipe(Effect.provide(lab({ "http://a": breaksOff(3, respond("hello")) }, {}, entries)))
+  })
+})
+
+describe("the books of an exchange", () => {
+  it.effect("count it in flight until the last byte of the body", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const lastByte = yield* Deferred.make<void>()
+      const body = Stream.concat(stream("first"), Stream.fromEffectDrain(Deferred.await(lastByte)))
+      yield* (yield* Fakes).script(
+        "http://a",
+        delayed(30, handle(() => Effect.succeed(HttpServerResponse.stream(body))))
+      )
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(1000)
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 1, total: 1 })
+      assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["Sent"])
+      yield* Deferred.succeed(lastByte, undefined)
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "first")
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, failed: 0 })
+      assert.strictEqual(pretty(entries.at(-1)!), "RESPONSE: GET / <- http://a [200] 1000ms")
+    }).pipe(Effect.provide(lab({ "http://a": hangs }, {}, entries)))
+  })
+
+  it.effect("say that the client left, before the head or after it, and do not blame the backend", () => {
+    const entries: Array<Entry> = []
+    const endless = handle(() => Effect.succeed(HttpServerResponse.stream(Stream.concat(stream("x"), Stream.never))))
+    return Effect.gen(function*() {
+      for (const origin of ["http://a", "http://b"]) {
+        const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+        yield* TestClock.adjust(5)
+        assert.strictEqual((yield* Fakes).inFlight(origin), 1)
+        yield* Fiber.interrupt(fiber)
+        assert.deepInclude(yield* loadOf(origin), { inFlight: 0, total: 1, failed: 0 })
+        assert.strictEqual((yield* receivedBy(origin))[0]?.outcome, "aborted")
+      }
+      assert.deepStrictEqual(entries.map(pretty).filter((line) => line.startsWith("RESPONSE")), [
+        "RESPONSE: GET / <- http://a [499] 5ms client_aborted",
+        "RESPONSE: GET / <- http://b [200] 5ms client_aborted"
+      ])
+    }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": endless }, {}, entries)))
+  })
+
+  it.effect("say so when the balancer stops in the middle of it", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(lab({ "http://a": hangs }, {}, entries), scope)
+      const fiber = yield* Effect.forkChild(Effect.provideContext(FakeServer.request("/"), context))
+      yield* TestClock.adjust(5)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(fiber)).status, 503)
+      assert.strictEqual(pretty(entries.at(-1)!), "RESPONSE: GET / <- http://a [503] 5ms draining")
+    })
+  })
+
+  it.effect("take 502, 503 and 504 of a backend for failures, and any other status for an answer", () => {
+    const statuses = [200, 302, 404, 500, 502, 503, 504]
+    return Effect.gen(function*() {
+      const { script } = yield* Fakes
+      const failed: Array<number> = []
+      for (const status of statuses) {
+        const before = (yield* loadOf("http://a")).failed
+        yield* script("http://a", respond("their own words", { status }))
+        const reply = yield* FakeServer.request("/")
+        assert.deepStrictEqual([reply.status, reply.text], [status, "their own words"])
+        if ((yield* loadOf("http://a")).failed !== before) failed.push(status)
+      }
+      assert.deepStrictEqual(failed, [502, 503, 504])
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: statuses.length })
+    }).pipe(Effect.provide(lab({ "http://a": hangs })))
+  })
+
+  it.effect("name the client and the path without its query", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* FakeServer.request("/a?token=secret", { from: "192.0.2.1" })
+      assert.deepInclude(entries.at(-1), { _tag: "Completed", client: "192.0.2.1", path: "/a", tries: 1, status: 200 })
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }, {}, entries)))
+  })
+})

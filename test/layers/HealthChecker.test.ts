@@ -1,0 +1,337 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as TestClock from "effect/testing/TestClock"
+import * as HealthChecker from "../../src/layers/HealthChecker.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import type { Backend } from "../../src/services/Backend.ts"
+import * as Health from "../../src/services/Health.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
+import { backend } from "../endpoints.ts"
+
+const refused = ProbeFailed.make({ message: "Connection refused" })
+const passes = Effect.succeed("status: 200")
+
+/** Checks that were begun, with the time of the clock. */
+class Journal {
+  readonly begun: Array<{ readonly id: string; readonly origin: string; readonly at: number }> = []
+
+  timesOf(id: string): ReadonlyArray<number> {
+    return this.begun.filter((check) => check.id === id).map(({ at }) => at)
+  }
+
+  /** Milliseconds between one check of a backend and the next. */
+  gapsOf(id: string): ReadonlyArray<number> {
+    const times = this.timesOf(id)
+    return times.slice(1).map((at, i) => at - times[i]!)
+  }
+}
+
+type Check = (backend: Backend) => Effect.Effect<string, ProbeFailed>
+
+/** The checker over an empty pool, with a probe that keeps a journal. */
+const checking = (journal: Journal, check: Check, seed = 1) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  self.pipe(
+    Effect.provide(
+      HealthChecker.layer().pipe(
+        Layer.provideMerge(PoolLayer.layer()),
+        Layer.provide(Layer.effect(
+          Probe,
+          Effect.map(Clock.Clock, (clock) => ({
+            check: (backend: Backend) => {
+              journal.begun.push({ id: backend.id, origin: backend.origin, at: clock.currentTimeMillisUnsafe() })
+              return check(backend)
+            }
+          }))
+        ))
+      )
+    ),
+    Random.withSeed(seed)
+  )
+
+const reconcile = (...backends: ReadonlyArray<Backend>) => Effect.flatMap(Pool, (pool) => pool.reconcile(backends))
+const a = backend("a")
+const b = backend("b")
+const c = backend("c")
+
+const statusOf = (id: string) =>
+  Effect.gen(function*() {
+    const { state } = yield* Pool
+    const member = (yield* Ref.get(state)).members.find((member) => member.endpoint.backend.id === id)
+    return member === undefined ? undefined : Health.status(member.health)
+  })
+
+const whyOf = (id: string) =>
+  Effect.gen(function*() {
+    const { state } = yield* Pool
+    return (yield* Ref.get(state)).members.find((member) => member.endpoint.backend.id === id)?.health.why
+  })
+
+/** Lets all fibers run as far as they can get at this moment. */
+const settle = TestClock.adjust(0)
+
+describe("first checks", () => {
+  it.effect("begin at once and in parallel: all have begun before any has ended", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a, b, c)
+      yield* settle
+      assert.deepStrictEqual(journal.begun.map(({ at, id }) => [id, at]), [["a", 0], ["b", 0], ["c", 0]])
+      assert.strictEqual(yield* statusOf("a"), "Checking")
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      assert.strictEqual(yield* statusOf("c"), "Up")
+    }).pipe(checking(journal, () => Effect.delay(passes, "500 millis")))
+  })
+
+  it.effect("say what they saw", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* settle
+      assert.deepStrictEqual([yield* statusOf("a"), yield* whyOf("a")], ["Up", "status: 200"])
+      assert.deepStrictEqual([yield* statusOf("b"), yield* whyOf("b")], ["Down", "Connection refused"])
+    }).pipe(checking(new Journal(), ({ id }) => (id === "a" ? passes : refused))))
+})
+
+describe("the timetable", () => {
+  it.effect("checks a healthy backend every 5 s, give or take 10 %, and never twice at the same distance", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("10 minutes")
+      const gaps = journal.gapsOf("a")
+      assert.isAtLeast(gaps.length, 109)
+      for (const gap of gaps) assert.isTrue(gap >= 4_500 && gap <= 5_500, `${gap} ms`)
+      assert.isAbove(Math.max(...gaps), 5_300)
+      assert.isBelow(Math.min(...gaps), 4_700)
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("does not fall into step with other backends", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* TestClock.adjust("1 minute")
+      const together = journal.timesOf("a").filter((at) => journal.timesOf("b").includes(at))
+      assert.deepStrictEqual(together, [0])
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("checks a failing backend every second, give or take 10 %", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("1 minute")
+      const gaps = journal.gapsOf("a")
+      assert.isAtLeast(gaps.length, 54)
+      for (const gap of gaps) assert.isTrue(gap >= 900 && gap <= 1_100, `${gap} ms`)
+    }).pipe(checking(journal, () => refused))
+  })
+
+  it.effect("counts from begin to begin, so that slow checks do not make it slower", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("1 minute")
+      for (const gap of journal.gapsOf("a")) assert.isTrue(gap >= 4_500 && gap <= 5_500, `${gap} ms`)
+    }).pipe(checking(journal, () => Effect.delay(passes, "2 seconds")))
+  })
+
+  it.effect("never makes two checks of a backend at once, even when one takes longer than the interval", () => {
+    const journal = new Journal()
+    let open = 0
+    let most = 0
+    const slow = Effect.acquireUseRelease(
+      Effect.sync(() => most = Math.max(most, ++open)),
+      () => Effect.delay(passes, "7 seconds"),
+      () => Effect.sync(() => open--)
+    )
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(most, 1)
+      for (const gap of journal.gapsOf("a")) assert.strictEqual(gap, 7_000)
+    }).pipe(checking(journal, () => slow))
+  })
+})
+
+describe("a backend that stops and comes back", () => {
+  // The answer is decided when the check begins and known when it ends: the worst case for who must notice a change.
+  const scenario = (stopAfter: number, downFor: number, latency: number, seed: number) => {
+    let isUp = true
+    const check = () =>
+      Effect.suspend(() => {
+        const answer = isUp ? passes : refused
+        return Effect.delay(answer, Duration.millis(latency))
+      })
+    return Effect.gen(function*() {
+      const label = `stops after ${stopAfter} ms for ${downFor} ms, latency ${latency} ms, seed ${seed}`
+      yield* reconcile(a)
+      yield* TestClock.adjust(stopAfter)
+      isUp = false
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Down", label)
+      yield* TestClock.adjust(downFor)
+      assert.strictEqual(yield* statusOf("a"), "Down", label)
+      isUp = true
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Up", label)
+    }).pipe(checking(new Journal(), check, seed))
+  }
+
+  // Every tenth of a second of two intervals, so that each stop falls right before, into and right after some check.
+  const offsets = Array.from({ length: 110 }, (_, i) => 1_000 + 100 * i)
+
+  it.effect.each([0, 50, 400])(
+    "is out within 6 s and back within 5 s, whenever that happens (latency %d ms)",
+    (latency) =>
+      Effect.forEach(
+        [1, 2, 3, 4, 5],
+        (seed) => Effect.forEach(offsets, (offset, i) => scenario(offset, (i * 370) % 2_000, latency, seed))
+      )
+  )
+
+  it.effect("is out and back in time also for the unluckiest jitter", () => {
+    // Always the longest intervals: the stop comes right after a check has begun.
+    const longest: (typeof Random.Random)["Service"] = { nextDoubleUnsafe: () => 0.999999, nextIntUnsafe: () => 0 }
+    return Effect.forEach(offsets, (offset) => scenario(offset, 0, 400, 1)).pipe(
+      Effect.provideService(Random.Random, longest)
+    )
+  })
+})
+
+describe("a probe that misbehaves", () => {
+  const bug = new Error("a bug")
+  const misbehaviours: ReadonlyArray<readonly [string, Check]> = [
+    ["dies", () => Effect.die(bug)],
+    ["throws before there is an effect", () => {
+      throw bug
+    }],
+    ["throws within its effect", () =>
+      Effect.sync(() => {
+        throw bug
+      })],
+    ["dies of something that cannot be printed", () => Effect.die(Object.create(null))],
+    ["interrupts itself", () => Effect.interrupt]
+  ]
+
+  it.effect.each(misbehaviours)(
+    "and %s has failed, is checked again every second, and disturbs no other",
+    ([, check]) => {
+      const journal = new Journal()
+      return Effect.gen(function*() {
+        yield* reconcile(a, b)
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(yield* statusOf("a"), "Down")
+        assert.isAtLeast(journal.timesOf("a").length, 18)
+        assert.strictEqual(yield* statusOf("b"), "Up")
+        assert.isAtLeast(journal.timesOf("b").length, 4)
+      }).pipe(checking(journal, (backend) => (backend.id === "a" ? check(backend) : passes)))
+    }
+  )
+
+  it.effect("and dies says so", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* settle
+      assert.strictEqual(yield* whyOf("a"), "defect: Error: a bug")
+    }).pipe(checking(new Journal(), () => Effect.die(bug))))
+
+  it.effect("recovers when the probe does", () => {
+    let broken = true
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Down")
+      broken = false
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(checking(new Journal(), () => (broken ? Effect.die(bug) : passes)))
+  })
+
+  it.effect("and never ends holds up nobody else, and is given up when the backend leaves", () => {
+    const journal = new Journal()
+    let interrupted = 0
+    const stuck = Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+    return Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(journal.timesOf("a").length, 1)
+      assert.isAtLeast(journal.timesOf("b").length, 4)
+      yield* reconcile(b)
+      yield* settle
+      assert.strictEqual(interrupted, 1)
+    }).pipe(checking(journal, ({ id }) => (id === "a" ? stuck : passes)))
+  })
+})
+
+describe("changes of the pool", () => {
+  it.effect("stop the checks of who left, all at once", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const many = Array.from({ length: 20 }, (_, i) => backend(`b${i}`))
+      yield* reconcile(...many, a)
+      yield* TestClock.adjust("7 seconds")
+      yield* reconcile(a)
+      yield* settle
+      const before = journal.begun.length
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([...new Set(journal.begun.slice(before).map(({ id }) => id))], ["a"])
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("begin the checks of who joined at once, and leave the timetable of others alone", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("2 seconds")
+      yield* reconcile(a, b)
+      yield* settle
+      assert.deepStrictEqual(journal.timesOf("b"), [2_000])
+      assert.deepStrictEqual(journal.timesOf("a"), [0])
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(journal.timesOf("a").length, 2)
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("begin anew for a backend that left and came back", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("2 seconds")
+      yield* reconcile()
+      yield* reconcile(a)
+      yield* settle
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      yield* TestClock.adjust("1 minute")
+      // One fiber, not two.
+      for (const gap of journal.gapsOf("a").slice(1)) assert.isAtLeast(gap, 4_500)
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("send the next check to the new origin of the same id", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* settle
+      yield* reconcile({ ...a, origin: "http://moved.test" })
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual(journal.begun.map(({ origin }) => origin), ["http://a.test", "http://moved.test"])
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("end with the layer: nothing is checked afterwards", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* Effect.andThen(reconcile(a), settle).pipe(checking(journal, () => passes))
+      assert.strictEqual(journal.begun.length, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(journal.begun.length, 1)
+    })
+  })
+})

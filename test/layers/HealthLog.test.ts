@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import * as AccessLogLayer from "../../src/layers/AccessLog.ts"
+import * as HealthLog from "../../src/layers/HealthLog.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import type { Signal } from "../../src/services/Health.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { backend } from "../endpoints.ts"
+
+const passed: Signal = { _tag: "ProbePassed", why: "status: 200" }
+const failed: Signal = { _tag: "ProbeFailed", why: "Connection refused" }
+
+const logging = (entries: Array<Entry>) =>
+  Effect.provide(HealthLog.layer.pipe(
+    Layer.provideMerge(PoolLayer.layer()),
+    Layer.provide(AccessLogLayer.layerMemory(entries))
+  ))
+
+const reconcile = (...ids: ReadonlyArray<string>) =>
+  Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(ids.map((id) => backend(id))), settle))
+
+const signal = (id: string, signal: Signal) =>
+  Effect.flatMap(Pool, (pool) => Effect.andThen(pool.signal(id, signal), settle))
+
+/** Lets the follower of the pool read what there is. */
+const settle = TestClock.adjust(0)
+
+describe("HealthLog", () => {
+  it.effect("says how a backend is when its first check is in, and not before", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      assert.deepStrictEqual(entries, [])
+      yield* signal("a", passed)
+      yield* signal("b", failed)
+      assert.deepStrictEqual(entries.map(pretty), [
+        "HEALTH: HEALTHY http://a.test - status: 200",
+        "HEALTH: UNHEALTHY http://b.test - Connection refused"
+      ])
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says a change of status once, and nothing while it stays", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      for (const result of [passed, passed, failed, failed, passed, failed, passed, passed, passed]) {
+        yield* signal("a", result)
+      }
+      assert.deepStrictEqual(entries.map((entry) => entry._tag === "HealthChanged" && entry.status), [
+        "Up",
+        "Down",
+        "Up"
+      ])
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says what the operator does", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      assert.strictEqual(entries.map(pretty).at(-1), "HEALTH: DRAINING http://a.test - deploy")
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says nothing of a change of weight", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      const { length } = entries
+      yield* Effect.flatMap(Pool, (pool) => pool.reconcile([backend("a", 9)]))
+      yield* settle
+      assert.strictEqual(entries.length, length)
+    }).pipe(logging(entries))
+  })
+
+  it.effect("forgets who left: one that comes back is new", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      yield* reconcile()
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      assert.strictEqual(entries.length, 2)
+    }).pipe(logging(entries))
+  })
+})

@@ -1,0 +1,206 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import { HttpClientError, InvalidUrlError, TransportError } from "effect/http/HttpClientError"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import * as HttpProbe from "../../src/layers/HttpProbe.ts"
+import * as Backend from "../../src/services/Backend.ts"
+import { TransportFailure } from "../../src/services/Failure.ts"
+import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
+
+type Answer = (request: HttpClientRequest) => Effect.Effect<Response, HttpClientError>
+
+/** A probe whose client answers like this, and keeps the requests that it was sent. */
+const probing = (answer: Answer, options?: HttpProbe.Options, sent: Array<HttpClientRequest> = []) =>
+  Effect.provide(
+    HttpProbe.layer(options).pipe(
+      Layer.provide(Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) => {
+          sent.push(request)
+          return Effect.map(answer(request), (response) => HttpClientResponse.fromWeb(request, response))
+        })
+      ))
+    )
+  )
+
+const backend = Backend.make("http://localhost:3001")
+const check = Effect.flatMap(Probe, (probe) => probe.check(backend))
+
+const status = (status: number, init?: ResponseInit): Answer => () =>
+  Effect.sync(() => new Response(null, { ...init, status }))
+
+const broken = (cause?: unknown): Answer => (request) =>
+  Effect.fail(new HttpClientError({ reason: new TransportError({ request, cause, description: "socket hang up" }) }))
+
+describe("HttpProbe", () => {
+  it.effect.each([200, 201, 204, 299, 301, 302, 304, 399])(
+    "passes with status %d, and says it",
+    (code) =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* check, `status: ${code}`)
+      }).pipe(probing(status(code)))
+  )
+
+  it.effect.each([400, 401, 404, 418, 429, 499, 500, 502, 503, 504, 599])(
+    "fails with status %d, and says it",
+    (code) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* Effect.flip(check), ProbeFailed.make({ message: `status: ${code}` }))
+      }).pipe(probing(status(code)))
+  )
+
+  it.effect("asks for / with GET, as somebody who can be told from others in a log", () => {
+    const sent: Array<HttpClientRequest> = []
+    return Effect.gen(function*() {
+      yield* check
+      assert.strictEqual(sent.length, 1)
+      const [request] = sent
+      assert.deepStrictEqual([request?.method, request?.url], ["GET", "http://localhost:3001/"])
+      assert.strictEqual(request?.headers["user-agent"], "evenkeel-health-check")
+    }).pipe(probing(status(200), undefined, sent))
+  })
+
+  it.effect("asks for the path of the options, byte for byte", () => {
+    const sent: Array<HttpClientRequest> = []
+    return Effect.gen(function*() {
+      yield* check
+      assert.strictEqual(sent[0]?.url, "http://localhost:3001/health?deep=1&x=%20")
+    }).pipe(probing(status(200), { path: "/health?deep=1&x=%20", timeout: Duration.seconds(1) }, sent))
+  })
+
+  it.effect("adds no tracing headers, not even within a span", () => {
+    const sent: Array<HttpClientRequest> = []
+    return Effect.gen(function*() {
+      yield* Effect.withSpan(check, "parent")
+      assert.sameMembers(Object.keys(sent[0]?.headers ?? {}), ["accept", "user-agent"])
+    }).pipe(probing(status(200), undefined, sent))
+  })
+
+  it.effect("does not follow a redirect", () => {
+    const sent: Array<HttpClientRequest> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 302")
+      assert.strictEqual(sent.length, 1)
+    }).pipe(probing(status(302, { headers: { location: "http://localhost:3001/login" } }), undefined, sent))
+  })
+
+  it.effect("fails with the words of the engine", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(check)).message, "Connection refused")
+    }).pipe(probing(broken(TransportFailure.make({ reason: "connect_failed", message: "Connection refused" })))))
+
+  it.effect("says something also of an engine that gives no cause", () =>
+    Effect.gen(function*() {
+      assert.include((yield* Effect.flip(check)).message, "socket hang up")
+    }).pipe(probing(broken())))
+
+  it.effect("fails, and does not die, when the path makes no URL", () =>
+    Effect.gen(function*() {
+      assert.instanceOf(yield* Effect.flip(check), ProbeFailed)
+    }).pipe(probing((request) => Effect.fail(new HttpClientError({ reason: new InvalidUrlError({ request }) })))))
+
+  it.effect("gives up after the timeout, and says how long it waited", () => {
+    let aborted = 0
+    const silent: Answer = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => aborted++))
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(check), { startImmediately: true })
+      yield* TestClock.adjust(1_499)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer within 1s 500ms")
+      assert.strictEqual(aborted, 1)
+    }).pipe(probing(silent, { path: "/", timeout: Duration.millis(1_500) }))
+  })
+
+  it.effect("waits 2 s by default", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(check), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer within 2s")
+    }).pipe(probing(() => Effect.never)))
+
+  it.effect("reads a body to its end, so that the connection can be used again", () => {
+    let ended = false
+    const answer: Answer = () =>
+      Effect.sync(() =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              if (ended) return
+              ended = true
+              controller.enqueue(new TextEncoder().encode("ok"))
+              controller.close()
+            }
+          })
+        )
+      )
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 200")
+      assert.isTrue(ended)
+    }).pipe(probing(answer))
+  })
+
+  it.effect("does not read an endless body for ever, and lets go of it", () => {
+    let chunks = 0
+    let cancelled = false
+    const answer: Answer = () =>
+      Effect.sync(() =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              chunks++
+              controller.enqueue(new Uint8Array(1024))
+            },
+            cancel() {
+              cancelled = true
+            }
+          })
+        )
+      )
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 200")
+      assert.isBelow(chunks, 100)
+      assert.isTrue(cancelled)
+    }).pipe(probing(answer))
+  })
+
+  it.effect("fails when the body stops in the middle and nothing more comes", () => {
+    const stalled = Latch.makeUnsafe()
+    let isFirst = true
+    const answer: Answer = () =>
+      Effect.sync(() =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              if (isFirst) controller.enqueue(new Uint8Array(1))
+              else stalled.openUnsafe()
+              isFirst = false
+            }
+          })
+        )
+      )
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(check), { startImmediately: true })
+      yield* stalled.await
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer within 2s")
+    }).pipe(probing(answer))
+  })
+
+  it.effect("fails when the body breaks off", () => {
+    const answer: Answer = () =>
+      Effect.sync(() =>
+        new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("reset")) }))
+      )
+    return Effect.gen(function*() {
+      assert.instanceOf(yield* Effect.flip(check), ProbeFailed)
+    }).pipe(probing(answer))
+  })
+})

@@ -1,0 +1,258 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as fc from "fast-check"
+import * as AccessLog from "../../src/layers/AccessLog.ts"
+import * as Configuration from "../../src/layers/Configuration.ts"
+import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
+import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
+import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import { Balancer } from "../../src/services/Balancer.ts"
+import type { Outcome } from "../../src/services/Load.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { anonymous } from "../../src/services/Strategy.ts"
+
+const { breaksOff, delayed, handle, hangs, inTurn, onPath, refuses, resets, respond, sometimes, unreachable } =
+  FakeBackends
+const Fakes = FakeBackends.FakeBackends
+
+type Input = NonNullable<Parameters<typeof Configuration.make>[0]>
+
+/** The whole load balancer with fakes at both ends, and its log. */
+const lab = (
+  scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
+  input: Input = {},
+  entries: Array<Entry> = []
+) =>
+  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), ...input })).pipe(
+    Layer.provide(AccessLog.layerMemory(entries)),
+    Layer.provideMerge([FakeBackends.layer(scripts), FakeServer.layer])
+  )
+
+const three = { "http://a": respond("a"), "http://b": respond("b"), "http://c": respond("c") }
+
+const text = Effect.map(FakeServer.request("/"), (reply) => reply.text)
+
+/** The lines of the log about health, without those of the requests. */
+const healthLines = (entries: ReadonlyArray<Entry>) =>
+  entries.filter(({ _tag }) => _tag === "HealthChanged").map(pretty)
+
+const loads = Effect.gen(function*() {
+  const { members } = yield* Ref.get((yield* Pool).state)
+  return members.map(({ endpoint }) => endpoint.load)
+})
+
+describe("LoadBalancer", () => {
+  it.effect("offers traffic from its first moment, before any check", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 6), ["a", "b", "c", "a", "b", "c"])
+    }).pipe(Effect.provide(lab(three))))
+
+  it.effect("uses the strategy and the weights of the settings", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.replicateEffect(text, 7)).join(""), "aaabaac")
+    }).pipe(Effect.provide(lab(three, {
+      to: ["http://a,weight=5", "http://b", "http://c"],
+      strategy: "weighted-round-robin"
+    }))))
+
+  it.effect("takes a stopped backend out within 6 s and brings it back within 5, whatever the chance", () =>
+    Effect.gen(function*() {
+      for (let seed = 0; seed < 20; seed++) {
+        const entries: Array<Entry> = []
+        yield* Effect.gen(function*() {
+          const { start, stop } = yield* Fakes
+          const isOffered = Effect.map(Effect.replicateEffect(text, 3), (texts) => texts.includes("b"))
+          // The backend may stop at any time between two checks.
+          yield* TestClock.adjust(10_000 + seed * 250)
+          yield* stop("http://b")
+          yield* TestClock.adjust(6_000)
+          assert.isFalse(yield* isOffered)
+          yield* TestClock.adjust(60_000)
+          assert.isFalse(yield* isOffered)
+          yield* start("http://b")
+          yield* TestClock.adjust(5_000)
+          assert.isTrue(yield* isOffered)
+        }).pipe(Effect.provide(lab(three, {}, entries)), Random.withSeed(seed))
+        assert.deepStrictEqual(healthLines(entries), [
+          "HEALTH: HEALTHY http://a - status: 200",
+          "HEALTH: HEALTHY http://b - status: 200",
+          "HEALTH: HEALTHY http://c - status: 200",
+          "HEALTH: UNHEALTHY http://b - Connection refused",
+          "HEALTH: HEALTHY http://b - status: 200"
+        ])
+      }
+    }))
+
+  it.effect("answers every request while a backend is dead and not yet found out", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust(1_000)
+      yield* (yield* Fakes).stop("http://b")
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 6), ["a", "c", "a", "c", "a", "c"])
+    }).pipe(Effect.provide(lab(three))))
+
+  it.effect("answers 503 while all are down, and recovers", () =>
+    Effect.gen(function*() {
+      const { start, stop } = yield* Fakes
+      for (const origin of Object.keys(three)) yield* stop(origin)
+      yield* TestClock.adjust(6_000)
+      const reply = yield* FakeServer.request("/")
+      assert.deepStrictEqual([reply.status, reply.headers["retry-after"]], [503, "2"])
+      yield* start("http://c")
+      yield* TestClock.adjust(5_000)
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 2), ["c", "c"])
+    }).pipe(Effect.provide(lab(three))))
+
+  it.effect("checks as the settings say", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const { probes, received, script } = yield* Fakes
+      yield* TestClock.adjust(60_000)
+      assert.deepStrictEqual(received("http://a"), [])
+      assert.isAtLeast(probes("http://a").length, 5)
+      assert.isAtMost(probes("http://a").length, 8)
+      assert.deepInclude(probes("http://a")[0], { method: "GET", target: "/ready?deep", outcome: "success", at: 0 })
+
+      // How many checks with this outcome it takes until the health changes.
+      const untilChange = Effect.fnUntraced(function*(outcome: Outcome) {
+        const seen = () => probes("http://a").filter((probe) => probe.outcome === outcome).length
+        const before = seen()
+        const changes = healthLines(entries).length
+        while (healthLines(entries).length === changes) yield* TestClock.adjust(100)
+        return seen() - before
+      })
+      yield* script("http://a", onPath("/ready", hangs, respond("a")))
+      assert.strictEqual(yield* untilChange("aborted"), 3)
+      yield* script("http://a", onPath("/ready", respond(""), respond("a")))
+      assert.strictEqual(yield* untilChange("success"), 4)
+      assert.deepStrictEqual(healthLines(entries), [
+        "HEALTH: HEALTHY http://a - status: 200",
+        "HEALTH: UNHEALTHY http://a - no answer within 3s",
+        "HEALTH: HEALTHY http://a - status: 200"
+      ])
+    }).pipe(Effect.provide(lab(
+      { "http://a": onPath("/ready", respond("ready"), respond("a")) },
+      { health: { path: "/ready?deep", interval: "10s", timeout: "3s", rise: 4, fall: 3 } },
+      entries
+    )))
+  })
+
+  it.effect("forwards as the settings say", () =>
+    Effect.gen(function*() {
+      const request = HttpClientRequest.get("http://shop/", { headers: { "x-forwarded-for": "192.0.2.9" } })
+      yield* FakeServer.request(request, { from: "10.1.2.3" })
+      yield* FakeServer.request(request, { from: "11.1.2.3" })
+      const seen = (yield* Fakes).received("http://a:81").map((
+        { headers }
+      ) => [headers["host"], headers["x-forwarded-for"]])
+      assert.deepStrictEqual(seen, [["a:81", "192.0.2.9, 10.1.2.3"], ["a:81", "11.1.2.3"]])
+    }).pipe(Effect.provide(lab({ "http://a:81": respond("a") }, {
+      hostHeader: "backend",
+      trustedProxies: ["10.0.0.0/8"]
+    }))))
+
+  it.effect("balances what is not HTTP over the same pool", () =>
+    Effect.gen(function*() {
+      const balancer = yield* Balancer
+      const use = balancer.use(anonymous, (endpoint) => Effect.succeed(endpoint.backend.origin))
+      assert.deepStrictEqual(yield* Effect.replicateEffect(use, 3), ["http://a", "http://b", "http://c"])
+    }).pipe(Effect.provide(lab(three))))
+})
+
+describe("the numbers of what is in flight", () => {
+  const endless = handle(() =>
+    Effect.succeed(HttpServerResponse.stream(Stream.concat(Stream.succeed(new Uint8Array(5)), Stream.never)))
+  )
+  const behaviours: ReadonlyArray<FakeBackends.Behaviour> = [
+    respond("ok"),
+    respond("no", { status: 503 }),
+    delayed("700 millis", respond("late")),
+    refuses,
+    unreachable,
+    resets,
+    hangs,
+    endless,
+    breaksOff(1, delayed("300 millis", respond("broken"))),
+    sometimes(0.5, resets, respond("lucky")),
+    inTurn(refuses, hangs, respond("third"))
+  ]
+
+  /** A backend's behaviour, when it stops and whether it starts again. */
+  const backend = fc.record({
+    behaviour: fc.nat(behaviours.length - 1),
+    stopsAt: fc.option(fc.nat(4_000)),
+    isDownFor: fc.option(fc.nat(4_000))
+  })
+
+  /** When a client comes, and how long it waits at the most. */
+  const client = fc.record({ at: fc.nat(4_000), patience: fc.option(fc.nat(3_000)) })
+
+  type BackendCase = typeof backend extends fc.Arbitrary<infer A> ? A : never
+  type ClientCase = typeof client extends fc.Arbitrary<infer A> ? A : never
+
+  const run = (backends: ReadonlyArray<BackendCase>, clients: ReadonlyArray<ClientCase>, seed: number) => {
+    const scripts = Object.fromEntries(
+      backends.map(({ behaviour }, i) => [`http://b${i}`, onPath("/health", respond("well"), behaviours[behaviour]!)])
+    )
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const { inFlight, start, stop } = yield* Fakes
+      yield* Effect.forEach(backends, ({ isDownFor, stopsAt }, i) =>
+        Effect.gen(function*() {
+          if (stopsAt === null) return
+          yield* Effect.delay(stop(`http://b${i}`), stopsAt)
+          if (isDownFor !== null) yield* Effect.delay(start(`http://b${i}`), isDownFor)
+        }).pipe(Effect.forkScoped))
+      const fibers = yield* Effect.forEach(clients, ({ at, patience }) =>
+        FakeServer.request("/").pipe(
+          Effect.timeout(patience ?? 20_000),
+          Effect.delay(at),
+          Effect.exit,
+          Effect.forkScoped
+        ))
+      yield* TestClock.adjust(30_000)
+      const exits = yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber))
+
+      assert.isFalse(exits.some(Exit.hasDies))
+      for (const load of yield* loads) {
+        assert.strictEqual(load.inFlight, 0)
+        assert.isAtMost(load.failed, load.total)
+      }
+      assert.deepStrictEqual(Object.keys(scripts).map(inFlight), backends.map(() => 0))
+      assert.strictEqual(entries.filter(({ _tag }) => _tag === "Completed").length, clients.length)
+      const sent = (yield* loads).reduce((sum, load) => sum + load.total, 0)
+      assert.strictEqual(entries.filter(({ _tag }) => _tag === "Sent").length, sent)
+      return sent
+    }).pipe(
+      Effect.provide(lab(scripts, { health: { path: "/health" } }, entries)),
+      Random.withSeed(seed),
+      Effect.scoped
+    )
+  }
+
+  it("return to zero after any mix of success, failure, clients that leave and backends that die", async () => {
+    let sent = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(backend, { minLength: 1, maxLength: 4 }),
+        fc.array(client, { maxLength: 12 }),
+        fc.integer(),
+        async (backends, clients, seed) => {
+          sent += await Effect.runPromise(Effect.provide(run(backends, clients, seed), TestClock.layer()))
+        }
+      ),
+      { numRuns: 100 }
+    )
+    // Otherwise nothing was tested.
+    assert.isAbove(sent, 300)
+  })
+})

@@ -1,0 +1,305 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
+import * as Scheduler from "effect/Scheduler"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import type { Backend } from "../../src/services/Backend.ts"
+import * as Health from "../../src/services/Health.ts"
+import { empty, Pool, type PoolState } from "../../src/services/Pool.ts"
+import { backend, idsOf } from "../endpoints.ts"
+
+const passed: Health.Signal = { _tag: "ProbePassed", why: "status: 200" }
+const failed: Health.Signal = { _tag: "ProbeFailed", why: "Connection refused" }
+
+const withPool = Effect.provide(PoolLayer.layer())
+
+const current = Effect.flatMap(Pool, ({ state }) => Ref.get(state))
+const reconcile = (...backends: ReadonlyArray<Backend>) => Effect.flatMap(Pool, (pool) => pool.reconcile(backends))
+const signal = (id: string, signal: Health.Signal) => Effect.flatMap(Pool, (pool) => pool.signal(id, signal))
+
+const a = backend("a")
+const b = backend("b")
+const c = backend("c")
+
+/** Who is a member, in order, and how each is. */
+const summary = ({ members }: PoolState): ReadonlyArray<string> =>
+  members.map(({ endpoint, health }) => `${endpoint.backend.id} ${Health.status(health)}`)
+
+const memberOf = (state: PoolState, id: string) => {
+  const member = state.members.find((member) => member.endpoint.backend.id === id)
+  assert(member !== undefined, `${id} is no member`)
+  return member
+}
+
+describe("reconcile", () => {
+  it.effect("starts from a pool without members", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* current, empty)
+    }).pipe(withPool))
+
+  it.effect("admits backends in the order of the configuration, ready for traffic", () =>
+    Effect.gen(function*() {
+      yield* reconcile(b, a, c)
+      const state = yield* current
+      assert.deepStrictEqual(summary(state), ["b Checking", "a Checking", "c Checking"])
+      assert.deepStrictEqual(idsOf(state.eligible), ["b", "a", "c"])
+      assert.strictEqual(state.eligible[0], state.members[0]?.endpoint)
+    }).pipe(withPool))
+
+  it.effect("is idempotent: the same set again leaves the same snapshot", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      const before = yield* current
+      yield* reconcile(backend("a"), backend("b"))
+      assert.strictEqual(yield* current, before)
+    }).pipe(withPool))
+
+  it.effect("follows a change of order, and keeps everything else", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* signal("a", failed)
+      const before = yield* current
+      yield* reconcile(b, a)
+      const state = yield* current
+      assert.deepStrictEqual(summary(state), ["b Checking", "a Down"])
+      assert.strictEqual(memberOf(state, "a"), memberOf(before, "a"))
+    }).pipe(withPool))
+
+  it.effect("keeps the load object and the health over a change of weight", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* signal("a", failed)
+      const before = memberOf(yield* current, "a")
+      before.endpoint.load.inFlight = 5
+      yield* reconcile(backend("a", 7), b)
+      const after = memberOf(yield* current, "a")
+      assert.strictEqual(after.endpoint.backend.weight, 7)
+      assert.strictEqual(after.endpoint.load, before.endpoint.load)
+      assert.strictEqual(after.health, before.health)
+    }).pipe(withPool))
+
+  it.effect("gives pickers a new list when only a weight changed", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      const before = yield* current
+      yield* reconcile(backend("a", 7), b)
+      const after = yield* current
+      assert.notStrictEqual(after.eligible, before.eligible)
+      assert.strictEqual(after.eligible[0]?.backend.weight, 7)
+    }).pipe(withPool))
+
+  it.effect("forgets who left: a backend that comes back starts anew", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* signal("a", failed)
+      const before = memberOf(yield* current, "a")
+      yield* reconcile(b)
+      assert.deepStrictEqual(summary(yield* current), ["b Checking"])
+      yield* reconcile(a, b)
+      const after = memberOf(yield* current, "a")
+      assert.strictEqual(after.health, Health.initial)
+      assert.notStrictEqual(after.endpoint.load, before.endpoint.load)
+    }).pipe(withPool))
+
+  it.effect("lets the last of several backends with the same id count", () =>
+    Effect.gen(function*() {
+      yield* reconcile(backend("a", 2), b, backend("a", 9))
+      const state = yield* current
+      assert.deepStrictEqual(summary(state), ["a Checking", "b Checking"])
+      assert.strictEqual(memberOf(state, "a").endpoint.backend.weight, 9)
+    }).pipe(withPool))
+
+  it.effect("can empty the pool", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* reconcile()
+      assert.deepStrictEqual(yield* current, empty)
+    }).pipe(withPool))
+})
+
+describe("signal", () => {
+  it.effect("takes a failing backend out of the eligible list and brings it back to its place", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b, c)
+      yield* signal("b", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a", "c"])
+      assert.deepStrictEqual(summary(yield* current), ["a Checking", "b Down", "c Checking"])
+      yield* signal("b", passed)
+      yield* signal("b", passed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a", "b", "c"])
+    }).pipe(withPool))
+
+  it.effect("keeps the identity of the eligible list while its content is the same", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      const before = yield* current
+      // Checking becomes Up: another health, the same list.
+      yield* signal("a", passed)
+      const after = yield* current
+      assert.notStrictEqual(after, before)
+      assert.strictEqual(after.eligible, before.eligible)
+      yield* signal("a", failed)
+      assert.notStrictEqual((yield* current).eligible, before.eligible)
+    }).pipe(withPool))
+
+  it.effect("leaves the same snapshot when nothing changed", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* signal("a", passed)
+      const before = yield* current
+      yield* signal("a", passed)
+      assert.strictEqual(yield* current, before)
+    }).pipe(withPool))
+
+  it.effect("ignores an id that is no member", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a)
+      const before = yield* current
+      yield* signal("nobody", failed)
+      assert.strictEqual(yield* current, before)
+    }).pipe(withPool))
+
+  it.effect("judges by the policy of the pool and the time of the clock", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* signal("a", passed)
+      yield* signal("a", failed)
+      assert.deepStrictEqual(summary(yield* current), ["a Up"])
+      yield* TestClock.adjust("1 minute")
+      yield* signal("a", { _tag: "Tripped", why: "5 failures in a row" })
+      assert.deepStrictEqual(memberOf(yield* current, "a").health.circuit, { _tag: "Open", until: 61_000, trips: 1 })
+      yield* TestClock.adjust("1 second")
+      yield* signal("a", { _tag: "Elapsed" })
+      assert.deepStrictEqual(summary(yield* current), ["a Trial"])
+    }).pipe(Effect.provide(PoolLayer.layer({ ...Health.defaultPolicy, fall: 2, ejectionTime: Duration.seconds(1) }))))
+})
+
+describe("changes", () => {
+  it.effect("gives the current snapshot and then each later one", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a)
+      const pool = yield* Pool
+      const seen = yield* Queue.unbounded<ReadonlyArray<string>>()
+      yield* Effect.forkChild(Stream.runForEach(pool.changes, (state) => Queue.offer(seen, summary(state))))
+      assert.deepStrictEqual(yield* Queue.take(seen), ["a Checking"])
+      yield* reconcile(a, b)
+      assert.deepStrictEqual(yield* Queue.take(seen), ["a Checking", "b Checking"])
+      yield* signal("b", failed)
+      assert.deepStrictEqual(yield* Queue.take(seen), ["a Checking", "b Down"])
+      yield* reconcile(b)
+      assert.deepStrictEqual(yield* Queue.take(seen), ["b Down"])
+    }).pipe(withPool))
+
+  it.effect("begins with the empty pool when discovery has not spoken", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      assert.deepStrictEqual(yield* Stream.runHead(pool.changes), yield* Effect.succeedSome(empty))
+    }).pipe(withPool))
+
+  it.effect("says nothing when nothing changed", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const seen = yield* Queue.unbounded<ReadonlyArray<string>>()
+      yield* Effect.forkChild(Stream.runForEach(pool.changes, (state) => Queue.offer(seen, summary(state))))
+      assert.deepStrictEqual(yield* Queue.take(seen), [])
+      yield* reconcile(a)
+      yield* reconcile(a)
+      yield* signal("nobody", failed)
+      yield* reconcile(b)
+      assert.deepStrictEqual(yield* Queue.take(seen), ["a Checking"])
+      assert.deepStrictEqual(yield* Queue.take(seen), ["b Checking"])
+    }).pipe(withPool))
+
+  it.effect("shows the last snapshot to a subscriber that cannot keep up", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const slow = yield* Queue.bounded<PoolState>(1)
+      yield* Effect.forkChild(Stream.runForEach(pool.changes, (state) => Queue.offer(slow, state)))
+      assert.strictEqual(yield* Queue.take(slow), empty)
+      for (let i = 0; i < 500; i++) yield* reconcile(backend(`b${i}`))
+      const last = yield* current
+      let seen = 1
+      while ((yield* Queue.take(slow)) !== last) seen++
+      assert.isBelow(seen, 100)
+      assert.deepStrictEqual(summary(last), ["b499 Checking"])
+    }).pipe(withPool))
+
+  it.effect("serves several subscribers, each in full", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const follow = Stream.runCollect(Stream.take(pool.changes, 3)).pipe(
+        Effect.map((states) => Array.from(states, (state) => state.members.length)),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const followers = [yield* follow, yield* follow]
+      yield* reconcile(a)
+      yield* reconcile(a, b)
+      assert.deepStrictEqual(yield* Effect.forEach(followers, Fiber.join), [[0, 1, 2], [0, 1, 2]])
+    }).pipe(withPool))
+})
+
+// A scheduler that gives way after every few operations runs through the interleavings that a busy process meets now and then.
+const eager = (operations: number) => Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)
+
+describe("concurrent updates", () => {
+  const ids = Array.from({ length: 30 }, (_, i) => `b${i}`)
+
+  it.effect.each([3, 4, 5, 7])(
+    "lose no signal when fibers give way every %d operations",
+    (operations) =>
+      Effect.gen(function*() {
+        yield* reconcile(...ids.map((id) => backend(id)))
+        yield* Effect.forEach(ids, (id) => signal(id, failed), { concurrency: "unbounded" })
+        assert.deepStrictEqual(summary(yield* current), ids.map((id) => `${id} Down`))
+      }).pipe(eager(operations), withPool)
+  )
+
+  it.effect.each([3, 4, 5, 7])(
+    "lose neither members nor signals to each other (%d operations)",
+    (operations) =>
+      Effect.gen(function*() {
+        yield* reconcile(...ids.map((id) => backend(id)))
+        yield* Effect.all([
+          ...ids.map((id) => signal(id, failed)),
+          ...[2, 3, 4].map((weight) => reconcile(...[...ids, "new"].map((id) => backend(id, weight)))),
+          ...ids.map((id) => signal(id, passed))
+        ], { concurrency: "unbounded" })
+        // Order is not promised between the two signals of one backend; that both arrived is.
+        for (const { health } of (yield* current).members.slice(0, ids.length)) {
+          assert.notStrictEqual(health, Health.initial)
+        }
+        assert.strictEqual((yield* current).members.length, ids.length + 1)
+        assert((yield* current).members.every(({ endpoint }) => endpoint.backend.weight === 4))
+      }).pipe(eager(operations), withPool)
+  )
+
+  it.effect.each([3, 4, 5, 7])(
+    "are shown in the order in which they happened (%d operations)",
+    (operations) =>
+      Effect.gen(function*() {
+        const pool = yield* Pool
+        yield* reconcile(...ids.map((id) => backend(id)))
+        yield* Effect.forEach(ids, (id) => signal(id, failed), { concurrency: "unbounded" })
+        const [shown] = yield* Stream.runCollect(Stream.take(pool.changes, 1))
+        assert.strictEqual(shown, yield* current)
+      }).pipe(eager(operations), withPool)
+  )
+
+  it.effect("are shown even when the updating fiber is interrupted meanwhile", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      for (let patience = 0; patience < 60; patience++) {
+        yield* reconcile(backend("a", 1))
+        const fiber = yield* Effect.forkChild(reconcile(backend("a", 2)))
+        for (let i = 0; i < patience; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        const [shown] = yield* Stream.runCollect(Stream.take(pool.changes, 1))
+        assert.strictEqual(shown, yield* current, `interrupted after ${patience} turns`)
+      }
+    }).pipe(eager(3), withPool))
+})

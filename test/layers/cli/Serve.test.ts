@@ -1,0 +1,163 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { ServeError } from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Sink from "effect/Sink"
+import * as Stdio from "effect/Stdio"
+import * as AccessLogLayer from "../../../src/layers/AccessLog.ts"
+import { CommandFailed } from "../../../src/layers/cli/CommandFailed.ts"
+import * as EffectLog from "../../../src/layers/cli/EffectLog.ts"
+import * as ListenError from "../../../src/layers/cli/ListenError.ts"
+import { type Companions, serve } from "../../../src/layers/cli/Serve.ts"
+import * as Configuration from "../../../src/layers/Configuration.ts"
+import type { StrategyName } from "../../../src/layers/strategies/index.ts"
+import type { Entry } from "../../../src/services/AccessLog.ts"
+import type { Input } from "../../../src/services/Configuration.ts"
+
+const nobody: Companions = { layer: Layer.empty, lines: () => [] }
+
+/** Serves on a free port of the loopback, for a backend that is not there. `log` is told each line of the log. */
+const serving = (log: (line: string) => void, input: Input<StrategyName>, companions: Companions = nobody) => {
+  const stdout = () =>
+    Sink.forEach((text: string | Uint8Array) => Effect.sync(() => String(text).trimEnd().split("\n").forEach(log)))
+  const settings = Configuration.make({
+    listen: "127.0.0.1:0",
+    accessLog: "pretty",
+    to: ["http://127.0.0.1:1"],
+    ...input
+  })
+  return serve({ settings, warnings: ["Something is odd"] }, companions).pipe(
+    Effect.provide(Stdio.layerTest({ stdout }))
+  )
+}
+
+/** What is logged by a load balancer that is stopped after its first health check. */
+const logOf = Effect.fnUntraced(function*(input: Input<StrategyName>, companions?: Companions) {
+  const lines: Array<string> = []
+  const checked = yield* Deferred.make<void>()
+  const log = (line: string) => {
+    lines.push(line)
+    if (line.startsWith("HEALTH:")) Deferred.doneUnsafe(checked, Effect.void)
+  }
+  const fiber = yield* Effect.forkChild(serving(log, input, companions))
+  yield* Deferred.await(checked)
+  yield* Fiber.interrupt(fiber)
+  return lines
+})
+
+describe("the log of a load balancer", () => {
+  it.live("begins with where it listens and what for, then warnings, and ends with the end", () =>
+    Effect.gen(function*() {
+      const [first = "", ...others] = yield* logOf({ health: { interval: "500ms" } }, {
+        ...nobody,
+        lines: (port) => [`Something more about ${port}`]
+      })
+      const port = /^INFO: Load balancer running on port (\d+) of 127\.0\.0\.1 \(started in \d+ ms\)$/.exec(first)?.[1]
+      assert.isDefined(port)
+      assert.deepStrictEqual(others, [
+        "INFO: Backend servers: http://127.0.0.1:1",
+        "INFO: Health checker started (checking every 500ms)",
+        `INFO: Something more about ${port}`,
+        "WARN: Something is odd",
+        "HEALTH: UNHEALTHY http://127.0.0.1:1 - Connection refused",
+        "INFO: Shutting down: nothing is in flight",
+        "INFO: Stopped"
+      ])
+    }))
+})
+
+describe("weights", () => {
+  const to = ["http://127.0.0.1:1,weight=3", "http://127.0.0.1:2"]
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("ignores weights"))
+
+  it.live.each(["round-robin", "random"] as const)(
+    "are worth a warning with a strategy that ignores them: %s",
+    (strategy) =>
+      Effect.gen(function*() {
+        const lines = yield* logOf({ to, strategy })
+        assert.include(lines, "INFO: Backend servers: http://127.0.0.1:1 (weight 3), http://127.0.0.1:2")
+        assert.deepStrictEqual(warnings(lines), [
+          `WARN: The strategy ${strategy} ignores weights; weighted-round-robin and least-requests honour them`
+        ])
+      })
+  )
+
+  it.live.each(["weighted-round-robin", "least-requests"] as const)(
+    "are welcome to %s",
+    (strategy) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(warnings(yield* logOf({ to, strategy })), [])
+      })
+  )
+
+  it.live("are no matter when all are 1", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(warnings(yield* logOf({})), [])
+    }))
+})
+
+describe("what keeps a load balancer from running", () => {
+  it.live("is said in words where it was foreseen, and not in the log", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const log = (line: string) => void lines.push(line)
+      const failure = CommandFailed.make({ lines: ["no backends today"], exitCode: 1 })
+      const layer = Layer.effectDiscard(failure)
+      assert.deepStrictEqual(yield* Effect.flip(serving(log, {}, { ...nobody, layer })), failure)
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  it.live("is in the log with its stack, on one line, where it was not", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const log = (line: string) => void lines.push(line)
+      const layer = Layer.effectDiscard(Effect.die(new Error("a bug")))
+      const failure = yield* Effect.flip(serving(log, {}, { ...nobody, layer }))
+      assert.deepStrictEqual([failure.exitCode, failure.lines], [1, []])
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^ERROR: The load balancer had to stop: Error: a bug \| at .*Serve\.test\.ts/)
+    }))
+})
+
+describe("what is logged through Effect", () => {
+  it.effect("is in our log, each entry on one line, with its level and cause", () => {
+    const entries: Array<Entry> = []
+    const log = EffectLog.layer.pipe(Layer.provide(AccessLogLayer.layerMemory(entries)))
+    return Effect.gen(function*() {
+      yield* Effect.logInfo("all is well")
+      yield* Effect.logWarning("strange", { n: 1 })
+      yield* Effect.logError("two\n  lines")
+      yield* Effect.logFatal("the end", "of it")
+      const said = entries.map((entry) => entry._tag === "Notice" ? `${entry.level} ${entry.message}` : entry._tag)
+      assert.deepStrictEqual(said, [
+        "INFO all is well",
+        "WARN strange: {\"n\":1}",
+        "ERROR two | lines",
+        "ERROR the end: of it"
+      ])
+    }).pipe(Effect.provide(log))
+  })
+})
+
+describe("an address that cannot be listened on", () => {
+  const because = (code: string, host: string | undefined, port: number): string => {
+    const error = new ServeError({ cause: Object.assign(new Error("the cause"), { code }) })
+    const { exitCode, lines } = ListenError.toFailure({ host, port }, error, "do this")
+    assert.strictEqual(exitCode, 1)
+    return lines.join("\n")
+  }
+
+  it("is said with its cause in words", () => {
+    assert.strictEqual(because("EADDRINUSE", undefined, 3000), "port 3000 is already in use; do this")
+    assert.strictEqual(
+      because("EACCES", undefined, 80),
+      "no permission to listen on port 80, as ports below 1024 need a privilege; do this"
+    )
+    assert.strictEqual(because("EACCES", undefined, 8080), "no permission to listen on port 8080; do this")
+    assert.strictEqual(because("EADDRNOTAVAIL", "10.9.9.9", 80), "10.9.9.9 is no address of this machine; do this")
+    assert.strictEqual(because("ENOTFOUND", "nowhere", 80), "the host \"nowhere\" to listen on is not known; do this")
+    assert.strictEqual(because("EWHATEVER", undefined, 80), "cannot listen on port 80: the cause; do this")
+  })
+})

@@ -1,0 +1,65 @@
+/** The package as it is published: built, put where npm puts it, and used by its public names under plain Node. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+
+const run = async (command: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
+  (await promisify(execFile)(command, args, { cwd })).stdout
+
+describe("the published package", () => {
+  let folder = ""
+  const installed = () => join(folder, "node_modules", "evenkeel")
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "evenkeel-package-"))
+    mkdirSync(installed(), { recursive: true })
+    for (const dependency of ["effect", "@effect", "yaml"]) {
+      symlinkSync(join(root, "node_modules", dependency), join(folder, "node_modules", dependency))
+    }
+    const outDir = join(installed(), "dist")
+    await run(join(root, "node_modules/.bin/tsc"), ["-p", ".config/tsconfig.build.json", "--outDir", outDir], root)
+    cpSync(join(root, "package.json"), join(installed(), "package.json"))
+    cpSync(join(root, "docs/examples"), join(folder, "examples"), { recursive: true })
+  }, 60_000)
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  it("is imported by the names of its exports map", async () => {
+    const stdout = await run(
+      process.execPath,
+      ["--disable-warning=ExperimentalWarning", "examples/custom-strategy.ts"],
+      folder
+    )
+    assert.deepStrictEqual(stdout.split("\n").slice(0, 3), ["ann -> http://c", "bob -> http://a", "cy -> http://b"])
+  })
+
+  it("has a main export with types", () => {
+    const { default: module, types } = manifest.exports["."]
+    assert.isTrue(existsSync(join(installed(), module)))
+    assert.isTrue(existsSync(join(installed(), types)))
+  })
+
+  it("has a program", async () => {
+    assert.include(
+      await run(process.execPath, [join(installed(), manifest.bin.evenkeel), "--version"], folder),
+      manifest.version
+    )
+  })
+
+  it("brings no dependency with an install script, and pins exact versions", () => {
+    const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"))
+    const withScripts = Object.entries<{ readonly dev?: boolean; readonly hasInstallScript?: boolean }>(lock.packages)
+      .filter(([path, entry]) => path !== "" && entry.dev !== true && entry.hasInstallScript === true)
+      .map(([path]) => path)
+    assert.deepStrictEqual(withScripts, [])
+    const versions: ReadonlyArray<string> = Object.values({ ...manifest.dependencies, ...manifest.devDependencies })
+    assert.deepStrictEqual(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version)), [])
+  })
+})

@@ -1,0 +1,91 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { Backend, make, Origin, parseOrigin, Weight } from "../../src/services/Backend.ts"
+
+const accepts = (schema: Schema.Codec<unknown, unknown>, input: unknown): boolean =>
+  Result.isSuccess(Schema.decodeUnknownResult(schema)(input))
+
+describe("parseOrigin", () => {
+  it.each([
+    ["http://localhost:3001", "http://localhost:3001"],
+    ["http://localhost:3001/", "http://localhost:3001"],
+    ["HTTP://LocalHost:3001", "http://localhost:3001"],
+    ["http://example.com:80", "http://example.com"],
+    ["https://example.com:443", "https://example.com"],
+    ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
+    ["http://[::1]:8080", "http://[::1]:8080"]
+  ])("reads %s as %s", (input, origin) => {
+    assert.strictEqual(parseOrigin(input), origin)
+  })
+
+  it.each([
+    ["", "nothing"],
+    ["localhost:3001", "no scheme"],
+    ["ftp://localhost:3001", "another scheme"],
+    ["http://", "no host"],
+    ["http://localhost:70000", "no such port"],
+    ["http://localhost/path", "a path"],
+    ["http://localhost/?a=1", "a query"],
+    ["http://localhost/#a", "a fragment"],
+    ["http://user@localhost", "a user"],
+    ["http://user:secret@localhost", "credentials, which would be printed"]
+  ])("refuses %j: %s", (input) => {
+    assert.isUndefined(parseOrigin(input))
+  })
+})
+
+describe("Origin", () => {
+  it("accepts only the form that parseOrigin returns", () => {
+    assert.isTrue(accepts(Origin, "http://localhost:3001"))
+    assert.isFalse(accepts(Origin, "http://localhost:3001/"))
+    assert.isFalse(accepts(Origin, "http://example.com:80"))
+    assert.isFalse(accepts(Origin, "localhost"))
+  })
+
+  it.each([
+    ["postgres://db-1:5432", true],
+    ["redis+tls://[::1]", true],
+    ["postgres://db-1:5432/users", false],
+    ["postgres://admin:secret@db-1", false],
+    ["postgres://", false],
+    ["localhost:5432", false]
+  ])("takes %s for what is not HTTP: %s", (input, accepted) => {
+    assert.strictEqual(accepts(Origin, input), accepted)
+  })
+})
+
+describe("Weight", () => {
+  it.each([[1, true], [1000, true], [0, false], [1001, false], [-1, false], [1.5, false], [Number.NaN, false]])(
+    "%d: %s",
+    (weight, accepted) => {
+      assert.strictEqual(accepts(Weight, weight), accepted)
+    }
+  )
+})
+
+describe("make", () => {
+  it("names a backend after its origin and gives it weight 1", () => {
+    const backend = make("http://localhost:3001")
+    assert.deepStrictEqual({ ...backend }, {
+      id: "http://localhost:3001",
+      origin: "http://localhost:3001",
+      weight: 1
+    })
+    assert.instanceOf(backend, Backend)
+  })
+
+  it("takes an id and a weight", () => {
+    const backend = make("http://localhost:3001", { id: "blue", weight: 7 })
+    assert.strictEqual(backend.id, "blue")
+    assert.strictEqual(backend.weight, 7)
+  })
+
+  it.each([
+    () => make("localhost:3001"),
+    () => make("http://localhost", { id: "" }),
+    () => make("http://localhost", { weight: 0 })
+  ])("throws when a part is not valid (%#)", (construct) => {
+    assert.throws(construct)
+  })
+})

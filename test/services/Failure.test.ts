@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import {
+  DecodeError,
+  EmptyBodyError,
+  HttpClientError,
+  InvalidUrlError,
+  StatusCodeError,
+  TransportError
+} from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import {
+  fromCause,
+  fromClientError,
+  meaningOf,
+  type Reason,
+  reasons,
+  TransportFailure
+} from "../../src/services/Failure.ts"
+import { golden } from "../golden/Golden.ts"
+
+describe("the vocabulary", () => {
+  it("is this, and each word means this", () => {
+    const lines = Object.entries(meaningOf).map(([reason, { level, meaning, status, tryAnother }]) =>
+      `${reason} ${status} ${level} ${tryAnother ? "tries another" : "final"} - ${meaning}`
+    )
+    assert.deepStrictEqual(lines, golden("failures.txt"))
+  })
+
+  it("allows another try only where nothing can have been sent", () => {
+    const again = Object.entries(reasons).filter(([, { tryAnother }]) => tryAnother).map(([reason]) => reason)
+    assert.sameMembers(again, ["connect_failed", "connect_timeout"])
+  })
+
+  it("has a word for everything that an engine can report", () => {
+    for (const reason of TransportFailure.fields.reason.literals) assert.property(reasons, reason)
+  })
+})
+
+const request = HttpClientRequest.get("http://localhost:3001/")
+const failure = TransportFailure.make({ reason: "headers_timeout", message: "No answer in time" })
+
+describe("fromClientError", () => {
+  it("finds the failure that the engine gave as the cause", () => {
+    const error = new HttpClientError({ reason: new TransportError({ request, cause: failure }) })
+    assert.strictEqual(fromClientError(error), failure)
+  })
+
+  it("finds it in an error about a response, too", () => {
+    const response = HttpClientResponse.fromWeb(request, new Response(null))
+    for (const Reason of [DecodeError, EmptyBodyError, StatusCodeError]) {
+      const error = new HttpClientError({ reason: new Reason({ request, response, cause: failure }) })
+      assert.strictEqual(fromClientError(error), failure)
+    }
+  })
+
+  it("takes a target that makes no URL for the client's mistake, and tries nobody else", () => {
+    const found = fromClientError(new HttpClientError({ reason: new InvalidUrlError({ request }) }))
+    assert.strictEqual(found.reason, "bad_request")
+    assert.isFalse(meaningOf[found.reason].tryAnother)
+  })
+
+  it.each([undefined, null, new Error("ECONNREFUSED"), "refused", { reason: "headers_timeout" }])(
+    "assumes that there was no connection when the engine says nothing it knows (%#)",
+    (cause) => {
+      const error = new HttpClientError({ reason: new TransportError({ request, cause, description: "no luck" }) })
+      const found = fromClientError(error)
+      assert.strictEqual(found.reason, "connect_failed")
+      assert.include(found.message, "no luck")
+    }
+  )
+})
+
+const serverError = (cause: unknown) =>
+  new HttpServerError.HttpServerError({
+    reason: new HttpServerError.ResponseError({
+      request: HttpServerRequest.fromWeb(new Request("http://localhost/")),
+      response: HttpServerResponse.empty(),
+      cause
+    })
+  })
+
+const interrupted = Cause.interrupt(1)
+const clientLeft = Cause.annotate(interrupted, HttpServerError.ClientAbort.annotation)
+
+describe("fromCause", () => {
+  it.each<readonly [string, Cause.Cause<unknown>, Reason]>([
+    ["a failure of the transport", Cause.fail(failure), "headers_timeout"],
+    ["a failure of the transport behind an error of the server", Cause.fail(serverError(failure)), "headers_timeout"],
+    ["an error of the server without one", Cause.fail(serverError(new Error("EPIPE"))), "reset_mid_body"],
+    ["an unknown failure", Cause.fail("broken"), "reset_mid_body"],
+    ["a defect", Cause.die(new Error("a bug")), "reset_mid_body"],
+    ["nothing", Cause.empty, "reset_mid_body"],
+    ["a client that left", clientLeft, "client_aborted"],
+    ["an interruption by anybody else", interrupted, "draining"],
+    ["a defect and a client that left", Cause.combine(Cause.die("a bug"), clientLeft), "client_aborted"],
+    ["an unknown failure and a client that left", Cause.combine(Cause.fail("broken"), clientLeft), "client_aborted"],
+    [
+      "a failure of the transport, then an interruption",
+      Cause.combine(Cause.fail(failure), interrupted),
+      "headers_timeout"
+    ]
+  ])("of %s", (_, cause, reason) => {
+    assert.strictEqual(fromCause(cause), reason)
+  })
+})
