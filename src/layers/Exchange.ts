@@ -24,7 +24,12 @@ export interface Books {
 const isGatewayFailure = (status: number): boolean => status === 502 || status === 503 || status === 504
 
 /** Reasons that are not of the backend's making, so that they say nothing about it. */
-const blamelessReasons: ReadonlySet<Failure.Reason> = new Set(["client_aborted", "draining", "bad_request"])
+const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
+  "client_aborted",
+  "draining",
+  "bad_request",
+  "internal_error"
+])
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements PickContext {
@@ -55,9 +60,7 @@ export class Exchange implements PickContext {
     return this.tried.length
   }
 
-  key(): string | undefined {
-    return this.client
-  }
+  readonly key = (): string | undefined => this.client
 
   /** The next endpoint to try, none twice. */
   select(): Endpoint | undefined {
@@ -68,7 +71,6 @@ export class Exchange implements PickContext {
     this.tried.push(endpoint)
     this.current = endpoint
     this.triedAt = this.books.clock.currentTimeMillisUnsafe()
-    this.answeredAt = undefined
     this.books.balancer.begin(endpoint)
     this.books.log.write({
       _tag: "Sent",

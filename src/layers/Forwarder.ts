@@ -6,6 +6,7 @@
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -115,7 +116,13 @@ export const layer = (
           if (!Failure.meaningOf[reason].tryAnother) break
         }
         return refuse(reason)
-      })
+      }).pipe(
+        Effect.tapCause((cause) =>
+          Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void
+        ),
+        // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.
+        Effect.interruptible
+      )
 
       return Forwarder.of({ handle })
     })

@@ -80,9 +80,6 @@ class RequestBody {
       if (!body.push(chunk)) source.pause()
     }
     const onEnd = () => body.push(null)
-    const onClose = () => {
-      if (!source.readableEnded) body.destroy(new Error("the client left before the end of the body"))
-    }
     const body = new Readable({
       read() {
         if (!started) {
@@ -90,12 +87,12 @@ class RequestBody {
           // RFC 9110 §10.1.1: the client waits until somebody wants the body, and only HTTP/1.1 has that.
           const waits = source.headers.expect !== undefined && source.httpVersion === "1.1"
           if (waits && !response.headersSent) response.writeContinue()
-          source.on("data", onData).on("end", onEnd).on("close", onClose)
+          source.on("data", onData).on("end", onEnd)
         }
         source.resume()
       },
       destroy(error, done) {
-        source.off("data", onData).off("end", onEnd).off("close", onClose).pause()
+        source.off("data", onData).off("end", onEnd).pause()
         done(error)
       }
     })
@@ -131,6 +128,15 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
 /** node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing anyway, so it is left out. */
 const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
+/**
+ * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows that only
+ * by the reset (RFC 9112 §8).
+ */
+const cut = (out: Http.ServerResponse): void => {
+  out.socket?.resetAndDestroy()
+  out.destroy()
+}
+
 /** Writes a response by hand. Succeeds when its last byte is with the socket. */
 const write = (
   request: HttpServerRequest,
@@ -159,17 +165,13 @@ const write = (
     // A head must not wait for a body that may take any time; a body that is there already shares a packet with it.
     // `flushHeaders` would send it as UTF-8.
     if (body.readableLength === 0) out.write("", "latin1")
-    // A response that was cut must never look complete, and for want of a length a client may know it only by the reset
-    // (RFC 9112 §8). Said before `pipeline` closes the connection, which looks as if the client had left.
+    // Said before `pipeline` closes the connection, which looks as if the client had left.
     body.once("error", (error) => {
-      out.socket?.resetAndDestroy()
+      cut(out)
       fail("reset_mid_body", error)
     })
     pipeline(body, out, (error) => error ? fail("client_aborted", error) : resume(Effect.succeed(response)))
-    return Effect.sync(() => {
-      body.destroy()
-      out.socket?.resetAndDestroy()
-    })
+    return Effect.sync(() => cut(out))
   })
 
 /** The application with heads attached to requests, and with responses that have one written by hand. */

@@ -71,6 +71,7 @@ export const reasons = {
     tryAnother: false,
     meaning: "The request needs a feature that is not supported here."
   },
+  internal_error: { status: 500, level: "WARN", tryAnother: false, meaning: "The load balancer has a bug." },
   draining: { status: 503, level: "INFO", tryAnother: false, meaning: "The load balancer is shutting down." }
 } as const satisfies Record<string, Meaning>
 
@@ -108,18 +109,21 @@ export const fromClientError = (error: HttpClientError): TransportFailure => {
     : TransportFailure.make({ reason: "connect_failed", message: error.message })
 }
 
+/** The transport failure that an error is or was caused by. The platform makes defects of what breaks off a body. */
+const behind = (error: unknown): TransportFailure | undefined => {
+  if (error instanceof TransportFailure) return error
+  const cause = HttpServerError.isHttpServerError(error) ? error.reason.cause : undefined
+  return cause instanceof TransportFailure ? cause : undefined
+}
+
 /** Why an exchange ended before its end, from the cause that its scope was closed with. */
 export const fromCause = (cause: Cause.Cause<unknown>): Reason => {
   for (const part of cause.reasons) {
-    if (Cause.isFailReason(part)) {
-      const { error } = part
-      if (error instanceof TransportFailure) return error.reason
-      if (HttpServerError.isHttpServerError(error) && error.reason.cause instanceof TransportFailure) {
-        return error.reason.cause.reason
-      }
-    } else if (Cause.isInterruptReason(part)) {
+    if (Cause.isInterruptReason(part)) {
       return part.annotations.has(HttpServerError.ClientAbort.key) ? "client_aborted" : "draining"
     }
+    const failure = behind(Cause.isFailReason(part) ? part.error : part.defect)
+    if (failure !== undefined) return failure.reason
   }
-  return "reset_mid_body"
+  return Cause.hasDies(cause) ? "internal_error" : "reset_mid_body"
 }

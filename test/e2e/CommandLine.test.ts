@@ -2,7 +2,6 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Program, type Wishes } from "./support/Program.ts"
@@ -27,8 +26,9 @@ const listen = async (handler: Http.RequestListener): Promise<number> => {
     server.close()
     server.closeAllConnections()
   })
-  // oxlint-disable-next-line typescript/consistent-type-assertions -- the address of a TCP server is no string
-  return (server.address() as AddressInfo).port
+  const address = server.address()
+  if (typeof address !== "object" || address === null) throw new Error("it does not listen on a port")
+  return address.port
 }
 
 interface Answer {

@@ -1,5 +1,6 @@
 /** A client that leaves takes its exchange with it: the backend is told at once, nothing is left in flight, nobody is blamed. */
 import { setTimeout as sleep } from "node:timers/promises"
+import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Peer } from "./support/Peer.ts"
 
@@ -152,6 +153,18 @@ onEachEngine("abort", (test) => {
     for (const asked of [request, message("POST /path HTTP/1.1", host, "Content-Length: 5") + "hello"]) {
       assert.strictEqual((await (await lab.connect(lb)).exchange(asked)).status, 200)
     }
+  })
+
+  test("a client that stops in its upload while a backend is looked for is cut once there is one", async (lab) => {
+    const stuck = await frozen(lab)
+    const backend = await lab.raw((peer) => peer.requestHead())
+    const lb = await lab.balancer([stuck, backend], { ...patient, connect: 500, idle: 100 })
+    await stuck.freeze()
+    const client = await lab.connect(lb)
+    await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 1000") + "some")
+    await client.untilOver()
+    await (await backend.asked()).untilOver()
+    assert.deepStrictEqual([(await lb.completed()).tries, (await lb.completed()).reason], [2, "client_aborted"])
   })
 
   test("a backend that does not read an upload is the one who is late, and not its client", async (lab) => {

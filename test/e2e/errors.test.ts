@@ -159,6 +159,13 @@ onEachEngine("errors", (test) => {
     })
   }
 
+  test("a 100 Continue that nobody asked for is overlooked, or else called what it is", async (lab) => {
+    const backend = await lab.answering(message("HTTP/1.1 100 Continue") + ok)
+    const lb = await lab.balancer([backend])
+    const answer = await (await lab.connect(lb)).exchange(get)
+    if (answer.status !== 200) await assertRefused(lb, answer, 502, "protocol_error")
+  })
+
   test("a head without an end means 502 protocol_error, before it has filled the memory", async (lab) => {
     const backend = await lab.raw(async (peer) => {
       await peer.request()

@@ -77,19 +77,24 @@ onEachEngine("shutdown", (test) => {
     await backend.deserted()
   })
 
-  test("a request that comes on an open connection while the rest is finished is answered or refused, and the connection closed", async (lab) => {
+  test("a request that was sent behind one in flight is answered, and the connection closed after it", async (lab) => {
     const backend = await lab.raw(async (peer) => {
-      if ((await peer.request()).target === "/next") await peer.send(ok)
+      if ((await peer.request()).target === "/next") return peer.send(ok)
+      await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 10") + "hello")
     })
     const lb = await lab.balancer([backend], { shutdown: 60_000 })
     const client = await lab.connect(lb)
     await client.send(message("GET /first HTTP/1.1", host))
+    await client.untilText("hello")
     const origin = await backend.asked()
     const closing = lb.close()
     while (!await refused(lb.port));
     await client.send(message("GET /next HTTP/1.1", host))
-    await origin.send(ok)
-    assert.strictEqual((await client.response()).status, 200)
+    await backend.asked(2)
+    await origin.send(" you!")
+    await client.untilText(" you!")
+    const answer = await client.response()
+    assert.deepStrictEqual([answer.status, value(answer, "connection")], [200, "close"])
     await client.untilOver()
     await closing
   })

@@ -214,6 +214,15 @@ describe("an exchange that ends early", () => {
       assert.deepInclude(completed(), { status: 200, reason: "client_aborted" })
     }))
 
+  it.effect("because of a bug of ours: that is no fault of the backend", () =>
+    Effect.gen(function*() {
+      const { completed, ended, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.finish(Exit.die(new Error("a bug")))
+      assert.deepStrictEqual(ended, [["a", "aborted", 0]])
+      assert.strictEqual(completed().reason, "internal_error")
+    }))
+
   it.effect("because the balancer shuts down", () =>
     Effect.gen(function*() {
       const { completed, ended, exchange } = yield* open(head)

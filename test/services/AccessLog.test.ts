@@ -47,7 +47,7 @@ const entries: ReadonlyArray<Entry> = [
   { _tag: "Sent", method: "POST", path: "/orders/7", backend: "http://10.0.0.1:8080" },
   completed({ method: "POST", path: "/orders/7", backend: "http://10.0.0.1:8080", status: 500, durationMs: 0.04 }),
   completed({ path: "/slow", status: 504, durationMs: 15_003, reason: "headers_timeout" }),
-  completed({ path: "/retried", backend: "http://localhost:3003", durationMs: 7.55, tries: 3 }),
+  completed({ path: "/retried", backend: "http://localhost:3003", durationMs: 7.55, tries: 2 }),
   completed({
     path: "/retried",
     backend: "http://localhost:3003",

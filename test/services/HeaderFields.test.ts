@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   type Client,
+  isDecoded,
   originForm,
   type Refusal,
   type RequestFields,
@@ -542,5 +543,19 @@ describe("what is forwarded of a response", () => {
 
   it("allows a backend what only requests may not have", () => {
     assert.deepStrictEqual(answered(200, "Expect: a", "Proxy: b"), ["Expect: a", "Proxy: b"])
+  })
+})
+
+describe("a response", () => {
+  it.each<readonly [ReadonlyArray<string>, boolean]>([
+    [[], true],
+    [["Content-Encoding: gzip"], true],
+    [["Transfer-Encoding: chunked"], true],
+    [["transfer-encoding: CHUNKED "], true],
+    [["Transfer-Encoding: gzip"], false],
+    [["Transfer-Encoding: gzip, chunked"], false],
+    [["Transfer-Encoding: chunked", "Transfer-Encoding: gzip"], false]
+  ])("with %j is what its sender meant: %s (RFC 9112 §6.1)", (fields, decoded) => {
+    assert.strictEqual(isDecoded(lines(...fields)), decoded)
   })
 })

@@ -27,23 +27,13 @@ export interface Companions {
 }
 
 /** The load balancer on Node's engine. Every setting ends here or in `LoadBalancer.layer`. */
-const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, CommandFailed | ServeError, AccessLog> => {
-  const { listen, timeout } = loaded.settings
-  const timeouts: NodeEngine.Options = {
-    connectTimeout: timeout.connect,
-    responseTimeout: timeout.response,
-    idleTimeout: timeout.idle
-  }
-  return LoadBalancer.layer(loaded.settings).pipe(
+const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, CommandFailed | ServeError, AccessLog> =>
+  LoadBalancer.layer(loaded.settings).pipe(
     // Before the health checker, so that its results come after these lines.
     Layer.provide(Announcement.layer(loaded, companions.lines)),
-    Layer.provide([
-      NodeEngine.layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, timeouts),
-      NodeEngine.layerClient(timeouts)
-    ]),
+    Layer.provide(NodeEngine.layer(loaded.settings)),
     Layer.provide(companions.layer)
   )
-}
 
 /** What is still to be done when the program is told to stop. */
 const remaining = (pool: Pool["Service"], limit: Duration.Duration): string => {
