@@ -1,8 +1,8 @@
 /**
  * The path of one request:
  *
- *   translate the head -> [ select an endpoint -> begin -> send -> head of the response ] (again on another endpoint, as long
- *   as nothing was sent) -> translate back -> hand over the body -> its end -> end of the try -> log
+ *   translate the head -> [ select an endpoint -> begin -> send -> head of the response ] (again on another endpoint, where
+ *   that can do no harm) -> translate back -> hand over the body -> its end -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -99,7 +99,10 @@ export const layer = (
         }
 
         const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
-        if (fields._tag === "Refusal") return refuse(fields.reason, fields.detail)
+        if (fields._tag === "Refusal") {
+          // Where an invalid message ends is nothing to rely on, so its connection ends with it.
+          return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
+        }
 
         let reason: Failure.Reason = "no_backend"
         while (exchange.attempt < options.maxTries) {
@@ -113,7 +116,7 @@ export const layer = (
           }
           reason = sent.failure.reason
           exchange.failed(reason)
-          if (!Failure.meaningOf[reason].tryAnother) break
+          if (!Failure.mayTryAnother(reason, head.method, fields.framing !== "none")) break
         }
         return refuse(reason)
       }).pipe(

@@ -29,6 +29,7 @@ import { pipeline, Readable } from "node:stream"
 import type { Settings } from "../services/Configuration.ts"
 import { TransportFailure } from "../services/Failure.ts"
 import * as Message from "../services/Message.ts"
+import { failureOf } from "./nodeengine/UndiciErrors.ts"
 
 /** The limits of the engine. */
 export interface Options {
@@ -117,6 +118,12 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
   const { source } = request
   if (!(source instanceof Http.IncomingMessage)) return
   response.on("timeout", (socket) => onIdle(source, socket))
+  if (response.socket === null) {
+    // It waits behind other responses, and before Node 26 nobody tells it that the client has left.
+    const leave = () => response.emit("close")
+    source.socket.once("close", leave)
+    response.once("close", () => source.socket.off("close", leave))
+  }
   Message.attachRequestHead(request, {
     method: source.method ?? "GET",
     target: source.url ?? "/",
@@ -166,13 +173,18 @@ const write = (
     // `flushHeaders` would send it as UTF-8.
     if (body.readableLength === 0) out.write("", "latin1")
     // Said before `pipeline` closes the connection, which looks as if the client had left.
-    body.once("error", (error) => {
+    const onBroken = (error: Error) => {
       cut(out)
       fail("reset_mid_body", error)
-    })
+    }
+    if (body.errored !== null) return onBroken(body.errored)
+    body.once("error", onBroken)
     pipeline(body, out, (error) => error ? fail("client_aborted", error) : resume(Effect.succeed(response)))
     return Effect.sync(() => cut(out))
   })
+
+/** Connections that are closed after a response that is on its way. What still comes on them is nobody's (RFC 9112 §9.6). */
+const closing = new WeakSet<Net.Socket>()
 
 /** The application with heads attached to requests, and with responses that have one written by hand. */
 const withHeads = <E, R>(
@@ -181,8 +193,14 @@ const withHeads = <E, R>(
   Effect.flatMap(HttpServerRequest, (request) => {
     const out = nodeResponseOf(request)
     if (out === undefined) return app
+    const { socket } = out.req
+    if (closing.has(socket)) {
+      out.destroy()
+      return Effect.interrupt
+    }
     attachHead(request, out)
     return Effect.flatMap(app, (response) => {
+      if (response.headers["connection"] === "close") closing.add(socket)
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
       const head = response[Message.responseHead]
       return head.body instanceof Readable ? write(request, response, out, head, head.body) : Effect.succeed(response)
@@ -219,13 +237,14 @@ const createServer = (options: Options): Http.Server => {
  * clients whose response was begun before. The result is to be called when it closes.
  */
 const closer = (server: Http.Server): () => void => {
-  const silent = new Set<Net.Socket>()
+  const fresh = new Set<Net.Socket>()
   const open = new Set<Http.ServerResponse>()
   server.on("connection", (socket) => {
-    silent.add(socket)
-    socket.once("close", () => silent.delete(socket)).once("data", () => silent.delete(socket))
+    fresh.add(socket)
+    socket.once("close", () => fresh.delete(socket))
   })
-  const onRequest = (_: Http.IncomingMessage, response: Http.ServerResponse) => {
+  const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
+    fresh.delete(socket)
     open.add(response)
     if (!server.listening) response.shouldKeepAlive = false
     response.once("close", () => {
@@ -235,7 +254,7 @@ const closer = (server: Http.Server): () => void => {
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
   return () => {
-    for (const socket of silent) socket.destroy()
+    for (const socket of fresh) if (socket.bytesRead === 0) socket.destroy()
     for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
   }
 }
@@ -348,50 +367,6 @@ const exactly = (options: Options): Dispatcher.DispatcherComposeInterceptor => (
     { ...request, ...timeouts, path: head.target, headers: [...head.fields], ...(body ? { body } : {}) },
     transmission.listen(handler)
   )
-}
-
-const causes: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "Connection refused",
-  ECONNRESET: "Connection reset",
-  EPIPE: "Connection reset",
-  ENOTFOUND: "Host not found",
-  EAI_AGAIN: "Host not found for now",
-  EHOSTUNREACH: "Host unreachable",
-  ENETUNREACH: "Network unreachable",
-  ETIMEDOUT: "Connection timed out",
-  UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
-  UND_ERR_HEADERS_TIMEOUT: "No answer in time",
-  UND_ERR_BODY_TIMEOUT: "The body stopped",
-  UND_ERR_SOCKET: "Connection closed",
-  UND_ERR_HEADERS_OVERFLOW: "The head of the answer is too large",
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "The length of the answer is not clear",
-  ERR_ASSERTION: "The answer is not valid HTTP"
-}
-
-/** Codes of answers that are not valid HTTP. An assertion of undici fails when a 101 comes that no request asked for. */
-const nonsense = new Set(["HPE", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "ERR_ASSERTION"])
-
-/** The code of an error of undici or Node. Parser errors have none, and an unasked 100 or 101 has that of a closed connection. */
-const codeOf = (cause: Error): string => {
-  if (cause.name === "HTTPParserError" || cause.message === "bad response" || cause.message === "bad upgrade") {
-    return "HPE"
-  }
-  return "code" in cause && typeof cause.code === "string" ? cause.code : ""
-}
-
-const reasonOf = (code: string, started: boolean): TransportFailure["reason"] => {
-  if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "bad_request"
-  if (!started) return code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
-  if (code === "UND_ERR_HEADERS_TIMEOUT") return "headers_timeout"
-  return nonsense.has(code) ? "protocol_error" : "reset_before_headers"
-}
-
-const failureOf = (cause: unknown, started: boolean): TransportFailure => {
-  if (cause instanceof TransportFailure) return cause
-  const error = cause instanceof Error ? cause : new Error(String(cause))
-  const code = codeOf(error)
-  const message = causes[code] ?? (error.message === "" ? "Connection failed" : error.message)
-  return TransportFailure.make({ reason: reasonOf(code, started), message })
 }
 
 const explain = (error: HttpClientError, transmission: Transmission): HttpClientError => {

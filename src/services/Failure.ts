@@ -15,64 +15,64 @@ export interface Meaning {
   /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that was cut. */
   readonly status: number
   readonly level: "INFO" | "WARN"
-  /** Whether another backend may be tried: only when nothing has been sent. */
-  readonly tryAnother: boolean
+  /** Whether another backend may be tried: `always` where nothing was sent, `repeatable` where the request can be repeated. */
+  readonly tryAnother: "always" | "repeatable" | "never"
   /** One sentence for the client and for the documents. */
   readonly meaning: string
 }
 
 /** Every reason and what it means. */
 export const reasons = {
-  no_backend: { status: 503, level: "WARN", tryAnother: false, meaning: "No backend is available." },
-  overloaded: { status: 503, level: "WARN", tryAnother: false, meaning: "Every backend is at its limit." },
+  no_backend: { status: 503, level: "WARN", tryAnother: "never", meaning: "No backend is available." },
+  overloaded: { status: 503, level: "WARN", tryAnother: "never", meaning: "Every backend is at its limit." },
   connect_failed: {
     status: 502,
     level: "WARN",
-    tryAnother: true,
+    tryAnother: "always",
     meaning: "No connection to the backend could be made."
   },
   connect_timeout: {
     status: 504,
     level: "WARN",
-    tryAnother: true,
+    tryAnother: "always",
     meaning: "The backend did not accept a connection in time."
   },
   headers_timeout: {
     status: 504,
     level: "WARN",
-    tryAnother: false,
+    tryAnother: "never",
     meaning: "The backend did not begin to answer in time."
   },
   reset_before_headers: {
     status: 502,
     level: "WARN",
-    tryAnother: false,
+    tryAnother: "repeatable",
     meaning: "The backend closed the connection without an answer."
   },
   reset_mid_body: {
     status: 0,
     level: "WARN",
-    tryAnother: false,
+    tryAnother: "never",
     meaning: "The backend stopped in the middle of its answer; the client's connection was cut as well."
   },
   protocol_error: {
     status: 502,
     level: "WARN",
-    tryAnother: false,
+    tryAnother: "never",
     meaning: "The backend's answer was not valid HTTP."
   },
-  client_aborted: { status: 499, level: "INFO", tryAnother: false, meaning: "The client left before the end." },
-  body_too_large: { status: 413, level: "INFO", tryAnother: false, meaning: "The request body is too large." },
-  headers_too_large: { status: 431, level: "INFO", tryAnother: false, meaning: "The request head is too large." },
-  bad_request: { status: 400, level: "INFO", tryAnother: false, meaning: "The request is not valid HTTP." },
+  client_aborted: { status: 499, level: "INFO", tryAnother: "never", meaning: "The client left before the end." },
+  body_too_large: { status: 413, level: "INFO", tryAnother: "never", meaning: "The request body is too large." },
+  headers_too_large: { status: 431, level: "INFO", tryAnother: "never", meaning: "The request head is too large." },
+  bad_request: { status: 400, level: "INFO", tryAnother: "never", meaning: "The request is not valid HTTP." },
   not_implemented: {
     status: 501,
     level: "INFO",
-    tryAnother: false,
+    tryAnother: "never",
     meaning: "The request needs a feature that is not supported here."
   },
-  internal_error: { status: 500, level: "WARN", tryAnother: false, meaning: "The load balancer has a bug." },
-  draining: { status: 503, level: "INFO", tryAnother: false, meaning: "The load balancer is shutting down." }
+  internal_error: { status: 500, level: "WARN", tryAnother: "never", meaning: "The load balancer has a bug." },
+  draining: { status: 503, level: "INFO", tryAnother: "never", meaning: "The load balancer is shutting down." }
 } as const satisfies Record<string, Meaning>
 
 /** One word of the vocabulary. */
@@ -80,6 +80,19 @@ export type Reason = keyof typeof reasons
 
 /** The same table with each entry as a `Meaning`. */
 export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
+
+/** Methods for which doing it twice is as good as once (RFC 9110 §9.2.2). */
+const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+
+/**
+ * Whether a request that failed for this reason may be sent to another backend. A connection that was kept open can be lost
+ * just when the next request goes out on it, so without this a backend that dies would be missed now and then. A body may be
+ * half gone, and is not kept to be sent again.
+ */
+export const mayTryAnother = (reason: Reason, method: string, hasBody: boolean): boolean => {
+  const { tryAnother } = meaningOf[reason]
+  return tryAnother === "always" || (tryAnother === "repeatable" && !hasBody && idempotentMethods.has(method))
+}
 
 /**
  * What went wrong between the balancer and a backend. `message` is a short cause in words, such as `Connection refused`.

@@ -16,7 +16,7 @@ export interface Options {
   readonly hostHeader: "preserve" | "backend"
   /** Whether the address at the other end of the connection is a proxy whose `X-Forwarded-*` fields are believed. */
   readonly isTrustedProxy: (address: string) => boolean
-  /** How many backends are tried at the most, while nothing has been sent to any. */
+  /** How many backends are tried at the most, where another try can do no harm: see `mayTryAnother` of `Failure`. */
   readonly maxTries: number
 }
 

@@ -102,20 +102,30 @@ onEachEngine("errors", (test) => {
   for (
     const [how, leave] of [["closes", (peer: Peer) => peer.end()], ["resets", (peer: Peer) => peer.reset()]] as const
   ) {
-    for (const [name, request] of [["GET", get], ["POST", post]] as const) {
-      test(`a backend that ${how} without an answer to ${name} means 502 reset_before_headers, and nobody else is asked`, async (lab) => {
-        const dying = await lab.raw(async (peer) => {
-          await peer.request()
-          leave(peer)
-        })
-        const other = await lab.answering(ok)
-        const lb = await lab.balancer([dying, other])
-        const client = await lab.connect(lb)
-        await assertRefused(lb, await client.exchange(request), 502, "reset_before_headers")
-        assert.deepStrictEqual([lb.journal.completed[0]!.tries, other.requests.length], [1, 0])
-        assert.strictEqual((await client.exchange(request)).status, 200)
+    test(`a backend that ${how} without an answer to POST means 502 reset_before_headers, and nobody else is asked`, async (lab) => {
+      const dying = await lab.raw(async (peer) => {
+        await peer.request()
+        leave(peer)
       })
-    }
+      const other = await lab.answering(ok)
+      const lb = await lab.balancer([dying, other])
+      const client = await lab.connect(lb)
+      await assertRefused(lb, await client.exchange(post), 502, "reset_before_headers")
+      assert.deepStrictEqual([lb.journal.completed[0]!.tries, other.requests.length], [1, 0])
+      assert.strictEqual((await client.exchange(post)).status, 200)
+    })
+
+    test(`a backend that ${how} without an answer to GET is not missed: another one is asked (RFC 9110 §9.2.2)`, async (lab) => {
+      const dying = await lab.raw(async (peer) => {
+        await peer.request()
+        leave(peer)
+      })
+      const other = await lab.answering(ok)
+      const lb = await lab.balancer([dying, other])
+      assert.strictEqual((await (await lab.connect(lb)).exchange(get)).status, 200)
+      assert.deepStrictEqual([lb.journal.completed[0]!.tries, other.requests.length], [2, 1])
+      assert.strictEqual(lb.members[0]!.endpoint.load.failed, 1)
+    })
 
     test(`a backend that ${how} in the middle of the head means 502 reset_before_headers`, async (lab) => {
       const dying = await lab.raw(async (peer) => {

@@ -299,22 +299,27 @@ describe("a request that fails", () => {
       assert.deepStrictEqual(yield* receivedBy("http://b"), [])
     }).pipe(Effect.provide(lab({ "http://a": refuses, "http://b": respond("no") }, { maxTries: 1 }))))
 
-  it.effect("is not tried again once it was sent, even if there was no answer", () => {
+  it.effect("is not tried again once it was sent, even if there was no answer, unless it is idempotent", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
-      const reset = yield* FakeServer.request("/reset")
+      const reset = yield* FakeServer.request(HttpClientRequest.post("http://lb/reset"))
       assert.strictEqual(reset.status, 502)
       assert.include(reset.text, "reason: reset_before_headers")
       yield* (yield* Fakes).script("http://b", hangs)
       const exit = yield* after(15_000, FakeServer.request("/hang"))
       assert.strictEqual(exit && Exit.isSuccess(exit) && exit.value.status, 504)
+      yield* (yield* Fakes).script("http://b", respond("b"))
+      assert.strictEqual((yield* FakeServer.request("/again")).text, "b")
       assert.deepStrictEqual(entries.map(pretty), [
-        "REQUEST: GET /reset -> http://a",
-        "RESPONSE: GET /reset <- http://a [502] 0ms reset_before_headers",
+        "REQUEST: POST /reset -> http://a",
+        "RESPONSE: POST /reset <- http://a [502] 0ms reset_before_headers",
         "REQUEST: GET /hang -> http://b",
-        "RESPONSE: GET /hang <- http://b [504] 15000ms headers_timeout"
+        "RESPONSE: GET /hang <- http://b [504] 15000ms headers_timeout",
+        "REQUEST: GET /again -> http://a",
+        "REQUEST: GET /again -> http://b",
+        "RESPONSE: GET /again <- http://b [200] 0ms, 2 tries"
       ])
-      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, failed: 1 })
+      assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, failed: 2 })
       assert.deepInclude(yield* loadOf("http://b"), { inFlight: 0, failed: 1 })
     }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": resets }, {}, entries)))
   })

@@ -16,6 +16,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import {
   fromCause,
   fromClientError,
+  mayTryAnother,
   meaningOf,
   type Reason,
   reasons,
@@ -26,14 +27,29 @@ import { golden } from "../golden/Golden.ts"
 describe("the vocabulary", () => {
   it("is this, and each word means this", () => {
     const lines = Object.entries(meaningOf).map(([reason, { level, meaning, status, tryAnother }]) =>
-      `${reason} ${status} ${level} ${tryAnother ? "tries another" : "final"} - ${meaning}`
+      `${reason} ${status} ${level} ${tryAnother} - ${meaning}`
     )
     assert.deepStrictEqual(lines, golden("failures.txt"))
   })
 
-  it("allows another try only where nothing can have been sent", () => {
-    const again = Object.entries(reasons).filter(([, { tryAnother }]) => tryAnother).map(([reason]) => reason)
-    assert.sameMembers(again, ["connect_failed", "connect_timeout"])
+  it("always allows another try where nothing can have been sent", () => {
+    for (const reason of ["connect_failed", "connect_timeout"] as const) {
+      assert.isTrue(mayTryAnother(reason, "POST", true))
+      assert.isTrue(mayTryAnother(reason, "GET", false))
+    }
+  })
+
+  it("allows another try after a lost connection only for idempotent methods without a body (RFC 9110 §9.2.2)", () => {
+    const methods = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "PROPFIND", "get"]
+    const again = methods.filter((method) => mayTryAnother("reset_before_headers", method, false))
+    assert.deepStrictEqual(again, ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+    assert.deepStrictEqual(methods.filter((method) => mayTryAnother("reset_before_headers", method, true)), [])
+  })
+
+  it("allows no other try in any other case", () => {
+    const others = Object.keys(reasons).filter((reason) => !/^connect_|^reset_before_headers$/.test(reason))
+    const known = (reason: string): reason is Reason => reason in reasons
+    assert.deepStrictEqual(others.filter((reason) => known(reason) && mayTryAnother(reason, "GET", false)), [])
   })
 
   it("has a word for everything that an engine can report", () => {
@@ -61,7 +77,7 @@ describe("fromClientError", () => {
   it("takes a target that makes no URL for the client's mistake, and tries nobody else", () => {
     const found = fromClientError(new HttpClientError({ reason: new InvalidUrlError({ request }) }))
     assert.strictEqual(found.reason, "bad_request")
-    assert.isFalse(meaningOf[found.reason].tryAnother)
+    assert.isFalse(mayTryAnother(found.reason, "GET", false))
   })
 
   it.each([undefined, null, new Error("ECONNREFUSED"), "refused", { reason: "headers_timeout" }])(

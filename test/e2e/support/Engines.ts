@@ -6,7 +6,7 @@
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
 
@@ -18,20 +18,7 @@ export interface Engine {
 export type EngineName = "node"
 
 /** node:http in front, undici behind. */
-const node: Engine = {
-  name: "node",
-  layer: ({ listen, timeout }) => {
-    const options = {
-      connectTimeout: timeout.connect,
-      responseTimeout: timeout.response,
-      idleTimeout: timeout.idle
-    }
-    return Layer.merge(
-      NodeEngine.layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, options),
-      NodeEngine.layerClient(options)
-    )
-  }
-}
+const node: Engine = { name: "node", layer: NodeEngine.layer }
 
 export const engines: ReadonlyArray<Engine> = [node]
 

@@ -14,11 +14,13 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as AccessLog from "../../../src/layers/AccessLog.ts"
+import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
-import type { StrategyName } from "../../../src/layers/strategies/index.ts"
+import { strategies, type StrategyName } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
+import { Forwarder } from "../../../src/services/Forwarder.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
 import { type Differences, type Engine, engines } from "./Engines.ts"
@@ -56,6 +58,8 @@ export interface Wishes {
   readonly idle?: number
   readonly shutdown?: number
   readonly port?: number
+  /** Keeps each response back for a while, as a middleware of an embedding application may. */
+  readonly hold?: number
 }
 
 const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<StrategyName> => ({
@@ -79,6 +83,16 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   trustedProxies: wishes.trustedProxies ?? [],
   accessLog: undefined
 })
+
+/** The forwarder behind a middleware that keeps each response back. */
+const layerHolding = (millis: number) =>
+  Layer.unwrap(Effect.map(Forwarder, ({ handle }) => HttpServer.serve(Effect.tap(handle, Effect.sleep(millis)))))
+
+const layerOf = (settings: Settings<StrategyName>, { hold }: Wishes) =>
+  hold === undefined ? LoadBalancer.layer(settings) : layerHolding(hold).pipe(
+    Layer.provideMerge(LoadBalancer.layerForwarder(settings)),
+    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+  )
 
 /** A backend, whatever it speaks. */
 export interface Target {
@@ -276,7 +290,7 @@ export class Lab {
     const journal = new Journal()
     const scope = Scope.makeUnsafe()
     const context = await Effect.runPromise(Layer.buildWithScope(
-      LoadBalancer.layer(settings).pipe(
+      layerOf(settings, wishes).pipe(
         Layer.provideMerge(this.engine.layer(settings)),
         Layer.provide(AccessLog.layerMemory(journal))
       ),
