@@ -1,0 +1,170 @@
+/**
+ * The back half of Node's engine: the platform's client on undici, which sends requests that have a head attached exactly as
+ * that head says, and attaches the heads of responses as they came.
+ *
+ * Owns what is specific to undici and to connections to backends. Which backend a request goes to is decided by its URL.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type { buildConnector, Dispatcher } from "@effect/platform-node/Undici"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import { HttpClientError, TransportError } from "effect/http/HttpClientError"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Dns from "node:dns"
+import type * as Net from "node:net"
+import { Readable } from "node:stream"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as Message from "../../services/Message.ts"
+import { defaultLimits, type Limits } from "./Limits.ts"
+import { RequestBody } from "./RequestBody.ts"
+import { failureOf } from "./UndiciErrors.ts"
+
+/** More than any backend has reason to send before its answer. */
+const maxInterimResponses = 100
+
+/** One request on its way through undici, and what was seen of its response. */
+class Transmission implements Dispatcher.DispatchHandler {
+  readonly head: Message.RequestHead | undefined
+  /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
+  started = false
+  responseHead: { readonly statusText: string; readonly fields: Message.FieldLines } | undefined
+  private handler: Dispatcher.DispatchHandler = {}
+  private interim = 0
+
+  constructor(head: Message.RequestHead | undefined) {
+    this.head = head
+  }
+
+  listen(handler: Dispatcher.DispatchHandler): this {
+    this.handler = handler
+    return this
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
+    this.started = true
+    this.handler.onRequestStart?.(controller, context)
+  }
+
+  onRequestUpgrade(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onRequestUpgrade"]>>): void {
+    this.handler.onRequestUpgrade?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
+    const [controller, status, , statusText] = args
+    if (status < 200 && ++this.interim > maxInterimResponses) {
+      // Each of them starts undici's timer anew.
+      const message = "Interim responses without an end"
+      return controller.abort(TransportFailure.make({ reason: "protocol_error", message }))
+    }
+    const { rawHeaders } = controller
+    if (Array.isArray(rawHeaders)) {
+      const fields = rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1")))
+      // undici decodes the phrase as UTF-8; heads hold bytes.
+      this.responseHead = { statusText: Buffer.from(statusText ?? "").toString("latin1"), fields }
+    }
+    this.handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.handler.onResponseData?.(controller, chunk)
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {
+    this.handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    this.handler.onResponseError?.(controller, error)
+  }
+}
+
+/** Sends a request whose head is attached exactly as that head says, and sets the timeouts that the platform turns off. */
+const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (dispatch) => (request, handler) => {
+  const transmission = "transmission" in request ? request.transmission : undefined
+  if (!(transmission instanceof Transmission)) return dispatch(request, handler)
+  const timeouts = {
+    headersTimeout: Duration.toMillis(limits.responseTimeout),
+    bodyTimeout: Duration.toMillis(limits.idleTimeout)
+  }
+  const { head } = transmission
+  if (head === undefined) return dispatch({ ...request, ...timeouts }, transmission.listen(handler))
+  // Without a handle of ours the body is a stream already, or there is none.
+  const body = request.body && head.body instanceof RequestBody ? head.body.open() : request.body
+  return dispatch(
+    { ...request, ...timeouts, path: head.target, headers: [...head.fields], ...(body ? { body } : {}) },
+    transmission.listen(handler)
+  )
+}
+
+const explain = (error: HttpClientError, transmission: Transmission): HttpClientError => {
+  const { reason } = error
+  if (reason._tag !== "TransportError") return error
+  const cause = failureOf(reason.cause, transmission.started)
+  return new HttpClientError({ reason: new TransportError({ request: reason.request, cause }) })
+}
+
+/** The undici body of a response, which the platform's client has but does not declare. */
+const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
+  const source: unknown = "source" in response ? response.source : undefined
+  if (typeof source !== "object" || source === null || !("body" in source)) return undefined
+  return source.body instanceof Readable ? source.body : undefined
+}
+
+const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  HttpClient.transform(client, (effect, request) => {
+    const transmission = new Transmission(Message.hasRequestHead(request) ? request[Message.requestHead] : undefined)
+    // undici hands options that it does not know on to interceptors, which is how `exactly` gets this one.
+    const options: Partial<Dispatcher.RequestOptions> & { readonly transmission: Transmission } = { transmission }
+    return effect.pipe(
+      Effect.provideService(NodeHttpClient.UndiciOptions, options),
+      Effect.mapError((error) => explain(error, transmission)),
+      Effect.map((response) => {
+        const { head, responseHead } = transmission
+        const body = nodeBodyOf(response)
+        return head === undefined || responseHead === undefined || body === undefined
+          ? response
+          : Message.attachResponseHead(response, { status: response.status, ...responseHead, body })
+      })
+    )
+  })
+
+const loadUndici = Effect.promise(() => import("@effect/platform-node/Undici"))
+
+/** `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens shows when connecting. */
+const lookup: Net.LookupFunction = (hostname, options, callback) =>
+  hostname === "localhost" && options.all
+    ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
+    : Dns.lookup(hostname, options, callback)
+
+/** undici takes a reset for the end of a body without a length; under another name it is an error (RFC 9112 §8). */
+const withResets = (connect: buildConnector.connector): buildConnector.connector => (options, callback) =>
+  connect(options, (...[error, socket]) => {
+    if (error !== null) return callback(error, null)
+    socket.prependListener("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNRESET") error.code = "EPIPE"
+    })
+    callback(null, socket)
+  })
+
+/** Sends with undici, over a pool of keep-alive connections for each origin. */
+export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
+    Layer.provide(Layer.effect(
+      NodeHttpClient.Dispatcher,
+      loadUndici.pipe(
+        Effect.flatMap(({ buildConnector }) =>
+          NodeHttpClient.makeDispatcherOptions({
+            connect: withResets(
+              buildConnector({ timeout: Duration.toMillis(limits.connectTimeout), allowH2: false, lookup })
+            ),
+            // Node's own servers close idle connections after 5 s; a request must not run into that.
+            keepAliveTimeout: 4_000,
+            allowH2: false
+          })
+        ),
+        Effect.map((dispatcher) => dispatcher.compose(exactly(limits)))
+      )
+    ))
+  )

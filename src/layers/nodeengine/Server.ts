@@ -1,0 +1,217 @@
+/**
+ * The front half of Node's engine: `NodeHttpServer`, with the heads of requests attached as they came, and responses that have
+ * one written by hand.
+ *
+ * Owns what is specific to node:http's requests, responses and connections of clients. What is done with a request is the
+ * application's business.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerError, ResponseError, type ServeError } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import { pipeline, Readable } from "node:stream"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as Message from "../../services/Message.ts"
+import { defaultLimits, type Limits } from "./Limits.ts"
+import { RequestBody } from "./RequestBody.ts"
+
+/** Where to listen, and how long requests in flight may take when the layer is closed. */
+export interface ListenOptions {
+  readonly host?: string | undefined
+  readonly port: number
+  readonly shutdownTimeout: Duration.Duration
+}
+
+/** The node:http objects behind a request of `NodeHttpServer`. */
+const nodeResponseOf = (request: HttpServerRequest): Http.ServerResponse | undefined => {
+  const response = toServerResponse(request)
+  return response instanceof Http.ServerResponse ? response : undefined
+}
+
+/** Cuts a connection on which nothing moves for want of the client. A backend's time is the client layer's business. */
+const onIdle = (source: Http.IncomingMessage, socket: Net.Socket): void => {
+  const waitsForClient = socket.writableLength > 0 || (source.readableFlowing === true && !source.complete)
+  if (waitsForClient) socket.destroy()
+  else socket.setTimeout(socket.timeout ?? 0)
+}
+
+const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): void => {
+  const { source } = request
+  if (!(source instanceof Http.IncomingMessage)) return
+  response.on("timeout", (socket) => onIdle(source, socket))
+  if (response.socket === null) {
+    // It waits behind other responses, and before Node 26 nobody tells it that the client has left.
+    const leave = () => response.emit("close")
+    source.socket.once("close", leave)
+    response.once("close", () => source.socket.off("close", leave))
+  }
+  Message.attachRequestHead(request, {
+    method: source.method ?? "GET",
+    target: source.url ?? "/",
+    fields: source.rawHeaders,
+    body: new RequestBody(source, response)
+  })
+}
+
+/** node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing anyway, so it is left out. */
+const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
+
+/**
+ * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows that only
+ * by the reset (RFC 9112 §8).
+ */
+const cut = (out: Http.ServerResponse): void => {
+  out.socket?.resetAndDestroy()
+  out.destroy()
+}
+
+/** Writes a response by hand. Succeeds when its last byte is with the socket. */
+const write = (
+  request: HttpServerRequest,
+  response: HttpServerResponse,
+  out: Http.ServerResponse,
+  head: Message.ResponseHead,
+  body: Readable
+): Effect.Effect<HttpServerResponse, HttpServerError> =>
+  Effect.callback((resume) => {
+    const fail = (reason: TransportFailure["reason"], error: Error) =>
+      resume(Effect.fail(
+        new HttpServerError({
+          reason: new ResponseError({
+            request,
+            response,
+            cause: TransportFailure.make({ reason, message: error.message })
+          })
+        })
+      ))
+    try {
+      out.writeHead(head.status, sendablePhrase(head.statusText), [...head.fields])
+    } catch (error) {
+      body.destroy()
+      return fail("protocol_error", error instanceof Error ? error : new Error(String(error)))
+    }
+    // A head must not wait for a body that may take any time; a body that is there already shares a packet with it.
+    // `flushHeaders` would send it as UTF-8.
+    if (body.readableLength === 0) out.write("", "latin1")
+    // Said before `pipeline` closes the connection, which looks as if the client had left.
+    const onBroken = (error: Error) => {
+      cut(out)
+      fail("reset_mid_body", error)
+    }
+    if (body.errored !== null) return onBroken(body.errored)
+    body.once("error", onBroken)
+    pipeline(body, out, (error) => error ? fail("client_aborted", error) : resume(Effect.succeed(response)))
+    return Effect.sync(() => cut(out))
+  })
+
+/** Connections that are closed after a response that is on its way. What still comes on them is nobody's (RFC 9112 §9.6). */
+const closing = new WeakSet<Net.Socket>()
+
+/** The application with heads attached to requests, and with responses that have one written by hand. */
+const withHeads = <E, R>(
+  app: Effect.Effect<HttpServerResponse, E, R>
+): Effect.Effect<HttpServerResponse, E | HttpServerError, R | HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest, (request) => {
+    const out = nodeResponseOf(request)
+    if (out === undefined) return app
+    const { socket } = out.req
+    if (closing.has(socket)) {
+      out.destroy()
+      return Effect.interrupt
+    }
+    attachHead(request, out)
+    return Effect.flatMap(app, (response) => {
+      if (response.headers["connection"] === "close") closing.add(socket)
+      if (!Message.hasResponseHead(response)) return Effect.succeed(response)
+      const head = response[Message.responseHead]
+      return head.body instanceof Readable ? write(request, response, out, head, head.body) : Effect.succeed(response)
+    })
+    // The platform runs applications uninterruptibly; a client that leaves must stop its exchange at once.
+  }).pipe(Effect.interruptible)
+
+const createServer = (limits: Limits): Http.Server => {
+  const server = Http.createServer({
+    // nginx's keepalive_timeout. Above the 60 s of common cloud balancers, so that they close first and lose no request.
+    keepAliveTimeout: 75_000,
+    // A head that takes longer is an attack (slowloris). The check itself runs every 5 s.
+    headersTimeout: 10_000,
+    connectionsCheckingInterval: 5_000,
+    // An upload may take any time, as long as it moves: see `server.timeout`.
+    requestTimeout: 0
+  })
+  // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
+  server.maxHeadersCount = 0
+  // Of a socket on which nothing moves: see `onIdle`.
+  server.timeout = Duration.toMillis(limits.idleTimeout)
+  // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => {})
+    socket.end("HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", () => socket.destroy())
+  })
+  // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
+  server.on("error", () => {})
+  return server
+}
+
+/**
+ * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
+ * clients whose response was begun before. The result is to be called when it closes.
+ */
+const closer = (server: Http.Server): () => void => {
+  const fresh = new Set<Net.Socket>()
+  const open = new Set<Http.ServerResponse>()
+  server.on("connection", (socket) => {
+    fresh.add(socket)
+    socket.once("close", () => fresh.delete(socket))
+  })
+  const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
+    fresh.delete(socket)
+    open.add(response)
+    if (!server.listening) response.shouldKeepAlive = false
+    response.once("close", () => {
+      open.delete(response)
+      if (!server.listening) server.closeIdleConnections()
+    })
+  }
+  server.on("request", onRequest).on("checkContinue", onRequest)
+  return () => {
+    for (const socket of fresh) if (socket.bytesRead === 0) socket.destroy()
+    for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+  }
+}
+
+/** Listens with node:http. Fails with `ServeError` when it cannot. */
+export const layer = (
+  listen: ListenOptions,
+  limits: Limits = defaultLimits
+): Layer.Layer<HttpServer.HttpServer, ServeError> =>
+  Layer.effect(
+    HttpServer.HttpServer,
+    Effect.gen(function*() {
+      const node = createServer(limits)
+      const close = closer(node)
+      const server = yield* NodeHttpServer.make(() => node, {
+        port: listen.port,
+        ...(listen.host === undefined ? {} : { host: listen.host }),
+        gracefulShutdownTimeout: listen.shutdownTimeout
+      })
+      // Time is up for whoever is still there; the platform would wait for them.
+      yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+      return HttpServer.make({
+        address: server.address,
+        serve: Effect.fnUntraced(function*(app, middleware) {
+          yield* middleware === undefined ? server.serve(withHeads(app)) : server.serve(withHeads(app), middleware)
+          // A request that asks for an upgrade is then one like any other; the platform would take its connection away.
+          node.removeAllListeners("upgrade")
+          yield* Effect.addFinalizer(() => Effect.sync(close))
+        })
+      })
+    })
+  )
