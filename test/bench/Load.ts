@@ -48,8 +48,13 @@ export class Load {
   /** Opens all connections, and has them open. */
   static async open(options: Options): Promise<Load> {
     const load = new Load(options)
-    await Promise.all(load.connections.map(({ socket }) => once(socket, "connect")))
-    return load
+    try {
+      await Promise.all(load.connections.map(({ socket }) => once(socket, "connect")))
+      return load
+    } catch (error) {
+      load.close()
+      throw error
+    }
   }
 
   private connect(): Connection {

@@ -1,4 +1,4 @@
-/** Evenkeel itself, the program, once for each of its engines. */
+/** Evenkeel itself, the program: each of its engines without an access log, and what the log adds. */
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Candidate } from "./Candidate.ts"
@@ -16,10 +16,11 @@ const engine = (name: string, flags: ReadonlyArray<string>): Candidate => ({
       fileURLToPath(new URL("src/main.ts", root)),
       `--listen=127.0.0.1:${port}`,
       `--to=http://127.0.0.1:${backendPort}`,
-      "--access-log=off",
       ...flags
     )
 })
 
-/** By the engine's name. */
-export const engines: ReadonlyArray<Candidate> = [engine("node", [])]
+export const engines: ReadonlyArray<Candidate> = [
+  engine("node", ["--access-log=off"]),
+  engine("node+log", ["--access-log=json"])
+]
