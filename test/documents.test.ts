@@ -32,7 +32,12 @@ describe.each(documents)("%s", (path) => {
       "--version",
       "--config",
       // Misspelt on purpose.
-      "--lisen"
+      "--lisen",
+      // Of the bench, and of Node.js itself.
+      "--rounds",
+      "--only",
+      "--case",
+      "--cpu-prof"
     ])
     const scripts = Object.keys(JSON.parse(read("package.json")).scripts)
     const ours = text.split("\n").filter((line) => !line.includes("npx vitest")).join("\n")
