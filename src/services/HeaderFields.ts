@@ -87,10 +87,10 @@ const forwardedClaim = (name: string): "no" | "claim" | "alias" => {
  * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do. Anything else
  * is refused (RFC 9112 §3.2): backends would not agree on what it means.
  */
-const isHost = (text: string): boolean => /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
+export const isHost = (text: string): boolean => /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
 
 /** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
-const authorityOf = (target: string): string | undefined => /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
+export const authorityOf = (target: string): string | undefined => /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
 
 /**
  * The target to send to a backend: an absolute form loses its scheme and authority, because an origin server is sent a path

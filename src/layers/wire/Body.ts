@@ -1,0 +1,251 @@
+/**
+ * Bodies: how their bytes are cut out of a connection's, and how chunks are written (RFC 9112 §7).
+ *
+ * Owns one decoder for each framing. A decoder is given what arrives and says how much of it is the body's; what comes after
+ * belongs to the next message.
+ */
+import type { FieldLines } from "../../services/Message.ts"
+import type { Framing } from "./Framing.ts"
+import { Malformed } from "./Grammar.ts"
+import { formatFields, parseTrailers } from "./Head.ts"
+import { HeadReader } from "./HeadReader.ts"
+
+/** Takes the bytes of a body as they are decoded. The piece is a view of the chunk that arrived. */
+export type Sink = (piece: Buffer) => void
+
+/** Finds the end of one body. After a `Malformed` it must not be used any more. */
+export interface Decoder {
+  /** Whether the whole body has been decoded. */
+  readonly isDone: boolean
+  /** The trailer section (RFC 9110 §6.5), when the body is done. */
+  readonly trailers: FieldLines
+  /**
+   * Decodes from `from` on, hands pieces to the sink and returns where it stopped: at the end of the body or of the chunk.
+   * What has been decoded of the chunk may be written over, to hand on neighbours in one piece.
+   */
+  decode(chunk: Buffer, from: number, sink: Sink): number | Malformed
+  /** The peer has closed the connection. Whether the body is complete with that. */
+  end(): boolean
+}
+
+const noTrailers: FieldLines = []
+
+const whole = (chunk: Buffer, from: number, to: number): Buffer =>
+  from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to)
+
+class LengthDecoder implements Decoder {
+  readonly trailers = noTrailers
+  private remaining: number
+
+  constructor(length: number) {
+    this.remaining = length
+  }
+
+  get isDone(): boolean {
+    return this.remaining === 0
+  }
+
+  decode(chunk: Buffer, from: number, sink: Sink): number {
+    const to = Math.min(chunk.length, from + this.remaining)
+    if (to > from) {
+      this.remaining -= to - from
+      sink(whole(chunk, from, to))
+    }
+    return to
+  }
+
+  end(): boolean {
+    return this.isDone
+  }
+}
+
+class CloseDecoder implements Decoder {
+  readonly trailers = noTrailers
+  isDone = false
+
+  decode(chunk: Buffer, from: number, sink: Sink): number {
+    if (from < chunk.length) sink(whole(chunk, from, chunk.length))
+    return chunk.length
+  }
+
+  end(): boolean {
+    this.isDone = true
+    return true
+  }
+}
+
+/** Digits of a chunk size. 2^48 is far beyond any, and safely a number. */
+const maxSizeDigits = 12
+
+/** Bytes of the extensions of one chunk. They are ignored (RFC 9112 §7.1.1), so a flood of them is an attack. */
+const maxExtensionBytes = 256
+
+/** What all extensions of a body may take, less twice what its chunks hold: so a long body may have some in every chunk. */
+const maxExcessBytes = 16 * 1024
+
+/** Limits of the trailer section. */
+const trailerLimits = { headBytes: 8 * 1024, targetBytes: 0 }
+const maxTrailerFields = 50
+
+/** Up to this many bytes are cheaper to move to their neighbours than to hand on as a piece of their own. */
+const maxMoved = 4 * 1024
+
+/** As RFC 9112 §7.1.1 has them, without the white space that nobody may send and that Node refuses as well. */
+const extensions =
+  /^(?:;[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"(?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?)+$/
+
+const CR = 0x0d
+const LF = 0x0a
+const semicolon = 0x3b
+
+const hexDigit = (code: number): number => {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
+}
+
+/** What the next byte belongs to. "End" is the empty line after the last chunk, "Trailers" what may stand before that. */
+type State = "Size" | "Extension" | "SizeLF" | "Data" | "DataCR" | "DataLF" | "End" | "EndLF" | "Trailers"
+
+class ChunkedDecoder implements Decoder {
+  trailers = noTrailers
+  isDone = false
+  private state: State = "Size"
+  /** Bytes of the current chunk that have not come yet. */
+  private size = 0
+  private digits = 0
+  private extension = ""
+  private excess = 0
+  private trailerReader: HeadReader | undefined
+
+  decode(chunk: Buffer, from: number, sink: Sink): number | Malformed {
+    let at = from
+    // The piece that will be handed on next. A sender of tiny chunks must not cost us a write for each of them.
+    let start = from
+    let end = from
+    let malformed: Malformed | undefined
+    while (at < chunk.length && !this.isDone && malformed === undefined) {
+      if (this.state === "Data") {
+        const to = Math.min(chunk.length, at + this.size)
+        if (end > start && to - at <= maxMoved) {
+          chunk.copyWithin(end, at, to)
+          end += to - at
+        } else {
+          if (end > start) sink(whole(chunk, start, end))
+          start = at
+          end = to
+        }
+        this.size -= to - at
+        at = to
+        if (this.size === 0) this.state = "DataCR"
+      } else if (this.state === "Trailers" || (this.state === "End" && chunk[at] !== CR)) {
+        this.state = "Trailers"
+        const next = this.readTrailers(chunk, at)
+        if (typeof next === "number") at = next
+        else malformed = next
+      } else {
+        malformed = this.step(chunk[at++]!)
+      }
+    }
+    if (end > start) sink(whole(chunk, start, end))
+    return malformed ?? at
+  }
+
+  end(): boolean {
+    return this.isDone
+  }
+
+  /** One byte of what surrounds the data. */
+  private step(byte: number): Malformed | undefined {
+    switch (this.state) {
+      case "Size":
+        return this.readSize(byte)
+      case "Extension":
+        return this.readExtension(byte)
+      case "SizeLF":
+        if (byte !== LF) return new Malformed(400, "a chunk size does not end with CRLF")
+        this.state = this.size === 0 ? "End" : "Data"
+        return undefined
+      case "DataCR":
+        if (byte !== CR) return new Malformed(400, "a chunk is longer than its size")
+        this.state = "DataLF"
+        return undefined
+      case "DataLF":
+        if (byte !== LF) return new Malformed(400, "a chunk does not end with CRLF")
+        this.state = "Size"
+        return undefined
+      case "End":
+        this.state = "EndLF"
+        return undefined
+      default:
+        if (byte !== LF) return new Malformed(400, "the last chunk does not end with CRLF")
+        this.isDone = true
+        return undefined
+    }
+  }
+
+  private readSize(byte: number): Malformed | undefined {
+    const digit = hexDigit(byte)
+    if (digit !== -1) {
+      if (++this.digits > maxSizeDigits) return new Malformed(400, "a chunk size is too large")
+      this.size = this.size * 16 + digit
+      return undefined
+    }
+    if (this.digits === 0) return new Malformed(400, "a chunk has no size")
+    if (byte !== CR && byte !== semicolon) return new Malformed(400, "a chunk size is not valid")
+    this.digits = 0
+    this.state = "Extension"
+    return this.readExtension(byte)
+  }
+
+  /** The rest of a size line. */
+  private readExtension(byte: number): Malformed | undefined {
+    if (byte !== CR) {
+      if (byte !== 0x09 && (byte < 0x20 || byte === 0x7f)) return new Malformed(400, "a chunk extension is not valid")
+      if (this.extension.length === maxExtensionBytes) return new Malformed(413, "a chunk extension is too long")
+      this.extension += String.fromCharCode(byte)
+      return undefined
+    }
+    this.state = "SizeLF"
+    if (this.extension === "") return undefined
+    if (!extensions.test(this.extension)) return new Malformed(400, "a chunk extension is not valid")
+    this.excess = Math.max(0, this.excess + this.extension.length - 2 * this.size)
+    this.extension = ""
+    return this.excess > maxExcessBytes ? new Malformed(413, "the chunk extensions are too long") : undefined
+  }
+
+  private readTrailers(chunk: Buffer, from: number): number | Malformed {
+    this.trailerReader ??= new HeadReader("trailers", trailerLimits)
+    const found = this.trailerReader.read(chunk, from)
+    if (found === undefined) return chunk.length
+    if (found instanceof Malformed) return found
+    const trailers = parseTrailers(found.text, maxTrailerFields)
+    if (trailers instanceof Malformed) return trailers
+    this.trailers = trailers
+    this.isDone = true
+    return found.rest
+  }
+}
+
+/** The decoder for a framing; `undefined` when there is no body. */
+export const decoderFor = (framing: Framing): Decoder | undefined => {
+  switch (framing._tag) {
+    case "None":
+      return undefined
+    case "Length":
+      return new LengthDecoder(framing.length)
+    case "Chunked":
+      return new ChunkedDecoder()
+    case "Close":
+      return new CloseDecoder()
+  }
+}
+
+/** What comes before the data of a chunk, of which there is at least one byte: a chunk of none would end the body. */
+export const chunkHead = (bytes: number): string => `${bytes.toString(16)}\r\n`
+
+/** What comes after the data of a chunk. */
+export const chunkEnd = "\r\n"
+
+/** What comes after the last chunk with data, to be encoded as latin1. */
+export const lastChunk = (trailers: FieldLines): string => `0\r\n${formatFields(trailers)}`
