@@ -131,10 +131,12 @@ const withHeads = <E, R>(
       if (response.headers["connection"] === "close") closing.add(socket)
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
       const head = response[Message.responseHead]
-      return head.body instanceof Readable ? write(request, response, out, head, head.body) : Effect.succeed(response)
+      return head.body instanceof Readable
+        // The platform runs applications uninterruptibly; a client that leaves must stop the backend's answer at once.
+        ? Effect.interruptible(write(request, response, out, head, head.body))
+        : Effect.succeed(response)
     })
-    // The platform runs applications uninterruptibly; a client that leaves must stop its exchange at once.
-  }).pipe(Effect.interruptible)
+  })
 
 const createServer = (limits: Limits): Http.Server => {
   const server = Http.createServer({
