@@ -238,7 +238,7 @@ onEachServer("the body of a request", (row) => {
   row(
     "is decoded by a schema from JSON",
     Effect.gen(function*() {
-      const decode = schemaBodyJson(Schema.Struct({ at: Schema.NumberFromString }))
+      const decode = schemaBodyJson(Schema.Struct({ at: Schema.FiniteFromString }))
       assert.deepStrictEqual(yield* seen(() => decode, post("{\"at\":\"7\"}")), { at: 7 })
     })
   )
@@ -254,7 +254,7 @@ onEachServer("the body of a request", (row) => {
   row(
     "is decoded by a schema from a form",
     Effect.gen(function*() {
-      const decode = schemaBodyUrlParams(Schema.Struct({ at: Schema.NumberFromString }))
+      const decode = schemaBodyUrlParams(Schema.Struct({ at: Schema.FiniteFromString }))
       assert.deepStrictEqual(yield* seen(() => decode, post("at=7")), { at: 7 })
     })
   )

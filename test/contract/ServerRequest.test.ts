@@ -195,7 +195,7 @@ onEachServer("a request", (row) => {
   row(
     "has its headers decoded by a schema",
     Effect.gen(function*() {
-      const decode = HttpServerRequest.schemaHeaders(Schema.Struct({ "x-n": Schema.NumberFromString }))
+      const decode = HttpServerRequest.schemaHeaders(Schema.Struct({ "x-n": Schema.FiniteFromString }))
       assert.deepStrictEqual(yield* seen(() => decode, head("GET /", "X-N: 7")), { "x-n": 7 })
     })
   )
@@ -203,7 +203,7 @@ onEachServer("a request", (row) => {
   row(
     "has its cookies decoded by a schema",
     Effect.gen(function*() {
-      const decode = HttpServerRequest.schemaCookies(Schema.Struct({ n: Schema.NumberFromString }))
+      const decode = HttpServerRequest.schemaCookies(Schema.Struct({ n: Schema.FiniteFromString }))
       assert.deepStrictEqual(yield* seen(() => decode, head("GET /", "Cookie: n=7")), { n: 7 })
     })
   )
@@ -211,7 +211,7 @@ onEachServer("a request", (row) => {
   row(
     "whose headers do not fit the schema is answered with 400",
     Effect.gen(function*() {
-      const decode = HttpServerRequest.schemaHeaders(Schema.Struct({ "x-n": Schema.NumberFromString }))
+      const decode = HttpServerRequest.schemaHeaders(Schema.Struct({ "x-n": Schema.FiniteFromString }))
       assert.strictEqual((yield* ask(Effect.as(decode, HttpServerResponse.empty()))).status, 400)
     })
   )

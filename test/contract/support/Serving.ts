@@ -91,9 +91,8 @@ export const refused = <A, E, R>(handler: (request: HttpServerRequest) => Effect
 export const look = <A>(read: (request: HttpServerRequest) => A, request: string) =>
   seen((it) => Effect.sync(() => read(it)), request)
 
-/** Fails if an effect ends soon. There is no event for what does not happen, so this is a matter of time. */
-export const notSoon = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): Effect.Effect<void, E | Error, R> =>
-  Effect.raceFirst(
-    Effect.andThen(effect, Effect.fail(new Error(what))),
-    Effect.sleep("100 millis")
+/** Dies if an effect ends soon. There is no event for what does not happen, so this is a matter of time. */
+export const notSoon = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): Effect.Effect<void, E, R> =>
+  Effect.andThen(effect, Effect.die(what)).pipe(
+    Effect.timeoutOrElse({ duration: "100 millis", orElse: () => Effect.void })
   )

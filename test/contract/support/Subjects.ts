@@ -5,7 +5,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Etag from "effect/http/Etag"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
