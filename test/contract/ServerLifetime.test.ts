@@ -339,9 +339,31 @@ onEachServer("a server", (row, server) => {
       yield* notSoon(Fiber.join(closing), "it did not wait")
       yield* proceed.open
       assert.strictEqual((yield* Effect.promise(() => peer.response())).body.toString(), "done")
-      yield* Effect.promise(() => peer.untilOver())
+      peer.destroy()
       yield* Fiber.join(closing)
     })
+  )
+
+  row(
+    "that is closed closes connections after what was in flight on them",
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const proceed = yield* Latch.make()
+      const app = Effect.as(Effect.andThen(started.open, proceed.await), HttpServerResponse.text("done"))
+      const { close, peer, port } = yield* running(server, app)
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* started.await
+      yield* Effect.forkScoped(close)
+      // It has begun to close when nobody can connect any more.
+      yield* Effect.eventually(Effect.flip(Effect.tryPromise(() => Peer.connect(port))))
+      yield* proceed.open
+      yield* Effect.promise(() => peer.response())
+      yield* Effect.promise(() => peer.untilOver()).pipe(
+        Effect.timeout("1 second"),
+        Effect.ensuring(Effect.sync(() => peer.destroy()))
+      )
+    }),
+    { NodeHttpServer: "it leaves that to its keep-alive timeout" }
   )
 
   row(

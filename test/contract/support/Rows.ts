@@ -7,6 +7,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import {
+  type Client,
   type ClientName,
   clients,
   type Differences,
@@ -46,10 +47,15 @@ export const onEachServer = (group: string, rows: (row: Row<ServerName, Served>,
 }
 
 /** Rows with a client. What a row acquires is released before the client is. */
-export const onEachClient = (group: string, rows: (row: Row<ClientName, HttpClient.HttpClient>) => void): void => {
+export const onEachClient = (
+  group: string,
+  rows: (row: Row<ClientName, HttpClient.HttpClient>, client: Client) => void
+): void => {
   describe.each(clients)(`${group}, by $name`, (client) => {
-    rows((name, run, differences = {}) =>
-      declare(name, Effect.provide(Effect.scoped(run), client.layer, { local: true }), differences[client.name])
+    rows(
+      (name, run, differences = {}) =>
+        declare(name, Effect.provide(Effect.scoped(run), client.layer, { local: true }), differences[client.name]),
+      client
     )
   })
 }
