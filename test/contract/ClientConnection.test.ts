@@ -1,15 +1,10 @@
-/** What surrounds the requests of a client: connections, upgrades and tracing. */
-import * as Deferred from "effect/Deferred"
+/** The connections of a client. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
-import * as Tracer from "effect/Tracer"
-import { message, type Peer, value } from "../e2e/support/Peer.ts"
+import { message, type Peer } from "../e2e/support/Peer.ts"
 import { answer, answering, backend } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 
@@ -23,7 +18,7 @@ onEachClient("a client", (row, client) => {
       for (let i = 0; i < 5; i++) {
         assert.strictEqual(yield* text(origin), "hello")
         // It may take a turn to get back.
-        yield* Effect.sleep(0)
+        yield* Effect.yieldNow
       }
       assert.strictEqual(peers.length, 1)
     })
@@ -44,7 +39,7 @@ onEachClient("a client", (row, client) => {
     Effect.gen(function*() {
       const { origin, peers } = yield* answering(answer("hello"))
       yield* text(origin)
-      yield* Effect.sleep(0)
+      yield* Effect.yieldNow
       peers[0]!.end()
       yield* Effect.promise(() => peers[0]!.untilClosed())
       assert.strictEqual(yield* text(origin), "hello")
@@ -107,185 +102,4 @@ onEachClient("a client", (row, client) => {
       })
     )
   }
-})
-
-onEachClient("an upgrade", (row) => {
-  const echo = message("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: echo/1")
-
-  const ask = Effect.fnUntraced(function*(script: (peer: Peer) => Promise<unknown>) {
-    const made = yield* backend(async (peer) => {
-      const request = await peer.requestHead()
-      assert.match(`${value(request, "connection")} ${value(request, "upgrade")}`, /^upgrade echo\/1$/i)
-      await script(peer)
-    })
-    const response = yield* HttpClient.execute(
-      HttpClientRequest.get(made.origin).pipe(HttpClientRequest.upgrade("echo/1"))
-    )
-    return { ...made, response }
-  })
-
-  row(
-    "that is taken hands the connection over, with what came with the answer first",
-    Effect.gen(function*() {
-      const { response } = yield* ask(async (peer) => {
-        await peer.send(`${echo}early`)
-        const bytes = await peer.bytes(5)
-        await peer.send(bytes)
-      })
-      assert.deepStrictEqual([response.status, response.headers["upgrade"]], [101, "echo/1"])
-      const socket = yield* response.upgrade
-      const pull = yield* Socket.readerString(socket)
-      assert.strictEqual((yield* pull).join(""), "early")
-      yield* (yield* socket.writer).write("hello")
-      assert.strictEqual((yield* pull).join(""), "hello")
-    })
-  )
-
-  row(
-    "that is over for the backend ends the reader with 1000",
-    Effect.gen(function*() {
-      const { response } = yield* ask(async (peer) => {
-        await peer.send(`${echo}last`)
-        peer.end()
-      })
-      const pull = yield* Socket.readerString(yield* response.upgrade)
-      assert.strictEqual((yield* pull).join(""), "last")
-      const { reason } = yield* Effect.flip(pull)
-      assert(reason._tag === "SocketCloseError")
-      assert.strictEqual(reason.code, 1000)
-    })
-  )
-
-  row(
-    "closes its connection when the scope of the reader is closed",
-    Effect.gen(function*() {
-      const { connected, response } = yield* ask((peer) => peer.send(echo))
-      const socket = yield* response.upgrade
-      yield* Effect.scoped(socket.reader)
-      const peer = yield* connected()
-      yield* Effect.promise(() => peer.untilOver())
-    })
-  )
-
-  row(
-    "that is refused is a response like any other, and gives no socket",
-    Effect.gen(function*() {
-      const refusal = message("HTTP/1.1 426 Upgrade Required", "Content-Length: 5") + "sorry"
-      const { response } = yield* ask((peer) => peer.send(refusal))
-      assert.deepStrictEqual([response.status, yield* response.text], [426, "sorry"])
-      assert.strictEqual((yield* Effect.flip(response.upgrade)).reason._tag, "StatusCodeError")
-    })
-  )
-
-  row(
-    "that nobody asked for is a protocol error",
-    Effect.gen(function*() {
-      const { origin } = yield* answering(echo)
-      assert.strictEqual((yield* Effect.flip(HttpClient.get(origin))).reason._tag, "TransportError")
-    })
-  )
-})
-
-/** A tracer that keeps the spans that have begun, and tells of the first that has ended. */
-const traced = Effect.gen(function*() {
-  const ended = yield* Deferred.make<{ readonly span: Tracer.Span; readonly exit: Exit.Exit<unknown, unknown> }>()
-  const spans: Array<Tracer.Span> = []
-  class Told extends Tracer.NativeSpan {
-    override end(endTime: bigint, exit: Exit.Exit<unknown, unknown>): void {
-      super.end(endTime, exit)
-      Deferred.doneUnsafe(ended, Exit.succeed({ span: this, exit }))
-    }
-  }
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Told(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { ended: Deferred.await(ended), spans, trace: Effect.provideService(Tracer.Tracer, tracer) }
-})
-
-onEachClient("a span of the client", (row) => {
-  row(
-    "has the method as its name, and says what was asked and answered",
-    Effect.gen(function*() {
-      const { ended, trace } = yield* traced
-      const { origin } = yield* answering(answer("hello"))
-      yield* trace(HttpClient.get(`${origin}/a?b=c`))
-      const { exit, span } = yield* ended
-      assert.deepStrictEqual([span.name, span.kind, exit._tag], ["GET", "client", "Success"])
-      const { attributes } = span
-      assert.strictEqual(attributes.get("http.request.method"), "GET")
-      assert.strictEqual(attributes.get("url.full"), `${origin}/a?b=c`)
-      assert.strictEqual(attributes.get("server.address"), "127.0.0.1")
-      assert.strictEqual(attributes.get("http.response.status_code"), 200)
-    })
-  )
-
-  row(
-    "is named to the backend, in the formats of W3C and B3",
-    Effect.gen(function*() {
-      const { spans, trace } = yield* traced
-      const { origin, requests } = yield* answering(answer("hello"))
-      yield* trace(HttpClient.get(origin))
-      const { spanId, traceId } = spans[0]!
-      assert.strictEqual(value(requests[0]!, "traceparent"), `00-${traceId}-${spanId}-01`)
-      assert.strictEqual(value(requests[0]!, "b3"), `${traceId}-${spanId}-1`)
-    })
-  )
-
-  row(
-    "is the child of the span that it was asked in",
-    Effect.gen(function*() {
-      const { spans, trace } = yield* traced
-      const { origin } = yield* answering(answer("hello"))
-      yield* trace(Effect.withSpan(HttpClient.get(origin), "outer"))
-      const [outer, inner] = spans
-      assert.strictEqual(outer!.name, "outer")
-      assert.strictEqual(Option.getOrThrow(inner!.parent).spanId, outer!.spanId)
-    })
-  )
-
-  for (
-    const [what, bytes, type] of [
-      ["the status is an error", message("HTTP/1.1 404 Not Found", "Content-Length: 0"), "404"],
-      ["there is no answer", "nonsense\r\n\r\n", undefined]
-    ] as const
-  ) {
-    row(
-      `fails when ${what}`,
-      Effect.gen(function*() {
-        const { ended, trace } = yield* traced
-        const { origin } = yield* answering(bytes)
-        yield* Effect.exit(trace(HttpClient.get(origin)))
-        const { exit, span } = yield* ended
-        assert.deepStrictEqual([exit._tag, span.attributes.get("error.type")], ["Failure", type])
-      })
-    )
-  }
-
-  row(
-    "is not made, nor named, where tracing is disabled",
-    Effect.gen(function*() {
-      const { spans, trace } = yield* traced
-      const { origin, requests } = yield* answering(answer("hello"))
-      yield* trace(HttpClient.get(origin)).pipe(
-        Effect.provideService(HttpClient.TracerDisabledWhen, ({ method }) => method === "GET")
-      )
-      assert.deepStrictEqual(spans, [])
-      assert.deepStrictEqual(["traceparent", "b3"].map((name) => value(requests[0]!, name)), [undefined, undefined])
-    })
-  )
-
-  row(
-    "is not named where propagation is off",
-    Effect.gen(function*() {
-      const { spans, trace } = yield* traced
-      const { origin, requests } = yield* answering(answer("hello"))
-      yield* trace(HttpClient.get(origin)).pipe(Effect.provideService(HttpClient.TracerPropagationEnabled, false))
-      assert.strictEqual(spans.length, 1)
-      assert.deepStrictEqual(["traceparent", "b3"].map((name) => value(requests[0]!, name)), [undefined, undefined])
-    })
-  )
 })
