@@ -172,14 +172,14 @@ onEachClient("a request", (row) => {
       })
       const all = yield* Latch.make()
       const body = HttpBody.stream(
-        Stream.range(1, 64).pipe(Stream.rechunk(1), Stream.map(() => megabyte), Stream.ensuring(all.open))
+        Stream.range(1, 32).pipe(Stream.rechunk(1), Stream.map(() => megabyte), Stream.ensuring(all.open))
       )
       const fiber = yield* Effect.forkScoped(Effect.flatMap(HttpClient.post(origin, { body }), ({ text }) => text))
       yield* first.await
       yield* notSoon(all.await, "all of it was taken")
       const peer = yield* connected()
       peer.socket.resume()
-      assert.strictEqual(yield* Fiber.join(fiber), `${64 * megabyte.length}`)
+      assert.strictEqual(yield* Fiber.join(fiber), `${32 * megabyte.length}`)
     })
   )
 })

@@ -1,9 +1,15 @@
-/** The connections of a client. */
+/** The connections of a client: how they are used again, and when they are closed. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
+import { type HttpClientError } from "effect/http/HttpClientError"
+import { type HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { message, type Peer } from "../e2e/support/Peer.ts"
 import { answer, answering, backend } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
@@ -102,4 +108,113 @@ onEachClient("a client", (row, client) => {
       })
     )
   }
+})
+
+/** A backend that reads the head of one request and then does this. */
+const afterHead = (act: (peer: Peer) => unknown) =>
+  backend(async (peer) => {
+    await peer.requestHead()
+    await act(peer)
+  })
+
+/** A backend that takes requests and answers with this, and no more. */
+const hanging = (bytes = "") => afterHead((peer) => peer.send(bytes))
+
+const readers: ReadonlyArray<
+  readonly [how: string, read: (response: HttpClientResponse) => Effect.Effect<unknown, HttpClientError>]
+> = [
+  ["text", ({ text }) => text],
+  ["bytes", ({ arrayBuffer }) => arrayBuffer],
+  ["a stream", ({ stream }) => Stream.runDrain(stream)]
+]
+
+onEachClient("the connection is closed", (row) => {
+  row(
+    "when the request is interrupted",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging()
+      const fiber = yield* Effect.forkChild(HttpClient.get(origin))
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.until(() => peer.requestsRead === 1, "a request"))
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.promise(() => peer.untilOver())
+    })
+  )
+
+  row(
+    "when time is up",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging()
+      const exit = yield* Effect.exit(Effect.timeout(HttpClient.get(origin), "50 millis"))
+      assert(Exit.isFailure(exit) && Cause.hasFails(exit.cause))
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.untilOver())
+    })
+  )
+
+  row(
+    "when the request is interrupted while its body is sent",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging()
+      const body = HttpBody.stream(Stream.concat(Stream.make(new Uint8Array(5)), Stream.never))
+      const fiber = yield* Effect.forkChild(HttpClient.post(origin, { body }))
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.until(() => peer.requestsRead === 1, "a request"))
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.promise(() => peer.untilOver())
+    })
+  )
+
+  for (const [how, read] of readers) {
+    row(
+      `when reading the body as ${how} is interrupted`,
+      Effect.gen(function*() {
+        const { connected, origin } = yield* hanging(message("HTTP/1.1 200 OK", "Content-Length: 9") + "some")
+        const response = yield* HttpClient.get(origin)
+        const fiber = yield* Effect.forkChild(read(response), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+        const peer = yield* connected()
+        yield* Effect.promise(() => peer.untilOver())
+      })
+    )
+  }
+
+  row(
+    "when only a part of the stream is wanted",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging(message("HTTP/1.1 200 OK", "Content-Length: 9") + "some")
+      const { stream } = yield* HttpClient.get(origin)
+      yield* Stream.runDrain(Stream.take(stream, 1))
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.untilOver())
+    })
+  )
+
+  row(
+    "when the scope of a response is closed before its body is read",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging(message("HTTP/1.1 200 OK", "Content-Length: 9") + "some")
+      const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+      const scope = yield* Scope.make()
+      assert.strictEqual((yield* Scope.provide(client.get(origin), scope)).status, 200)
+      yield* Scope.close(scope, Exit.void)
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.untilOver())
+    })
+  )
+
+  row(
+    "when the scope of a request is closed before its answer",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* hanging()
+      const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+      const scope = yield* Scope.make()
+      const fiber = yield* Effect.forkChild(Effect.flip(Scope.provide(client.get(origin), scope)))
+      const peer = yield* connected()
+      yield* Effect.promise(() => peer.until(() => peer.requestsRead === 1, "a request"))
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.promise(() => peer.untilOver())
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "TransportError")
+    })
+  )
 })

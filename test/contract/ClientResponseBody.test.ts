@@ -174,7 +174,7 @@ onEachClient("the body of a response", (row) => {
     "waits with the backend while nobody reads on",
     Effect.gen(function*() {
       const chunk = Buffer.alloc(2 ** 20)
-      const total = 64
+      const total = 32
       const started = yield* Latch.make()
       const sent = yield* Latch.make()
       const { origin } = yield* backend(async (peer) => {
@@ -185,13 +185,18 @@ onEachClient("the body of a response", (row) => {
       })
       const proceed = yield* Latch.make()
       const { stream } = yield* HttpClient.get(origin)
+      let length = 0
       const reading = yield* Effect.forkScoped(
-        Stream.runForEach(stream, () => Effect.andThen(started.open, proceed.await))
+        Stream.runForEach(stream, (bytes) => {
+          length += bytes.length
+          return Effect.andThen(started.open, proceed.await)
+        })
       )
       yield* started.await
       yield* notSoon(sent.await, "all of it was taken")
       yield* proceed.open
       yield* Fiber.join(reading)
+      assert.strictEqual(length, total * chunk.length)
     })
   )
 

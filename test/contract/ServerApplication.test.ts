@@ -1,16 +1,21 @@
 /** What surrounds the handlers of an application: context, middleware, loggers and routers. */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as ErrorReporter from "effect/ErrorReporter"
 import * as Exit from "effect/Exit"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
+import { gunzipSync, gzipSync } from "node:zlib"
 import { value } from "../e2e/support/Peer.ts"
 import { assert, onEachServer } from "./support/Rows.ts"
 import { ask, connect, exchange, head, post } from "./support/Serving.ts"
@@ -111,6 +116,59 @@ onEachServer("an application", (row) => {
       )
       const answer = yield* ask(app)
       assert.deepStrictEqual([answer.status, value(answer, "x-status")], [500, "500"])
+    })
+  )
+
+  row(
+    "has its failures reported",
+    Effect.gen(function*() {
+      const reported = yield* Deferred.make<Cause.Cause<unknown>>()
+      const reporter = ErrorReporter.make(({ cause }) => {
+        Deferred.doneUnsafe(reported, Exit.succeed(cause))
+      })
+      const serve = Effect.andThen(ask(Effect.die("a defect")), Deferred.await(reported))
+      const cause = yield* Effect.provide(serve, ErrorReporter.layer([reporter]))
+      assert.include(cause.reasons.map((reason) => Cause.isDieReason(reason) && reason.defect), "a defect")
+    })
+  )
+
+  row(
+    "may see its clients through proxies that it trusts",
+    Effect.gen(function*() {
+      const app = Effect.map(
+        HttpServerRequest,
+        ({ peerAddress, remoteAddress }) =>
+          HttpServerResponse.jsonUnsafe([Option.getOrNull(remoteAddress), Option.getOrNull(peerAddress)])
+      )
+      const answer = yield* ask(
+        HttpMiddleware.xForwardedHeaders({ trustedProxies: () => true })(app),
+        head("GET /", "X-Forwarded-For: 192.0.2.1")
+      )
+      assert.strictEqual(answer.body.toString(), "[\"192.0.2.1\",\"127.0.0.1\"]")
+    })
+  )
+
+  row(
+    "may compress its responses",
+    Effect.gen(function*() {
+      const body = "0123456789".repeat(1_000)
+      const app = HttpMiddleware.compression()(Effect.succeed(HttpServerResponse.text(body)))
+      const answer = yield* ask(app, head("GET /", "Accept-Encoding: gzip"))
+      assert.strictEqual(value(answer, "content-encoding"), "gzip")
+      assert.strictEqual(gunzipSync(answer.body).toString(), body)
+    })
+  )
+
+  row(
+    "may decompress its requests",
+    Effect.gen(function*() {
+      const app = Effect.flatMap(
+        HttpServerRequest,
+        ({ text }) => Effect.map(text, (text) => HttpServerResponse.text(text))
+      )
+      const body = gzipSync("hello").toString("latin1")
+      const answer = yield* ask(HttpMiddleware.decompression()(app), post(body, "Content-Encoding: gzip"))
+      assert.strictEqual(answer.body.toString(), "hello")
     })
   )
 

@@ -167,7 +167,7 @@ onEachServer("the body of a request", (row) => {
       const peer = yield* connect
       // More than the kernel's buffers, so that what it takes shows how much the server has read.
       const chunk = Buffer.alloc(2 ** 20)
-      const total = 64 * chunk.length
+      const total = 32 * chunk.length
       const sending = yield* Effect.forkScoped(Effect.promise(async () => {
         await peer.send(head("POST /", `Content-Length: ${total}`))
         for (let sent = 0; sent < total; sent += chunk.length) await peer.send(chunk)

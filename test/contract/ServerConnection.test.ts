@@ -79,7 +79,7 @@ onEachServer("a connection", (row) => {
     "holds a stream back while the client does not read",
     Effect.gen(function*() {
       const chunk = Buffer.alloc(2 ** 20)
-      const total = 64
+      const total = 32
       const first = yield* Latch.make()
       const pulled = yield* Latch.make()
       const stream = Stream.range(1, total).pipe(
@@ -198,7 +198,7 @@ onEachServer("a server", (row, server) => {
       yield* proceed.open
       yield* Effect.promise(() => peer.response())
       yield* Effect.promise(() => peer.untilOver()).pipe(
-        Effect.timeout("1 second"),
+        Effect.timeout("500 millis"),
         Effect.ensuring(Effect.sync(() => peer.destroy()))
       )
     }),

@@ -1,9 +1,12 @@
 /** Upgrades to other protocols than WebSocket, as a server takes them. */
+import * as Channel from "effect/Channel"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
+import { upgradeChannel } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
 import { value } from "../e2e/support/Peer.ts"
 import { assert, onEachServer } from "./support/Rows.ts"
 import { exchange, head } from "./support/Serving.ts"
@@ -81,6 +84,27 @@ onEachServer("an upgrade to another protocol", (row) => {
       const { answer, peer } = yield* upgraded(withBody)
       assert.strictEqual(value(answer, "x-text"), "hello")
       assert.strictEqual((yield* Effect.promise(() => peer.bytes(5))).toString(), "early")
+    }),
+    noUpgrades
+  )
+
+  row(
+    "may be a channel",
+    Effect.gen(function*() {
+      const all = Stream.fromChannel(
+        Stream.toChannel(Stream.make("one", "two")).pipe(Channel.pipeTo(upgradeChannel()))
+      )
+      const first = yield* Deferred.make<Uint8Array>()
+      yield* HttpServer.serveEffect(
+        Stream.runForEach(all, (bytes) => Deferred.succeed(first, bytes)).pipe(
+          Effect.ignore,
+          Effect.as(HttpServerResponse.empty())
+        )
+      )
+      const { peer } = yield* upgraded(request)
+      assert.strictEqual((yield* Effect.promise(() => peer.bytes(6))).toString(), "onetwo")
+      yield* Effect.promise(() => peer.send("hello"))
+      assert.strictEqual(Buffer.from(yield* Deferred.await(first)).toString(), "hello")
     }),
     noUpgrades
   )
