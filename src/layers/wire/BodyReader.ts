@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
-import type { TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
 import type { Flow, Taker } from "./Flow.ts"
 
 /** What may wait to be read; then the sender has to. */
@@ -39,7 +39,8 @@ export class BodyReader implements Taker {
 
   flush(): boolean {
     if (this.waitingBytes >= maxWaiting) this.flow.pause()
-    this.notify()
+    // There may be nothing yet but the frame of a chunk.
+    if (this.pieces.length > 0 || this.state !== "open") this.notify()
     return true
   }
 
@@ -110,6 +111,9 @@ export class BodyReader implements Taker {
 
   /** Nobody reads on. */
   cancel(): void {
+    if (this.state === "ended" || typeof this.state === "object") return
     this.flow.cancel()
+    this.pieces = []
+    this.fail(TransportFailure.make({ reason: "client_aborted", message: "the body was given up" }))
   }
 }

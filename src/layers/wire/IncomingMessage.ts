@@ -46,7 +46,8 @@ export class Body {
 
   /** Nobody reads on. */
   cancel(): void {
-    this.flow?.cancel()
+    if (this.reader === undefined) this.flow?.cancel()
+    else this.reader.cancel()
   }
 }
 

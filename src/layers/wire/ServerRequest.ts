@@ -28,6 +28,15 @@ import type { ServerExchange } from "./ServerExchange.ts"
 /** What a view of a request may have otherwise than the request. */
 type View = Parameters<HttpServerRequest.HttpServerRequest["modify"]>[0]
 
+/** Brings modules that no forwarded request needs. */
+const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
+
+/** The forms that were read, by their bodies, which all views of a request share. */
+const multiparts = new WeakMap<
+  Body,
+  Effect.Effect<Multipart.Persisted, Multipart.MultipartError, Scope.Scope | FileSystem.FileSystem | Path.Path>
+>()
+
 export class ServerRequest extends IncomingMessage<HttpServerError>
   implements HttpServerRequest.HttpServerRequest, Message.WithRequestHead
 {
@@ -62,7 +71,11 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   }
 
   get url(): string {
-    return this.view.url ?? Target.originForm(this.method, this.source.request.target)
+    if (this.view.url !== undefined) return this.view.url
+    const { target } = this.source.request
+    if (!URL.canParse(target)) return target
+    const { pathname, search } = new URL(target)
+    return pathname + search
   }
 
   get originalUrl(): string {
@@ -107,24 +120,37 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     )
   }
 
+  /** It is read once, and the files are kept as long as the scope of whoever asked first. */
   get multipart(): Effect.Effect<
     Multipart.Persisted,
     Multipart.MultipartError,
     Scope.Scope | FileSystem.FileSystem | Path.Path
   > {
-    return Multipart.toPersisted(this.multipartStream)
+    return Effect.suspend(() => {
+      const known = multiparts.get(this.content)
+      if (known !== undefined) return known
+      return Effect.flatMap(Effect.cached(Multipart.toPersisted(this.multipartStream)), (multipart) => {
+        multiparts.set(this.content, multipart)
+        return multipart
+      })
+    })
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpServerError> {
     return this.upgradeWith({})
   }
 
-  upgradeWith(_options: { readonly headers?: Headers.Input | undefined }): Effect.Effect<
+  upgradeWith(options: { readonly headers?: Headers.Input | undefined }): Effect.Effect<
     Socket.Socket,
     HttpServerError
   > {
-    const description = "not an upgradeable ServerRequest"
-    return Effect.fail(new HttpServerError({ reason: new RequestParseError({ request: this, description }) }))
+    const { upgrade } = this[Message.requestHead]
+    if (upgrade === undefined) {
+      const description = "not an upgradeable ServerRequest"
+      return Effect.fail(new HttpServerError({ reason: new RequestParseError({ request: this, description }) }))
+    }
+    const of = { request: this, exchange: this.source, content: this.content }
+    return Effect.flatMap(loadUpgrade, ({ ofServer }) => ofServer(of, upgrade, options.headers))
   }
 
   override toString(): string {

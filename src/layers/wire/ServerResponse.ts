@@ -3,13 +3,12 @@
  *
  * Owns the way from each kind of body to bytes, and the fields that a response of an application is sent with.
  */
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
 import { HttpServerError, ResponseError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { type HttpServerResponse, omitsBody } from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { STATUS_CODES } from "node:http"
@@ -20,23 +19,14 @@ import { ClientExchange } from "./ClientExchange.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { areSendable } from "./Head.ts"
+import { type Content, contentOf as rawContent, fromWeb } from "./RawBody.ts"
 import { forward, sendBytes } from "./Responding.ts"
 import type { ResponseStart, ServerExchange } from "./ServerExchange.ts"
 
-/** What a body consists of. */
-type Content = Uint8Array | Stream.Stream<Uint8Array, unknown>
+/** What became of exchanges whose connection was upgraded: whatever their applications return is sent to nobody. */
+export const switched = new WeakMap<ServerExchange, HttpServerResponse>()
 
 const nothing = new Uint8Array(0)
-
-const webStream = ({ body }: Response): Content =>
-  body === null ? nothing : Stream.fromReadableStream({ evaluate: () => body, onError: (cause) => cause })
-
-const rawContent = (raw: unknown): Content => {
-  if (typeof raw === "string") return Buffer.from(raw)
-  if (raw instanceof Uint8Array) return raw
-  if (raw instanceof Readable) return NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause })
-  throw new TypeError("a raw body is a string, bytes or a Readable")
-}
 
 /** The content of a response, and the fields that come with it. */
 const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fields: ReadonlyArray<string>] => {
@@ -51,7 +41,7 @@ const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fi
       return [rawContent(body.body), []]
     case "FormData": {
       const response = new Response(body.formData)
-      return [webStream(response), [...response.headers].flat()]
+      return [response.body === null ? nothing : fromWeb(response.body), [...response.headers].flat()]
     }
   }
 }
@@ -61,11 +51,14 @@ const connectionFields = new Set(["connection", "keep-alive", "transfer-encoding
 
 const fieldsOf = ({ cookies, headers, status }: HttpServerResponse, more: ReadonlyArray<string>): Array<string> => {
   const fields: Array<string> = []
+  let literalCookie: string | undefined
   for (const [name, value] of Object.entries(headers)) {
     if (connectionFields.has(name) || (name === "content-length" && (status === 204 || status === 205))) continue
-    if (!more.includes(name)) fields.push(name, value)
+    if (name === "set-cookie") literalCookie = value
+    else if (!more.includes(name)) fields.push(name, value)
   }
   for (const cookie of Cookies.toSetCookieHeaders(cookies)) fields.push("set-cookie", cookie)
+  if (literalCookie !== undefined) fields.push("set-cookie", literalCookie)
   fields.push(...more)
   return fields
 }
@@ -114,7 +107,9 @@ const isFinal = (status: number): boolean => status >= 200 && status <= 599
 const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect.Effect<void, TransportFailure> => {
   const { body, headers, status, statusText = STATUS_CODES[status] ?? "" } = response
   if (!isFinal(status)) throw new RangeError(`Invalid final response status: ${status}`)
-  const [content, more] = contentOf(response)
+  const isOmitted = exchange.request.method === "HEAD" || omitsBody(response)
+  if (isOmitted && body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
+  const [content, more] = status === 205 ? [nothing, []] : contentOf(response)
   const fields = fieldsOf(response, more)
   const framing = exchange.framingOf(status, fields)
   if (framing instanceof Malformed) throw new TypeError(framing.detail)
@@ -124,7 +119,6 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   if (headers["connection"]?.toLowerCase() === "close") exchange.connection.endsWithConnection()
   const start = { status, statusText, fields, upgrade: undefined }
   if (framing._tag === "None") {
-    if (body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
     return sendBytes(exchange, start, framing, asBuffer(nothing))
   }
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
@@ -133,15 +127,23 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   return sendBytes(exchange, start, { _tag: "Length", length: content.length }, asBuffer(content))
 }
 
-const internalError = { status: 500, statusText: "Internal Server Error", fields: ["content-length", "0"], upgrade: undefined }
+const internalError = {
+  status: 500,
+  statusText: "Internal Server Error",
+  fields: ["content-length", "0"],
+  upgrade: undefined
+}
 
-/** Sends whatever response an application has made. Succeeds when its last byte is with the socket. */
+/**
+ * Sends whatever response an application has made. Succeeds when its last byte is with the socket; with the response that was
+ * sent instead, if there was one before.
+ */
 export const send = (
   exchange: ServerExchange,
   request: HttpServerRequest,
   response: HttpServerResponse
-): Effect.Effect<void, HttpServerError> => {
-  if (exchange.isAborted || exchange.hasBegun) return Effect.void
+): Effect.Effect<HttpServerResponse | void, HttpServerError> => {
+  if (exchange.isAborted || exchange.hasBegun) return Effect.succeed(switched.get(exchange))
   const toError = (cause: unknown) => new HttpServerError({ reason: new ResponseError({ request, response, cause }) })
   if (Message.hasResponseHead(response)) {
     const head = response[Message.responseHead]
