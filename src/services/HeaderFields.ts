@@ -228,9 +228,13 @@ export const toClient = (status: number, fields: FieldLines): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
+    if (name === "content-length") {
+      // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: a 204 has none. `Connection` cannot name
+      // what is meant for all recipients (RFC 9110 §7.6.1), and framing least of all.
+      if (!chunked && status !== 204) out.push(fields[i]!, fields[i + 1]!)
+      continue
+    }
     if (connectionFields.has(name) || responseOnly.has(name) || named?.has(name)) continue
-    // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: a 204 has none.
-    if (name === "content-length" && (chunked || status === 204)) continue
     out.push(fields[i]!, fields[i + 1]!)
   }
   return out

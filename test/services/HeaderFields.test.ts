@@ -522,6 +522,10 @@ describe("what is forwarded of a response", () => {
     assert.deepStrictEqual(answered(200, ...hop), ["A: 1"])
   })
 
+  it("keeps Content-Length, whatever Connection names (RFC 9110 §7.6.1)", () => {
+    assert.deepStrictEqual(answered(200, "Connection: Content-Length", "Content-Length: 5"), ["Content-Length: 5"])
+  })
+
   it.each([200, 206, 404, 500])(
     "has no Content-Length with %d when there was Transfer-Encoding (RFC 9112 §6.3)",
     (status) => {

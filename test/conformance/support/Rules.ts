@@ -212,7 +212,8 @@ export const disbelieves = (test: Declare, rule: Rule, bytes: string, { request 
     const backend = await lab.raw(async (peer) => {
       while (true) await peer.send((await peer.request()).target === "/next" ? ok : bytes)
     })
-    const lb = await lab.balancer([backend])
+    // What is believed all the same must not be waited for.
+    const lb = await lab.balancer([backend], { idle: 300 })
     const client = await lab.connect(lb)
     const answer = await client.exchange(request, { noBody: request.startsWith("HEAD") })
     assert.deepStrictEqual([answer.status, answer.ending], [502, "complete"])
