@@ -10,7 +10,7 @@ import { type AccessLog, pathOf } from "../services/AccessLog.ts"
 import type { Balancer } from "../services/Balancer.ts"
 import * as Failure from "../services/Failure.ts"
 import type { Endpoint, Outcome } from "../services/Load.ts"
-import type { RequestHead } from "../services/Message.ts"
+import type { RequestHead, ResponseBody, ResponseHead } from "../services/Message.ts"
 import type { PickContext } from "../services/Strategy.ts"
 
 /** What an exchange reports to. */
@@ -28,6 +28,9 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
   "client_aborted",
   "draining",
   "bad_request",
+  "body_too_large",
+  "request_timeout",
+  "not_implemented",
   "internal_error"
 ])
 
@@ -45,6 +48,7 @@ export class Exchange implements PickContext {
   private triedAt = 0
   private answeredAt: number | undefined
   private status: number | undefined
+  private body: ResponseBody | undefined
   private reason: Failure.Reason | undefined
 
   constructor(books: Books, request: HttpServerRequest, head: RequestHead, client: string | undefined) {
@@ -81,8 +85,9 @@ export class Exchange implements PickContext {
   }
 
   /** The head of the response has come; the body may still take any time. */
-  answered(status: number): void {
+  answered({ body, status }: ResponseHead): void {
     this.status = status
+    this.body = body
     this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
   }
 
@@ -99,6 +104,7 @@ export class Exchange implements PickContext {
 
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
+    this.body?.release()
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
     this.end(this.outcome())
     this.books.log.write({

@@ -10,12 +10,15 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import { Balancer } from "../services/Balancer.ts"
@@ -25,6 +28,7 @@ import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.t
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
+import * as Target from "../services/Target.ts"
 import { Exchange } from "./Exchange.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
@@ -36,15 +40,14 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** The answer of a backend, or why it is none. */
-const answer = (response: HttpClientResponse): Effect.Effect<HttpServerResponse, Failure.TransportFailure> => {
-  const head = Message.answered(response)
-  const { status } = head
-  return HeaderFields.isDecoded(head.fields)
-    ? Effect.succeed(
-      Message.toClient({ ...head, fields: HeaderFields.toClient(status, head.fields) }, bodyOf(response))
-    )
-    : Failure.TransportFailure.make({ reason: "protocol_error", message: "a transfer coding that nobody asked for" })
+/** Sends a request. Whatever comes of it ends with the scope. */
+const sender = (
+  client: HttpClient.HttpClient
+): (request: HttpClientRequest) => Effect.Effect<HttpClientResponse, HttpClientError, Scope.Scope> => {
+  if (Message.releasesBodies(client)) return client.execute
+  const scoped = HttpClient.withScope(client)
+  // The platform would add `b3` and `traceparent` to what is not our request.
+  return (request) => Effect.provideService(scoped.execute(request), HttpClient.TracerDisabledWhen, () => true)
 }
 
 /** Forwards with these options. */
@@ -55,7 +58,7 @@ export const layer = (
     Forwarder,
     Effect.gen(function*() {
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock }
-      const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+      const execute = sender(yield* HttpClient.HttpClient)
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -75,15 +78,11 @@ export const layer = (
         const sentHost = options.hostHeader === "preserve" ? host : origin.slice(origin.indexOf("//") + 2)
         const sent = {
           ...head,
-          target: HeaderFields.originForm(head.target),
+          origin,
+          target: Target.originForm(head.method, head.target),
           fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields]
         }
-        return client.execute(Message.toBackend(origin, sent, framing === "none" ? undefined : request.stream)).pipe(
-          // The platform would add `b3` and `traceparent` to what is not our request.
-          Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-          Effect.mapError(Failure.fromClientError),
-          Effect.flatMap(answer)
-        )
+        return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
       }
 
       const handle = Effect.gen(function*() {
@@ -111,10 +110,15 @@ export const layer = (
           exchange.begin(endpoint)
           const sent = yield* Effect.result(send(endpoint, request, head, fields))
           if (Result.isSuccess(sent)) {
-            exchange.answered(sent.success.status)
-            return sent.success
+            const head = Message.answered(sent.success)
+            exchange.answered(head)
+            // A transfer coding that nobody asked for cannot be undone.
+            if (HeaderFields.isDecoded(head.fields)) {
+              const fields = HeaderFields.toClient(head.status, head.fields)
+              return Message.toClient({ ...head, fields }, () => bodyOf(sent.success))
+            }
           }
-          reason = sent.failure.reason
+          reason = Result.isSuccess(sent) ? "protocol_error" : Failure.fromClientError(sent.failure).reason
           exchange.failed(reason)
           if (!Failure.mayTryAnother(reason, head.method, fields.framing !== "none")) break
         }

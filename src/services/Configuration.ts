@@ -83,6 +83,11 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       idle: duration("60s", "How long a body may stand still, in either direction."),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    engine: entry(Schema.Literals(["wire", "node"]), {
+      default: "wire",
+      description: "What moves the messages: our own HTTP/1.1, or Node's, which loses trailers, 1xx and upgrades.",
+      title: "name"
+    }),
     hostHeader: entry(Schema.Literals(["preserve", "backend"]), {
       default: "preserve",
       description: "The Host that backends see: the client's own, or the backend's.",

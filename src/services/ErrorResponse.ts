@@ -11,15 +11,22 @@ const retryAfter = "2"
 
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  408: "Request Timeout",
   413: "Content Too Large",
+  414: "URI Too Long",
+  417: "Expectation Failed",
   431: "Request Header Fields Too Large",
   499: "Client Closed Request",
   500: "Internal Server Error",
   501: "Not Implemented",
   502: "Bad Gateway",
   503: "Service Unavailable",
-  504: "Gateway Timeout"
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported"
 }
+
+/** The reason phrase of a status that an error may have. */
+export const titleOf = (status: number): string => titles[status] ?? "Error"
 
 /** The quality of each media range of an `Accept` field, by its name in lower case (RFC 9110 §12.5.1). */
 const qualities = (accept: string): ReadonlyMap<string, number> =>
@@ -40,18 +47,28 @@ const acceptsJson = (accept: string | undefined): boolean => {
   return json > 0 && json >= text
 }
 
+const sentenceOf = (reason: Reason, detail: string | undefined): string => {
+  const { meaning } = meaningOf[reason]
+  return detail === undefined ? meaning : `${meaning} (${detail})`
+}
+
+/** The text of a response. `detail` says more about this very request. */
+export const text = (reason: Reason, detail: string | undefined): string => {
+  const { status } = meaningOf[reason]
+  return `${status} ${titleOf(status)}\n${sentenceOf(reason, detail)}\nreason: ${reason}\n`
+}
+
 /** The response for a reason. `detail` says more about this very request. */
 export const make = (
   reason: Reason,
   accept: string | undefined,
   detail?: string
 ): HttpServerResponse.HttpServerResponse => {
-  const { meaning, status } = meaningOf[reason]
-  const title = titles[status] ?? "Error"
-  const sentence = detail === undefined ? meaning : `${meaning} (${detail})`
+  const { status } = meaningOf[reason]
+  const problem = { type: ProblemDetails.blankType, title: titleOf(status), status, reason }
   const response = acceptsJson(accept)
-    ? ProblemDetails.toResponse({ type: ProblemDetails.blankType, title, status, detail: sentence, reason })
-    : HttpServerResponse.text(`${status} ${title}\n${sentence}\nreason: ${reason}\n`, { status })
+    ? ProblemDetails.toResponse({ ...problem, detail: sentenceOf(reason, detail) })
+    : HttpServerResponse.text(text(reason, detail), { status })
   return HttpServerResponse.setHeaders(response, {
     "cache-control": "no-store",
     ...(status === 503 ? { "retry-after": retryAfter } : {})

@@ -63,6 +63,14 @@ export const reasons = {
   },
   client_aborted: { status: 499, level: "INFO", tryAnother: "never", meaning: "The client left before the end." },
   body_too_large: { status: 413, level: "INFO", tryAnother: "never", meaning: "The request body is too large." },
+  target_too_long: { status: 414, level: "INFO", tryAnother: "never", meaning: "The request target is too long." },
+  expectation_failed: {
+    status: 417,
+    level: "INFO",
+    tryAnother: "never",
+    meaning: "The request expects something else than 100-continue."
+  },
+  request_timeout: { status: 408, level: "INFO", tryAnother: "never", meaning: "The request did not come in time." },
   headers_too_large: { status: 431, level: "INFO", tryAnother: "never", meaning: "The request head is too large." },
   bad_request: { status: 400, level: "INFO", tryAnother: "never", meaning: "The request is not valid HTTP." },
   not_implemented: {
@@ -70,6 +78,12 @@ export const reasons = {
     level: "INFO",
     tryAnother: "never",
     meaning: "The request needs a feature that is not supported here."
+  },
+  version_not_supported: {
+    status: 505,
+    level: "INFO",
+    tryAnother: "never",
+    meaning: "The request is in a version of HTTP that is not spoken here."
   },
   internal_error: { status: 500, level: "WARN", tryAnother: "never", meaning: "The load balancer has a bug." },
   draining: { status: 503, level: "INFO", tryAnother: "never", meaning: "The load balancer is shutting down." }
@@ -84,6 +98,9 @@ export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
 /** Methods for which doing it twice is as good as once (RFC 9110 §9.2.2). */
 const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
+/** Whether a request without a body may be sent again when nobody knows what became of it. */
+export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
+
 /**
  * Whether a request that failed for this reason may be sent to another backend. A connection that was kept open can be lost
  * just when the next request goes out on it, so without this a backend that dies would be missed now and then. A body may be
@@ -91,7 +108,7 @@ const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DE
  */
 export const mayTryAnother = (reason: Reason, method: string, hasBody: boolean): boolean => {
   const { tryAnother } = meaningOf[reason]
-  return tryAnother === "always" || (tryAnother === "repeatable" && !hasBody && idempotentMethods.has(method))
+  return tryAnother === "always" || (tryAnother === "repeatable" && !hasBody && isIdempotent(method))
 }
 
 /**
@@ -106,10 +123,25 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
     "reset_mid_body",
     "protocol_error",
     "client_aborted",
-    "bad_request"
+    "bad_request",
+    "body_too_large",
+    "request_timeout",
+    "not_implemented"
   ]),
   message: Schema.String
 }) {}
+
+/** What the codes of the system's errors mean to people. */
+export const systemErrors: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "Connection refused",
+  ECONNRESET: "Connection reset",
+  EPIPE: "Connection reset",
+  ENOTFOUND: "Host not found",
+  EAI_AGAIN: "Host not found for now",
+  EHOSTUNREACH: "Host unreachable",
+  ENETUNREACH: "Network unreachable",
+  ETIMEDOUT: "Connection timed out"
+}
 
 /** The failure behind a client error. A client layer that says nothing about its cause could not connect, we must assume. */
 export const fromClientError = (error: HttpClientError): TransportFailure => {

@@ -6,11 +6,12 @@
  * gets there is not decided here.
  */
 import type { FieldLines } from "./Message.ts"
+import * as Target from "./Target.ts"
 
 /**
- * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. `TE` and
- * `Trailer` go with them, because trailers are not forwarded by this engine; `Upgrade` and `HTTP2-Settings` because nothing
- * is upgraded (RFC 9113 §3.1 made the latter obsolete). `Expect` is answered here (RFC 9110 §10.1.1).
+ * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. An engine that
+ * forwards trailers or upgrades writes `TE` and `Upgrade` anew. `HTTP2-Settings` is obsolete (RFC 9113 §3.1). `Expect` is
+ * answered here (RFC 9110 §10.1.1).
  * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but CGI
  * programs take it for the address of a proxy (CVE-2016-5385).
  */
@@ -19,7 +20,6 @@ const connectionFields = new Set([
   "keep-alive",
   "proxy-connection",
   "te",
-  "trailer",
   "transfer-encoding",
   "upgrade",
   "http2-settings"
@@ -60,7 +60,7 @@ export interface Client {
 }
 
 /** The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case. */
-const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
+export const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
   let options: Set<string> | undefined
   for (let i = 0; i < fields.length; i += 2) {
     if (fields[i]!.toLowerCase() !== "connection") continue
@@ -83,42 +83,10 @@ const forwardedClaim = (name: string): "no" | "claim" | "alias" => {
   return dashed === name ? "claim" : "alias"
 }
 
-/**
- * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do. Anything else
- * is refused (RFC 9112 §3.2): backends would not agree on what it means.
- */
-export const isHost = (text: string): boolean => /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
-
-/** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
-export const authorityOf = (target: string): string | undefined => /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
-
-/**
- * The target to send to a backend: an absolute form loses its scheme and authority, because an origin server is sent a path
- * (RFC 9112 §3.2.1) and `Host` alone says which host is meant. What is left stays byte for byte.
- */
-export const originForm = (target: string): string => {
-  if (target.startsWith("/")) return target
-  const rest = target.replace(/^https?:\/\/[^/?#]*/i, "")
-  return rest.startsWith("/") ? rest : `/${rest}`
-}
-
 const checkTarget = (method: string, target: string): Refusal | undefined => {
-  // RFC 9112 §3.2: four forms and no other. A fragment is never sent, and servers disagree on what it hides.
-  if (target.includes("#")) return refuse("bad_request", "the request target has a fragment")
-  if (target.startsWith("/")) return undefined
-  const authority = authorityOf(target)
-  if (authority !== undefined) {
-    // RFC 9110 §4.2.1 and §4.2.4: there must be a host, and there must not be credentials.
-    return isHost(authority) && !/^(?::|$)/.test(authority)
-      ? undefined
-      : refuse("bad_request", "the request target has no valid authority")
-  }
-  if (target === "*") {
-    return method === "OPTIONS"
-      ? refuse("not_implemented", "OPTIONS * is not forwarded")
-      : refuse("bad_request", "only OPTIONS may have the target *")
-  }
-  return refuse("bad_request", "the request target is neither a path nor a URL")
+  if (method === "CONNECT") return refuse("not_implemented", "CONNECT is for forward proxies")
+  const mistake = Target.mistakeIn(method, target)
+  return mistake === undefined ? undefined : refuse("bad_request", mistake)
 }
 
 /** The last address of `::ffff:a.b.c.d` is the one that people know. */
@@ -153,7 +121,7 @@ export const toBackend = (
     if (name === "host") {
       // RFC 9112 §3.2: several Host fields are an error, whatever they say.
       if (host !== undefined) return refuse("bad_request", "there are several Host fields")
-      if (!isHost(value)) return refuse("bad_request", "the Host field is not valid")
+      if (!Target.isHost(value)) return refuse("bad_request", "the Host field is not valid")
       host = value
       continue
     }
@@ -190,7 +158,7 @@ export const toBackend = (
     return refuse("not_implemented", "the only transfer coding that is understood is chunked")
   }
 
-  const clientHost = authorityOf(target) ?? host
+  const clientHost = Target.authorityOf(target) ?? host
   if (client.address !== undefined) {
     const address = plainAddress(client.address)
     out.push("X-Forwarded-For", forwardedFor === undefined ? address : `${forwardedFor}, ${address}`)

@@ -23,26 +23,47 @@ import type * as Stream from "effect/Stream"
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
 
-/** The head of a request. `body` is the engine's own handle on the body, meaningful to that engine's client only. */
+/** The head of a request. */
 export interface RequestHead {
   readonly method: string
   /** The request target, byte for byte (RFC 9112 §3.2). */
   readonly target: string
   readonly fields: FieldLines
+  /** The engine's own handle on the body, meaningful to that engine's client only. */
   readonly body: object | undefined
+  /** The protocol to go on with, if both sides agree (RFC 9110 §7.8), on an engine that can. */
+  readonly upgrade?: string | undefined
+  /** Whether the client asked for trailers, with `TE` (RFC 9110 §10.1.4), on an engine that forwards them. */
+  readonly acceptsTrailers?: boolean | undefined
 }
 
-/** The head of a response. `body` is the engine's own handle on the body, meaningful to that engine's server only. */
+/** The head of a request on its way to a backend. */
+export interface SentHead extends RequestHead {
+  readonly origin: string
+}
+
+/** An engine's own handle on the body of a response, meaningful to that engine's server only. */
+export interface ResponseBody {
+  /** Lets go of what has not been read. Harmless when all has been. */
+  release(): void
+}
+
+/** The head of a response. */
 export interface ResponseHead {
   readonly status: number
   /** The reason phrase (RFC 9112 §4); empty where there is none. */
   readonly statusText: string
   readonly fields: FieldLines
-  readonly body: object | undefined
+  readonly body: ResponseBody | undefined
+  /** The protocol that the connection goes on with after a 101, or could go on with (RFC 9110 §7.8). */
+  readonly upgrade?: string | undefined
 }
 
-/** The key of a request's attached head. */
+/** The key of the head of a request that was received. */
 export const requestHead: unique symbol = Symbol.for("evenkeel/services/Message/requestHead")
+
+/** The key of the head of a request that is to be sent. */
+export const sentHead: unique symbol = Symbol.for("evenkeel/services/Message/sentHead")
 
 /** The key of a response's attached head. */
 export const responseHead: unique symbol = Symbol.for("evenkeel/services/Message/responseHead")
@@ -52,6 +73,20 @@ export interface WithRequestHead {
   readonly [requestHead]: RequestHead
 }
 
+/** A request that is to be sent with this head, exactly. */
+export interface WithSentHead {
+  readonly [sentHead]: SentHead
+}
+
+/** The key of a client's promise: see `releasesBodies`. */
+export const releases: unique symbol = Symbol.for("evenkeel/services/Message/releases")
+
+/**
+ * Whether each response of this client to a request with `sentHead` has a head with a body to release, so that nothing else
+ * needs to bind it to a scope.
+ */
+export const releasesBodies = (client: object): boolean => releases in client
+
 /** A message with the head of a response attached. */
 export interface WithResponseHead {
   readonly [responseHead]: ResponseHead
@@ -59,6 +94,9 @@ export interface WithResponseHead {
 
 /** Whether an engine attached the head of a request. */
 export const hasRequestHead = (message: object): message is WithRequestHead => requestHead in message
+
+/** Whether the head to be sent is attached. */
+export const hasSentHead = (message: object): message is WithSentHead => sentHead in message
 
 /** Whether an engine attached the head of a response. */
 export const hasResponseHead = (message: object): message is WithResponseHead => responseHead in message
@@ -74,10 +112,10 @@ export const attachResponseHead = <A extends object>(message: A, head: ResponseH
 const toFields = (headers: Headers.Headers): Array<string> => Object.entries(headers).flat()
 
 /**
- * Records hold one value a name, so repeated lines are joined: with a comma (RFC 9110 §5.3), and `Cookie`, which is no list
+ * Field lines as the platform's record. Records hold one value a name, so repeated lines are joined: with a comma (RFC 9110 §5.3), and `Cookie`, which is no list
  * with commas, with a semicolon (RFC 9113 §8.2.3).
  */
-const toHeaders = (fields: FieldLines): Headers.Headers => {
+export const toHeaders = (fields: FieldLines): Headers.Headers => {
   const record: Record<string, string> = Object.create(null)
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
@@ -102,28 +140,53 @@ export const received = (request: HttpServerRequest): RequestHead => {
 /** The URL for clients that need one. The origin is always the backend's, whatever the target says. */
 const urlOf = (origin: string, target: string): string => origin + (target.startsWith("/") ? target : "/")
 
+/** A body as the platform has it, made only for whoever asks. */
+export type LazyBody = () => Stream.Stream<Uint8Array, unknown>
+
+/** Derives what the platform's interface has, for clients that know nothing else. */
+class SentRequest implements WithSentHead {
+  readonly [sentHead]: SentHead
+  readonly method: string
+  readonly urlParams = UrlParams.empty
+  readonly hash = noHash
+  private readonly stream: LazyBody | undefined
+
+  constructor(head: SentHead, stream: LazyBody | undefined) {
+    this[sentHead] = head
+    this.method = head.method
+    this.stream = stream
+  }
+
+  get url(): string {
+    return urlOf(this[sentHead].origin, this[sentHead].target)
+  }
+
+  get headers(): Headers.Headers {
+    return toHeaders(this[sentHead].fields)
+  }
+
+  get body(): HttpBody.HttpBody {
+    const { headers, stream } = this
+    return stream === undefined
+      ? HttpBody.empty
+      : HttpBody.stream(stream(), headers["content-type"], contentLengthOf(headers))
+  }
+}
+
+// The rest of the interface is the platform's own.
+interface SentRequest extends HttpClientRequest.HttpClientRequest {}
+Object.setPrototypeOf(SentRequest.prototype, Object.getPrototypeOf(HttpClientRequest.empty))
+
 /**
  * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the platform's
  * interface; without `body` the request has none.
  */
 export const toBackend = (
-  origin: string,
-  head: RequestHead,
-  body: Stream.Stream<Uint8Array, unknown> | undefined
-): HttpClientRequest.HttpClientRequest & WithRequestHead => {
-  const headers = toHeaders(head.fields)
-  const request = HttpClientRequest.makeWith(
-    head.method,
-    urlOf(origin, head.target),
-    UrlParams.empty,
-    Option.none(),
-    headers,
-    body === undefined
-      ? HttpBody.empty
-      : HttpBody.stream(body, headers["content-type"], contentLengthOf(headers))
-  )
-  return attachRequestHead(request, head)
-}
+  head: SentHead,
+  body: LazyBody | undefined
+): HttpClientRequest.HttpClientRequest & WithSentHead => new SentRequest(head, body)
+
+const noHash = Option.none<string>()
 
 const contentLengthOf = (headers: Headers.Headers): number | undefined => {
   const value = headers["content-length"]
@@ -152,22 +215,50 @@ export const answered = (response: HttpClientResponse): ResponseHead => {
   return { status: response.status, statusText: "", fields, body: undefined }
 }
 
+/** A response of a backend, and what was derived from it. */
+interface Answer {
+  readonly head: ResponseHead
+  readonly body: LazyBody
+  derived: HttpServerResponse.HttpServerResponse | undefined
+}
+
+const derive = (answer: Answer): HttpServerResponse.HttpServerResponse => {
+  if (answer.derived !== undefined) return answer.derived
+  const { body, head: { fields, status, statusText } } = answer
+  const setCookie: Array<string> = []
+  const others: Array<string> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.toLowerCase() === "set-cookie") setCookie.push(fields[i + 1]!)
+    else others.push(fields[i]!, fields[i + 1]!)
+  }
+  const headers = toHeaders(others)
+  return answer.derived = withStream({ status, statusText, headers, cookies: Cookies.fromSetCookie(setCookie) }, body())
+}
+
+const answerKey = Symbol("answer")
+
+/** Own properties, because the platform copies responses with all their own properties. */
+const derivedProperties = Object.fromEntries((["headers", "cookies", "body"] as const).map((name) => [name, {
+  enumerable: true,
+  get(this: { readonly [answerKey]: Answer }) {
+    return derive(this[answerKey])[name]
+  }
+}]))
+
+const responseProto: object = Object.getPrototypeOf(HttpServerResponse.empty())
+
 /**
  * The response to send to the client: `head` as it is to be on the wire, and `body` for servers that know only the
  * platform's interface.
  */
 export const toClient = (
   head: ResponseHead,
-  body: Stream.Stream<Uint8Array, unknown>
+  body: LazyBody
 ): HttpServerResponse.HttpServerResponse & WithResponseHead => {
-  const setCookie: Array<string> = []
-  const others: Array<string> = []
-  for (let i = 0; i < head.fields.length; i += 2) {
-    if (head.fields[i]!.toLowerCase() === "set-cookie") setCookie.push(head.fields[i + 1]!)
-    else others.push(head.fields[i]!, head.fields[i + 1]!)
-  }
-  const { status, statusText } = head
-  const headers = toHeaders(others)
-  const response = withStream({ status, statusText, headers, cookies: Cookies.fromSetCookie(setCookie) }, body)
-  return attachResponseHead(response, head)
+  const response = Object.create(responseProto)
+  response.status = head.status
+  response.statusText = head.statusText
+  response[responseHead] = head
+  response[answerKey] = { head, body, derived: undefined } satisfies Answer
+  return Object.defineProperties(response, derivedProperties)
 }

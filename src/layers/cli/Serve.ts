@@ -13,6 +13,7 @@ import * as AccessLogLayer from "../AccessLog.ts"
 import type { Loaded } from "../Configuration.ts"
 import * as LoadBalancer from "../LoadBalancer.ts"
 import * as NodeEngine from "../NodeEngine.ts"
+import * as Wire from "../Wire.ts"
 import * as Announcement from "./Announcement.ts"
 import { CommandFailed, exitCodes } from "./CommandFailed.ts"
 import * as EffectLog from "./EffectLog.ts"
@@ -26,12 +27,14 @@ export interface Companions {
   readonly lines: (port: number) => ReadonlyArray<string>
 }
 
-/** The load balancer on Node's engine. Every setting ends here or in `LoadBalancer.layer`. */
+const engines = { wire: Wire.layer, node: NodeEngine.layer }
+
+/** The load balancer on the engine of the settings. Every setting ends here or in `LoadBalancer.layer`. */
 const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, CommandFailed | ServeError, AccessLog> =>
   LoadBalancer.layer(loaded.settings).pipe(
     // Before the health checker, so that its results come after these lines.
     Layer.provide(Announcement.layer(loaded, companions.lines)),
-    Layer.provide(NodeEngine.layer(loaded.settings)),
+    Layer.provide(engines[loaded.settings.engine](loaded.settings)),
     Layer.provide(companions.layer)
   )
 

@@ -89,6 +89,10 @@ const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (di
     bodyTimeout: Duration.toMillis(limits.idleTimeout)
   }
   const { head } = transmission
+  if (head?.target === "*") {
+    const message = "this engine cannot send OPTIONS *"
+    throw TransportFailure.make({ reason: "not_implemented", message })
+  }
   if (head === undefined) return dispatch({ ...request, ...timeouts }, transmission.listen(handler))
   // Without a handle of ours the body is a stream already, or there is none.
   const body = request.body && head.body instanceof RequestBody ? head.body.open() : request.body
@@ -105,6 +109,19 @@ const explain = (error: HttpClientError, transmission: Transmission): HttpClient
   return new HttpClientError({ reason: new TransportError({ request: reason.request, cause }) })
 }
 
+/** The body of a response on its way to the front half of the engine. */
+export class AnswerBody implements Message.ResponseBody {
+  readonly readable: Readable
+
+  constructor(readable: Readable) {
+    this.readable = readable
+  }
+
+  release(): void {
+    this.readable.destroy()
+  }
+}
+
 /** The undici body of a response, which the platform's client has but does not declare. */
 const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
   const source: unknown = "source" in response ? response.source : undefined
@@ -114,7 +131,7 @@ const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
 
 const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   HttpClient.transform(client, (effect, request) => {
-    const transmission = new Transmission(Message.hasRequestHead(request) ? request[Message.requestHead] : undefined)
+    const transmission = new Transmission(Message.hasSentHead(request) ? request[Message.sentHead] : undefined)
     // undici hands options that it does not know on to interceptors, which is how `exactly` gets this one.
     const options: Partial<Dispatcher.RequestOptions> & { readonly transmission: Transmission } = { transmission }
     return effect.pipe(
@@ -125,7 +142,7 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
         const body = nodeBodyOf(response)
         return head === undefined || responseHead === undefined || body === undefined
           ? response
-          : Message.attachResponseHead(response, { status: response.status, ...responseHead, body })
+          : Message.attachResponseHead(response, { status: response.status, ...responseHead, body: new AnswerBody(body) })
       })
     )
   })

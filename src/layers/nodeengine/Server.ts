@@ -16,9 +16,10 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import { pipeline, Readable } from "node:stream"
+import { pipeline, type Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Message from "../../services/Message.ts"
+import { AnswerBody } from "./Client.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { RequestBody } from "./RequestBody.ts"
 
@@ -63,6 +64,10 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
 /** node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing anyway, so it is left out. */
 const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
+/** Trailers are not forwarded, so they must not be announced; node:http refuses them where they cannot be sent. */
+const withoutTrailer = (fields: Message.FieldLines): Array<string> =>
+  fields.filter((_, i) => fields[i - (i % 2)]!.toLowerCase() !== "trailer")
+
 /**
  * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows that only
  * by the reset (RFC 9112 §8).
@@ -92,7 +97,7 @@ const write = (
         })
       ))
     try {
-      out.writeHead(head.status, sendablePhrase(head.statusText), [...head.fields])
+      out.writeHead(head.status, sendablePhrase(head.statusText), withoutTrailer(head.fields))
     } catch (error) {
       body.destroy()
       return fail("protocol_error", error instanceof Error ? error : new Error(String(error)))
@@ -131,9 +136,9 @@ const withHeads = <E, R>(
       if (response.headers["connection"] === "close") closing.add(socket)
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
       const head = response[Message.responseHead]
-      return head.body instanceof Readable
+      return head.body instanceof AnswerBody
         // The platform runs applications uninterruptibly; a client that leaves must stop the backend's answer at once.
-        ? Effect.interruptible(write(request, response, out, head, head.body))
+        ? Effect.interruptible(write(request, response, out, head, head.body.readable))
         : Effect.succeed(response)
     })
   })

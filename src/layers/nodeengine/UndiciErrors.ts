@@ -3,17 +3,10 @@
  *
  * Owns the reading of error codes, names and messages, which are all that undici says. It knows no message and no connection.
  */
-import { TransportFailure } from "../../services/Failure.ts"
+import { systemErrors, TransportFailure } from "../../services/Failure.ts"
 
 const causes: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "Connection refused",
-  ECONNRESET: "Connection reset",
-  EPIPE: "Connection reset",
-  ENOTFOUND: "Host not found",
-  EAI_AGAIN: "Host not found for now",
-  EHOSTUNREACH: "Host unreachable",
-  ENETUNREACH: "Network unreachable",
-  ETIMEDOUT: "Connection timed out",
+  ...systemErrors,
   UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
   UND_ERR_HEADERS_TIMEOUT: "No answer in time",
   UND_ERR_BODY_TIMEOUT: "The body stopped",

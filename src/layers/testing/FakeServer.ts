@@ -26,7 +26,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { originForm } from "../../services/HeaderFields.ts"
+import { originForm } from "../../services/Target.ts"
 import { bodyOf } from "./Behaviour.ts"
 import { headersOf } from "./Received.ts"
 
@@ -87,7 +87,7 @@ const received = (
   const { host } = new URL(whole)
   const sent = HttpClientRequest.makeWith(method, whole, UrlParams.empty, hash, headers, body)
   return HttpServerRequest.fromClientRequest(sent).modify({
-    url: originForm(whole),
+    url: originForm(method, whole),
     headers: headersOf(sent, host),
     remoteAddress: Option.some(options?.from ?? "127.0.0.1")
   })

@@ -17,6 +17,8 @@ export type Sink = (piece: Buffer) => void
 export interface Decoder {
   /** Whether the whole body has been decoded. */
   readonly isDone: boolean
+  /** Bytes that are known to be missing; 0 where nothing is known. */
+  readonly remaining: number
   /** The trailer section (RFC 9110 §6.5), when the body is done. */
   readonly trailers: FieldLines
   /**
@@ -35,7 +37,7 @@ const whole = (chunk: Buffer, from: number, to: number): Buffer =>
 
 class LengthDecoder implements Decoder {
   readonly trailers = noTrailers
-  private remaining: number
+  remaining: number
 
   constructor(length: number) {
     this.remaining = length
@@ -60,6 +62,7 @@ class LengthDecoder implements Decoder {
 }
 
 class CloseDecoder implements Decoder {
+  readonly remaining = 0
   readonly trailers = noTrailers
   isDone = false
 
@@ -108,6 +111,7 @@ const hexDigit = (code: number): number => {
 type State = "Size" | "Extension" | "SizeLF" | "Data" | "DataCR" | "DataLF" | "End" | "EndLF" | "Trailers"
 
 class ChunkedDecoder implements Decoder {
+  readonly remaining = 0
   trailers = noTrailers
   isDone = false
   private state: State = "Size"

@@ -15,7 +15,8 @@ export type Framing =
   | { readonly _tag: "Close" }
 
 const none: Framing = { _tag: "None" }
-const chunked: Framing = { _tag: "Chunked" }
+/** In chunks. */
+export const chunked: Framing = { _tag: "Chunked" }
 const untilClose: Framing = { _tag: "Close" }
 
 /**

@@ -5,8 +5,8 @@
  * fields mean for the body is `Framing`'s.
  */
 import type { FieldLines } from "../../services/Message.ts"
+import * as Target from "../../services/Target.ts"
 import { isBlank, isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
-import { checkHost, checkTarget } from "./Target.ts"
 
 /** HTTP/1.0 or HTTP/1.1. There is no later 1.x, and what claims to speak one is refused as Node refuses it. */
 export type Version = 0 | 1
@@ -80,6 +80,19 @@ const fieldsFrom = (text: string, start: number, limit: number): Array<string> |
   return fields
 }
 
+/** HTTP/1.1 demands exactly one Host, which may be empty, and earlier versions allow it (RFC 9112 §3.2). */
+const hostMistake = (fields: FieldLines, version: Version): string | undefined => {
+  let host: string | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    if (name.length !== 4 || name.toLowerCase() !== "host") continue
+    if (host !== undefined) return "there are several Host fields"
+    host = fields[i + 1]!
+    if (!Target.isHost(host)) return "the Host field is not valid"
+  }
+  return host === undefined && version === 1 ? "there is no Host field" : undefined
+}
+
 const requestFrom = (text: string, limits: Limits): RequestLine | Malformed => {
   const end = text.indexOf("\r\n")
   const afterMethod = text.indexOf(" ")
@@ -99,7 +112,8 @@ const requestFrom = (text: string, limits: Limits): RequestLine | Malformed => {
   const target = text.slice(afterMethod + 1, afterTarget)
   const fields = fieldsFrom(text, end + 2, limits.fields)
   if (fields instanceof Malformed) return fields
-  return checkTarget(method, target) ?? checkHost(fields, version) ?? { method, target, version, fields }
+  const mistake = Target.mistakeIn(method, target) ?? hostMistake(fields, version)
+  return mistake === undefined ? { method, target, version, fields } : new Malformed(400, mistake)
 }
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
@@ -171,10 +185,13 @@ const fieldText = (fields: FieldLines): string => {
 /** The text of field lines with the empty line at their end, to be encoded as latin1: a trailer section. */
 export const formatFields = (fields: FieldLines): string => `${fieldText(fields)}\r\n`
 
-/** The text of a request's head, to be encoded as latin1. Always HTTP/1.1: a version is about one connection. */
-export const formatRequest = (method: string, target: string, fields: FieldLines): string =>
-  `${method} ${target} HTTP/1.1\r\n${fieldText(fields)}\r\n`
+/**
+ * The text of a request's head, to be encoded as latin1. Always HTTP/1.1: a version is about one connection. `more` is the
+ * text of further field lines.
+ */
+export const formatRequest = (method: string, target: string, fields: FieldLines, more = ""): string =>
+  `${method} ${target} HTTP/1.1\r\n${fieldText(fields)}${more}\r\n`
 
-/** The text of a response's head, to be encoded as latin1. */
-export const formatResponse = (status: number, statusText: string, fields: FieldLines): string =>
-  `HTTP/1.1 ${status} ${statusText}\r\n${fieldText(fields)}\r\n`
+/** The text of a response's head, to be encoded as latin1. `more` is the text of further field lines. */
+export const formatResponse = (status: number, statusText: string, fields: FieldLines, more = ""): string =>
+  `HTTP/1.1 ${status} ${statusText}\r\n${fieldText(fields)}${more}\r\n`

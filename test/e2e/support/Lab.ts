@@ -79,6 +79,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     idle: Duration.millis(wishes.idle ?? 5_000),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
+  engine: "wire",
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? [],
   accessLog: undefined

@@ -1,0 +1,115 @@
+/**
+ * Reads a body for a program: as a stream, or whole.
+ *
+ * Owns the way from a `Flow` to the platform's types, with backpressure. What an error is called is the caller's business.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import * as Stream from "effect/Stream"
+import type { TransportFailure } from "../../services/Failure.ts"
+import type { Flow, Taker } from "./Flow.ts"
+
+/** What may wait to be read; then the sender has to. */
+const maxWaiting = 64 * 1024
+
+/** The body is longer than the program wants. */
+export class BodyTooLarge extends Error {}
+
+export class BodyReader implements Taker {
+  private readonly flow: Flow
+  private pieces: Array<Uint8Array> = []
+  private waitingBytes = 0
+  private state: "untouched" | "open" | "ended" | TransportFailure = "untouched"
+  private wake: (() => void) | undefined
+
+  constructor(flow: Flow) {
+    this.flow = flow
+  }
+
+  data(piece: Buffer): void {
+    this.pieces.push(piece)
+    this.waitingBytes += piece.length
+  }
+
+  end(): void {
+    this.state = "ended"
+  }
+
+  flush(): boolean {
+    if (this.waitingBytes >= maxWaiting) this.flow.pause()
+    this.notify()
+    return true
+  }
+
+  fail(failure: TransportFailure): void {
+    this.state = failure
+    this.notify()
+  }
+
+  /** What has come, or the end. One reader waits at a time. */
+  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, TransportFailure> = Effect.suspend(() => {
+    if (this.state === "untouched") {
+      this.state = "open"
+      this.flow.take(this)
+    }
+    if (this.pieces.length > 0 || this.state !== "open") return this.next()
+    return Effect.callback((resume) => {
+      this.wake = () => resume(this.next())
+      return Effect.sync(() => this.wake = undefined)
+    })
+  })
+
+  private next(): Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, TransportFailure> {
+    const { pieces, state } = this
+    if (Arr.isArrayNonEmpty(pieces)) {
+      this.pieces = []
+      this.waitingBytes = 0
+      this.flow.resume()
+      return Effect.succeed(pieces)
+    }
+    return typeof state === "object" ? Effect.fail(state) : Cause.done()
+  }
+
+  private notify(): void {
+    const { wake } = this
+    this.wake = undefined
+    wake?.()
+  }
+
+  /** What has not been read yet. It can be read once. */
+  get stream(): Stream.Stream<Uint8Array, TransportFailure> {
+    return Stream.fromPull(Effect.succeed(this.pull))
+  }
+
+  /** All of it, in one piece. */
+  whole(maxBytes: number): Effect.Effect<Uint8Array<ArrayBuffer>, TransportFailure | BodyTooLarge> {
+    return Effect.suspend(() => {
+      const all: Array<Uint8Array> = []
+      let size = 0
+      return this.stream.pipe(
+        Stream.runForEachArray((pieces) => {
+          for (const piece of pieces) size += piece.length
+          if (size > maxBytes) return Effect.fail(new BodyTooLarge(`the body is longer than ${maxBytes} bytes`))
+          all.push(...pieces)
+          return Effect.void
+        }),
+        Effect.map(() => {
+          const whole = new Uint8Array(size)
+          let at = 0
+          for (const piece of all) {
+            whole.set(piece, at)
+            at += piece.length
+          }
+          return whole
+        })
+      )
+    })
+  }
+
+  /** Nobody reads on. */
+  cancel(): void {
+    this.flow.cancel()
+  }
+}

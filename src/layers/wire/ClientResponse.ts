@@ -1,0 +1,102 @@
+/**
+ * A response as the platform's `HttpClientResponse`, with its head attached as it was on the wire.
+ *
+ * Owns the derivation of everything that programs other than a forwarder ask for.
+ */
+import * as Effect from "effect/Effect"
+import * as Cookies from "effect/http/Cookies"
+import { DecodeError, EmptyBodyError, HttpClientError, StatusCodeError } from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import * as Option from "effect/Option"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as Message from "../../services/Message.ts"
+import type { ClientExchange } from "./ClientExchange.ts"
+import type { StatusLine } from "./Head.ts"
+import { Body, IncomingMessage } from "./IncomingMessage.ts"
+import * as Persistence from "./Persistence.ts"
+
+export class ClientResponse extends IncomingMessage<HttpClientError>
+  implements HttpClientResponse.HttpClientResponse, Pipeable, Message.WithResponseHead
+{
+  readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
+  readonly [Message.responseHead]: Message.ResponseHead
+  readonly request: HttpClientRequest.HttpClientRequest
+  readonly status: number
+  private readonly exchange: ClientExchange
+  private cookieSet: Cookies.Cookies | undefined
+
+  constructor(request: HttpClientRequest.HttpClientRequest, exchange: ClientExchange, head: StatusLine) {
+    const { fields, status, statusText, version } = head
+    super(fields, new Body(exchange.body), undefined)
+    this.request = request
+    this.exchange = exchange
+    this.status = status
+    const options = Persistence.optionsOf(fields)
+    const upgrade = Persistence.upgradeOf(options, fields, version)
+    this[Message.responseHead] = { status, statusText, fields, body: exchange, upgrade }
+  }
+
+  protected override failure(cause: unknown): HttpClientError {
+    return new HttpClientError({ reason: new DecodeError({ request: this.request, response: this, cause }) })
+  }
+
+  get url(): string {
+    const url = HttpClientRequest.toUrl(this.request)
+    if (Option.isNone(url)) return ""
+    url.value.hash = ""
+    return url.value.href
+  }
+
+  get remoteAddress(): Option.Option<string> {
+    return Option.fromUndefinedOr(this.exchange.connection?.socket.remoteAddress)
+  }
+
+  get cookies(): Cookies.Cookies {
+    if (this.cookieSet !== undefined) return this.cookieSet
+    const lines = this.fields.filter((_, i) => i % 2 === 1 && this.fields[i - 1]!.toLowerCase() === "set-cookie")
+    return this.cookieSet = Cookies.fromSetCookie(lines)
+  }
+
+  override get stream(): Stream.Stream<Uint8Array, HttpClientError> {
+    return Stream.suspend(() => {
+      if (this.exchange.body === undefined) {
+        const description = "can not create stream from empty body"
+        return Stream.fail(
+          new HttpClientError({ reason: new EmptyBodyError({ request: this.request, response: this, description }) })
+        )
+      }
+      return Stream.ensuring(super.stream, Effect.sync(() => this.content.cancel()))
+    })
+  }
+
+  get formData(): Effect.Effect<FormData, HttpClientError> {
+    return Effect.flatMap(this.arrayBuffer, (bytes) =>
+      Effect.tryPromise({
+        try: () => new Response(bytes, { headers: { "content-type": this.headers["content-type"] ?? "" } }).formData(),
+        catch: (cause) => this.failure(cause)
+      }))
+  }
+
+  get upgrade(): Effect.Effect<Socket.Socket, HttpClientError> {
+    const description = "the connection was not upgraded"
+    return Effect.fail(
+      new HttpClientError({ reason: new StatusCodeError({ request: this.request, response: this, description }) })
+    )
+  }
+
+  toJSON(): unknown {
+    return HttpIncomingMessage.inspect(this, {
+      _id: "HttpClientResponse",
+      request: this.request.toJSON(),
+      status: this.status
+    })
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}

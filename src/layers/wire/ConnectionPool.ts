@@ -1,0 +1,109 @@
+/**
+ * The connections of a client, by origin.
+ *
+ * Owns which connection carries an exchange: the free one that was used last, because it is the least likely to have been
+ * closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
+ */
+import { TransportFailure } from "../../services/Failure.ts"
+import { type Client, ClientConnection, type Owner } from "./ClientConnection.ts"
+import type { ClientExchange } from "./ClientExchange.ts"
+import { connect, type Target } from "./Connect.ts"
+import type { Mortal } from "./Deadlines.ts"
+
+/** What all pools of a client share. */
+export interface Options extends Client {
+  /** Connections of one origin. */
+  readonly maxConnections: number
+}
+
+export class ConnectionPool implements Owner, Mortal {
+  deadline = Infinity
+  private readonly target: Target
+  private readonly options: Options
+  private readonly open = new Set<ClientConnection>()
+  /** The last one was used last. */
+  private readonly free: Array<ClientConnection> = []
+  /** First come, first served. */
+  private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
+
+  constructor(target: Target, options: Options) {
+    this.target = target
+    this.options = options
+  }
+
+  /** Whether there is nothing to keep it for. */
+  get isEmpty(): boolean {
+    return this.open.size === 0 && this.waiting.length === 0
+  }
+
+  /** Sends an exchange, now or when there is a connection. */
+  send(exchange: ClientExchange): void {
+    for (let connection = this.free.pop(); connection !== undefined; connection = this.free.pop()) {
+      if (connection.isFree) return connection.start(exchange)
+    }
+    if (this.open.size < this.options.maxConnections) return this.connect(exchange)
+    const until = this.options.deadlines.after(this.options.timeouts.connect)
+    this.waiting.push({ exchange, until })
+    this.deadline = Math.min(this.deadline, until)
+    if (this.waiting.length === 1) this.options.deadlines.add(this)
+  }
+
+  private connect(exchange: ClientExchange): void {
+    connect(this.target, (socket, connectedEvent) => {
+      const connection = new ClientConnection(socket, connectedEvent, exchange, this.options, this)
+      this.open.add(connection)
+      return connection
+    })
+  }
+
+  /** The next one that still waits. */
+  private nextWaiting(): ClientExchange | undefined {
+    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
+      if (!next.exchange.isOver) return next.exchange
+    }
+    this.options.deadlines.delete(this)
+    return undefined
+  }
+
+  onFree(connection: ClientConnection): void {
+    const next = this.nextWaiting()
+    if (next === undefined) this.free.push(connection)
+    else connection.start(next)
+  }
+
+  onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void {
+    if (!isStale || !exchange.isReplayable) return exchange.fail(failure)
+    exchange.isReplay = true
+    // The others have probably been closed as well.
+    this.connect(exchange)
+  }
+
+  onGone(connection: ClientConnection): void {
+    this.open.delete(connection)
+    const at = this.free.indexOf(connection)
+    if (at !== -1) this.free.splice(at, 1)
+    const next = this.waiting.length === 0 ? undefined : this.nextWaiting()
+    if (next !== undefined) this.connect(next)
+  }
+
+  /** Those who have waited too long. */
+  expire(): void {
+    const now = this.options.deadlines.after(0)
+    this.deadline = Infinity
+    const message = "No connection became free in time"
+    // They are in the order of their deadlines.
+    while (this.waiting[0] !== undefined && this.waiting[0].until <= now) {
+      this.waiting.shift()?.exchange.fail(TransportFailure.make({ reason: "connect_timeout", message }))
+    }
+    if (this.waiting[0] !== undefined) this.deadline = this.waiting[0].until
+    else this.options.deadlines.delete(this)
+  }
+
+  /** Closes every connection, whatever it does. */
+  close(): void {
+    for (const { exchange } of this.waiting.splice(0)) {
+      exchange.fail(TransportFailure.make({ reason: "connect_failed", message: "The client is closed" }))
+    }
+    for (const connection of this.open) connection.cancel()
+  }
+}

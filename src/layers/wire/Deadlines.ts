@@ -1,0 +1,82 @@
+/**
+ * Timeouts without timers: everything that can expire says until when it may live, and one fiber looks at all of them ten
+ * times a second.
+ *
+ * Setting a deadline is one assignment, so it can be done for every read of every socket; the price is that things expire a
+ * little late, and never early. Owns the clock that deadlines are set by.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+/** Something that can expire. */
+export interface Mortal {
+  /** In milliseconds of the clock of `Deadlines`; infinite for never. */
+  deadline: number
+  expire(): void
+}
+
+/** Milliseconds. Looking at 10,000 connections takes a tenth of one. */
+const lookEvery = 100
+
+export class Deadlines {
+  private readonly mortals = new Set<Mortal>()
+  /** The time at the last look. */
+  private lookedAt: number
+  private second = 0
+  private dateText = ""
+
+  constructor(now: number) {
+    this.lookedAt = now
+  }
+
+  /** The deadline for something that may take this many milliseconds from now. */
+  after(millis: number): number {
+    return this.lookedAt + lookEvery + millis
+  }
+
+  /** The time as a `Date` field has it (RFC 9110 §5.6.7). */
+  get date(): string {
+    const second = Math.floor(this.lookedAt / 1000)
+    if (second !== this.second) {
+      this.second = second
+      this.dateText = new Date(second * 1000).toUTCString()
+    }
+    return this.dateText
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.mortals.size
+  }
+
+  add(mortal: Mortal): void {
+    this.mortals.add(mortal)
+  }
+
+  delete(mortal: Mortal): void {
+    this.mortals.delete(mortal)
+  }
+
+  /** Expires what is over. What has expired is not looked at again until it sets a new deadline. */
+  look(now: number): void {
+    this.lookedAt = now
+    for (const mortal of this.mortals) {
+      if (mortal.deadline > now) continue
+      mortal.deadline = Infinity
+      mortal.expire()
+    }
+  }
+}
+
+/** Deadlines that are looked at for as long as the scope is open. */
+export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const deadlines = new Deadlines(clock.currentTimeMillisUnsafe())
+  yield* Effect.sleep(lookEvery).pipe(
+    Effect.andThen(Effect.sync(() => deadlines.look(clock.currentTimeMillisUnsafe()))),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return deadlines
+})

@@ -1,0 +1,141 @@
+/**
+ * One message on its way out: the head, then a body as it flows in, framed anew.
+ *
+ * Owns the framing of the body (RFC 9112 §6-7), the system calls that it takes, and backpressure: when the socket is full,
+ * the source pauses until it drains. A body that is shorter or longer than its Content-Length is a failure and never padded
+ * or cut. Both ends of the balancer send with it, requests to backends as well as responses to clients.
+ */
+import type { Socket } from "node:net"
+import { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Message.ts"
+import { chunkEnd, chunkHead, lastChunk } from "./Body.ts"
+import type { Source, Taker } from "./Flow.ts"
+import type { Framing } from "./Framing.ts"
+
+/** What is told about a message. Exactly one of the first two is called, once, unless the message is abandoned. */
+export interface Listener {
+  /** The last byte is with the socket. */
+  onWritten(): void
+  /** The body broke off, or was not as long as its head said. The message cannot be completed. */
+  onBroken(failure: TransportFailure): void
+  /** The peer has to read before anything goes on, or has read. */
+  onWaiting(isWaiting: boolean): void
+}
+
+/**
+ * Up to this many bytes, head and body are written as one text: a copy costs less than a second buffer in the same system
+ * call, and the socket encodes texts of this size on the stack.
+ */
+const maxText = 8 * 1024
+
+const broken = (message: string): TransportFailure => TransportFailure.make({ reason: "reset_mid_body", message })
+
+export class MessageWriter implements Taker {
+  private readonly socket: Socket
+  private readonly isChunked: boolean
+  private readonly source: Source | undefined
+  private readonly listener: Listener
+  /** Bytes of the body that may still come. */
+  private remaining: number
+  /** What waits to be written together: text in Latin-1, then pieces of the body, with the text before each. */
+  private text: string
+  private parts: Array<string | Buffer> = []
+  private size = 0
+  private state: "open" | "ended" | "over" = "open"
+  private isPaused = false
+
+  /** Nothing is written before the first `flush`. Without a source nobody is asked to pause. */
+  constructor(socket: Socket, head: string, framing: Framing, source: Source | undefined, listener: Listener) {
+    this.socket = socket
+    this.text = head
+    this.isChunked = framing._tag === "Chunked"
+    this.remaining = framing._tag === "Length" ? framing.length : framing._tag === "None" ? 0 : Infinity
+    this.source = source
+    this.listener = listener
+  }
+
+  data(piece: Buffer): void {
+    if (this.state !== "open" || piece.length === 0) return
+    this.remaining -= piece.length
+    if (this.remaining < 0) return this.fail(broken("the body is longer than its Content-Length"))
+    if (this.isChunked) this.text += chunkHead(piece.length)
+    if (this.text !== "") {
+      this.parts.push(this.text)
+      this.size += this.text.length
+    }
+    this.parts.push(piece)
+    this.size += piece.length
+    this.text = this.isChunked ? chunkEnd : ""
+  }
+
+  end(trailers: FieldLines): void {
+    if (this.state !== "open") return
+    if (this.remaining > 0 && this.remaining < Infinity) {
+      return this.fail(broken("the body is shorter than its Content-Length"))
+    }
+    if (this.isChunked) this.text += lastChunk(trailers)
+    this.state = "ended"
+  }
+
+  flush(): boolean {
+    if (this.state === "over") return false
+    const hasRoom = this.write()
+    const isKept = this.socket.writableLength > 0
+    if (this.state === "ended") {
+      this.state = "over"
+      this.listener.onWritten()
+    } else if (!hasRoom) {
+      this.isPaused = true
+      this.source?.pause()
+      this.listener.onWaiting(true)
+    }
+    return isKept
+  }
+
+  fail(failure: TransportFailure): void {
+    if (this.state === "over") return
+    this.state = "over"
+    this.source?.cancel()
+    this.listener.onBroken(failure)
+  }
+
+  /** The socket has room again. */
+  onDrain(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    if (this.state !== "open") return
+    this.listener.onWaiting(false)
+    this.source?.resume()
+  }
+
+  /** The message is given up, and nobody is told. */
+  abandon(): void {
+    if (this.state === "over") return
+    this.state = "over"
+    this.source?.cancel()
+  }
+
+  /** Writes what waits. Whether the socket takes more. */
+  private write(): boolean {
+    const { parts, size, socket, text } = this
+    if (size === 0) {
+      if (text === "") return true
+      this.text = ""
+      return socket.write(text, "latin1")
+    }
+    this.parts = []
+    this.size = 0
+    this.text = ""
+    if (size + text.length <= maxText) {
+      let all = ""
+      for (const part of parts) all += typeof part === "string" ? part : part.toString("latin1")
+      return socket.write(all + text, "latin1")
+    }
+    if (parts.length === 1 && text === "") return socket.write(parts[0]!)
+    socket.cork()
+    for (const part of parts) typeof part === "string" ? socket.write(part, "latin1") : socket.write(part)
+    if (text !== "") socket.write(text, "latin1")
+    socket.uncork()
+    return !socket.writableNeedDrain
+  }
+}

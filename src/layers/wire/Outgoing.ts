@@ -1,0 +1,115 @@
+/**
+ * Bodies of requests on their way to the wire: from a connection of a client of ours, or from the platform's types.
+ *
+ * Owns the way from each kind of body to bytes, and how it is framed.
+ */
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as HttpBody from "effect/http/HttpBody"
+import * as Latch from "effect/Latch"
+import * as Stream from "effect/Stream"
+import { Readable } from "node:stream"
+import { TransportFailure } from "../../services/Failure.ts"
+import type { Outgoing } from "./ClientExchange.ts"
+import type { Flow } from "./Flow.ts"
+import type { Framing } from "./Framing.ts"
+import type { MessageWriter } from "./MessageWriter.ts"
+
+const none: Framing = { _tag: "None" }
+
+/** No body. */
+export const empty: Outgoing = {
+  framing: none,
+  source: undefined,
+  start: (writer) => {
+    writer.end([])
+    writer.flush()
+  }
+}
+
+/** A body that comes from another connection, as it is framed there. */
+export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
+  framing,
+  source: flow,
+  start: (writer) => flow.take(writer)
+})
+
+const fromBytes = (bytes: Uint8Array): Outgoing =>
+  bytes.length === 0 ? empty : {
+    framing: { _tag: "Length", length: bytes.length },
+    source: undefined,
+    start: (writer) => {
+      writer.data(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+      writer.end([])
+      writer.flush()
+    }
+  }
+
+const feed = (writer: MessageWriter, stream: Stream.Stream<Uint8Array, unknown>, room: Latch.Latch) =>
+  stream.pipe(
+    Stream.runForEachArray((pieces) => {
+      for (const piece of pieces) writer.data(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
+      writer.flush()
+      return room.await
+    }),
+    Effect.matchCause({
+      onSuccess: () => {
+        writer.end([])
+        writer.flush()
+      },
+      onFailure: () =>
+        writer.fail(TransportFailure.make({ reason: "client_aborted", message: "the body of the request failed" }))
+    })
+  )
+
+const fromStream = (
+  stream: Stream.Stream<Uint8Array, unknown>,
+  length: number | undefined,
+  context: Context.Context<never>
+): Outgoing => {
+  const room = Latch.makeUnsafe(true)
+  let interrupt = () => {}
+  return {
+    framing: length === undefined ? { _tag: "Chunked" } : length === 0 ? none : { _tag: "Length", length },
+    source: { pause: () => room.closeUnsafe(), resume: () => room.openUnsafe(), cancel: () => interrupt() },
+    start: (writer) => {
+      writer.flush()
+      const fiber = Effect.runForkWith(context)(feed(writer, stream, room))
+      interrupt = () => fiber.interruptUnsafe()
+    }
+  }
+}
+
+/** A body of the platform. `length` is that of the request's own `Content-Length`. */
+export const fromBody = (
+  body: HttpBody.HttpBody,
+  length: number | undefined,
+  context: Context.Context<never>
+): Effect.Effect<{ readonly outgoing: Outgoing; readonly contentType: string | undefined }, unknown> => {
+  const of = (outgoing: Outgoing, contentType?: string) => Effect.succeed({ outgoing, contentType })
+  switch (body._tag) {
+    case "Empty":
+      return of(empty)
+    case "Uint8Array":
+      return of(fromBytes(body.body))
+    case "Stream":
+      return of(fromStream(body.stream, body.contentLength ?? length, context))
+    case "Raw": {
+      const raw = body.body
+      if (typeof raw === "string") return of(fromBytes(Buffer.from(raw)))
+      if (raw instanceof Uint8Array) return of(fromBytes(raw))
+      if (raw instanceof Readable) {
+        return of(fromStream(NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause }), length, context))
+      }
+      return Effect.fail(new TypeError("a raw body is a string, bytes or a Readable"))
+    }
+    case "FormData": {
+      const encoded = new Response(body.formData)
+      return Effect.flatMap(
+        Effect.tryPromise(() => encoded.bytes()),
+        (bytes) => of(fromBytes(bytes), encoded.headers.get("content-type") ?? undefined)
+      )
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** What a `Connection` field says about its connection and about the fields that it names (RFC 9110 §7.6.1). */
+import { connectionOptions } from "../../services/HeaderFields.ts"
+import type { FieldLines } from "../../services/Message.ts"
+import type { Version } from "./Head.ts"
+
+/** The options of a head; `undefined` when there are none, which is the usual case. */
+export type Options = ReturnType<typeof connectionOptions>
+
+/** The options of these fields. */
+export const optionsOf: (fields: FieldLines) => Options = connectionOptions
+
+/** Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise. */
+export const isPersistent = (options: Options, version: Version): boolean =>
+  options === undefined ? version === 1 : !options.has("close") && (version === 1 || options.has("keep-alive"))
+
+/** The value of the first field of this name, which is given in lower case. */
+export const valueOf = (fields: FieldLines, name: string): string | undefined => {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.length === name.length && fields[i]!.toLowerCase() === name) return fields[i + 1]
+  }
+  return undefined
+}
+
+/**
+ * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them: this
+ * way to it is obsolete (RFC 9113 §3.1), and requests were smuggled through it.
+ */
+export const upgradeOf = (options: Options, fields: FieldLines, version: Version): string | undefined => {
+  if (version === 0 || options === undefined || !options.has("upgrade")) return undefined
+  const upgrade = valueOf(fields, "upgrade")
+  return upgrade === undefined || upgrade === "" || /\bh2c?\b/i.test(upgrade) ? undefined : upgrade
+}
+
+/** Whether `TE` says that trailers are understood (RFC 9110 §10.1.4), and that it is meant for this connection. */
+export const acceptsTrailers = (options: Options, fields: FieldLines): boolean =>
+  options !== undefined && options.has("te") &&
+  /(?:^|,)[ \t]*trailers[ \t]*(?:$|,|;)/i.test(valueOf(fields, "te") ?? "")
+
+/** Milliseconds less than a server's `Keep-Alive` announces, so that we close first and lose no request; infinite if it says nothing. */
+export const announcedKeepAlive = (fields: FieldLines): number => {
+  const seconds = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(valueOf(fields, "keep-alive") ?? "")?.[1]
+  return seconds === undefined ? Infinity : Math.max(0, Number(seconds) - 1) * 1000
+}

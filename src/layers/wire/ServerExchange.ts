@@ -1,0 +1,153 @@
+/**
+ * One request of a client's connection and the response to it.
+ *
+ * Owns the response: its framing on this connection, interim responses before it, and what happens when it breaks off or the
+ * client leaves. What the response consists of is decided by the application, through `ServerResponse`.
+ */
+import type * as Fiber from "effect/Fiber"
+import { ClientAbort } from "effect/http/HttpServerError"
+import { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Message.ts"
+import type { Connection } from "./Connection.ts"
+import type { Flow, Source } from "./Flow.ts"
+import * as Framing from "./Framing.ts"
+import { Malformed } from "./Grammar.ts"
+import { formatResponse, type RequestLine } from "./Head.ts"
+import { MessageWriter } from "./MessageWriter.ts"
+import { type Options, valueOf } from "./Persistence.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
+
+/** The head of a response, and the protocol that the connection goes on with, if any. */
+export interface ResponseStart {
+  readonly status: number
+  readonly statusText: string
+  readonly fields: FieldLines
+  readonly upgrade: string | undefined
+}
+
+/** Called once, when the response is complete or cannot be completed. */
+export type Done = (failure: TransportFailure | undefined) => void
+
+/** The fields that frame the body on this connection, and what they say about the connection itself. */
+const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | undefined): string => {
+  if (upgrade !== undefined) return `Connection: upgrade\r\nUpgrade: ${upgrade}\r\n`
+  if (isLast) return "Connection: close\r\n"
+  return version === 0 ? "Connection: keep-alive\r\n" : ""
+}
+
+export class ServerExchange {
+  readonly connection: ServerConnection
+  readonly request: RequestLine
+  /** Of the request's `Connection` field. */
+  readonly options: Options
+  readonly framing: Framing.Framing
+  readonly body: Flow | undefined
+  /** What works on the request. */
+  fiber: Fiber.Fiber<void> | undefined
+  private writer: MessageWriter | undefined
+  private done: Done | undefined
+  /** Whether the head of the response has been given. */
+  hasBegun = false
+  /** Whether the connection is gone, so that nobody reads a response. */
+  isAborted = false
+
+  constructor(
+    connection: ServerConnection,
+    request: RequestLine,
+    options: Options,
+    framing: Framing.Framing,
+    body: Flow | undefined
+  ) {
+    this.connection = connection
+    this.request = request
+    this.options = options
+    this.framing = framing
+    this.body = body
+  }
+
+  /** RFC 9110 §10.1.1. Not after the response, which says enough. */
+  sendContinue(): void {
+    if (this.body !== undefined) this.body.onTake = undefined
+    this.sendInterim(100, "Continue", [])
+  }
+
+  /** A response before the response (RFC 9110 §15.2), for whoever knows such: HTTP/1.0 does not. */
+  sendInterim(status: number, statusText: string, fields: FieldLines): void {
+    if (this.hasBegun || this.isAborted || this.request.version === 0) return
+    this.connection.socket.write(formatResponse(status, statusText, fields), "latin1")
+  }
+
+  /**
+   * Begins the response. The writer wants the body, if there is one, and then its end. `source` is asked to pause when the
+   * client does not keep up.
+   */
+  respond(start: ResponseStart, framing: Framing.Framing, source: Source | undefined, done: Done): MessageWriter {
+    const { connection, request: { version } } = this
+    this.hasBegun = true
+    this.done = done
+    if (framing._tag === "Close") connection.endsWithConnection()
+    const isLast = connection.decideLast()
+    let more = framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
+    if (valueOf(start.fields, "date") === undefined) more += `Date: ${connection.server.deadlines.date}\r\n`
+    more += connectionFields(isLast, version, start.upgrade)
+    const head = formatResponse(start.status, start.statusText, start.fields, more)
+    return this.writer = new MessageWriter(connection.socket, head, framing, source, {
+      onWritten: () => this.finish(undefined),
+      onBroken: (failure) => {
+        connection.cut()
+        this.finish(failure)
+      },
+      onWaiting: (isWaiting) => connection.onWaiting(isWaiting)
+    })
+  }
+
+  /** The framing that a response with these fields gets on this connection (RFC 9112 §6). */
+  framingOf(status: number, fields: FieldLines): Framing.Framing | Malformed {
+    const { method, version } = this.request
+    const framing = Framing.ofResponse(method, status, fields, version)
+    return !(framing instanceof Malformed) && framing._tag === "Close" && version === 1 ? Framing.chunked : framing
+  }
+
+  /** The connection becomes a tunnel to `other` once this head is out. */
+  tunnel(start: ResponseStart, other: Connection, done: Done): void {
+    const { connection } = this
+    this.done = done
+    this.hasBegun = true
+    const more = connectionFields(false, 1, start.upgrade)
+    connection.socket.write(formatResponse(start.status, start.statusText, start.fields, more), "latin1")
+    connection.becomeTunnel(other, () => this.finish(undefined))
+  }
+
+  onDrain(): void {
+    this.writer?.onDrain()
+  }
+
+  /** The application gives the response up. */
+  giveUp(): void {
+    if (this.done === undefined) return
+    this.done = undefined
+    this.writer?.abandon()
+    this.connection.cut()
+  }
+
+  /** The client has left. */
+  abort(): void {
+    this.isAborted = true
+    this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
+    this.writer?.abandon()
+    this.finish(TransportFailure.make({ reason: "client_aborted", message: "the client left" }))
+  }
+
+  /** There is no more time. An application that is interrupted answers that, unless it has begun to answer. */
+  terminate(): void {
+    this.fiber?.interruptUnsafe()
+  }
+
+  private finish(failure: TransportFailure | undefined): void {
+    const { done } = this
+    if (done === undefined) return
+    this.done = undefined
+    done(failure)
+    if (failure === undefined) this.connection.onResponded()
+  }
+}

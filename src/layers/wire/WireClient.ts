@@ -1,0 +1,170 @@
+/**
+ * The back half of the wire engine: the platform's `HttpClient` on node:net, with our own codec.
+ *
+ * Owns the pools of connections and the two ways to send: a forwarded request goes out exactly as its head says, and its body
+ * moves from socket to socket; any other request goes the way of the platform, with its tracing.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import { EncodeError, HttpClientError, TransportError } from "effect/http/HttpClientError"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as HeaderFields from "../../services/HeaderFields.ts"
+import * as Message from "../../services/Message.ts"
+import { ClientExchange, type Outgoing, type Waiting } from "./ClientExchange.ts"
+import { ClientResponse } from "./ClientResponse.ts"
+import { targetOf } from "./Connect.ts"
+import { ConnectionPool } from "./ConnectionPool.ts"
+import * as Deadlines from "./Deadlines.ts"
+import * as Head from "./Head.ts"
+import { empty, fromBody, fromFlow } from "./Outgoing.ts"
+import { ServerExchange } from "./ServerExchange.ts"
+
+/** How to reach backends. Everything has a default. */
+export interface Options {
+  /** For a connection: 2 s. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** From the end of a request to the head of its response: 15 s. */
+  readonly responseTimeout?: Duration.Input | undefined
+  /** Between two reads or writes of a body: 60 s. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** Between two requests: 4 s, because Node's own servers close after 5 s, and a request must not run into that. */
+  readonly keepAliveTimeout?: Duration.Input | undefined
+  /** Connections of one origin: 1,024. A request beyond it waits as long as it would for a connection. */
+  readonly maxConnectionsPerOrigin?: number | undefined
+  /** How long heads may be: see `Head.defaultLimits`. */
+  readonly headLimits?: Head.Limits | undefined
+}
+
+/** Pools are made when they are first needed, and dropped when there is nothing in them. */
+class Pools {
+  private readonly pools = new Map<string, ConnectionPool>()
+  private readonly make: (origin: string) => ConnectionPool | undefined
+
+  constructor(make: (origin: string) => ConnectionPool | undefined) {
+    this.make = make
+  }
+
+  of(origin: string): ConnectionPool | undefined {
+    const known = this.pools.get(origin)
+    if (known !== undefined) return known
+    for (const [origin, pool] of this.pools) if (pool.isEmpty) this.pools.delete(origin)
+    const pool = this.make(origin)
+    if (pool !== undefined) this.pools.set(origin, pool)
+    return pool
+  }
+
+  close(): void {
+    for (const pool of this.pools.values()) pool.close()
+  }
+}
+
+const transportError = (request: HttpClientRequest, cause: unknown): HttpClientError =>
+  new HttpClientError({ reason: new TransportError({ request, cause }) })
+
+/** Sends, and waits for the head of the response. */
+const transmit = (
+  pools: Pools,
+  request: HttpClientRequest,
+  head: Message.SentHead,
+  outgoing: Outgoing
+): Effect.Effect<HttpClientResponse, HttpClientError> =>
+  Effect.callback((resume) => {
+    const pool = pools.of(head.origin)
+    if (pool === undefined) {
+      const message = `no address to connect to: ${head.origin}`
+      return resume(Effect.fail(transportError(request, TransportFailure.make({ reason: "bad_request", message }))))
+    }
+    const waiting: Waiting = {
+      onInterim: (status, statusText, fields) => {
+        if (head.body instanceof ServerExchange) {
+          head.body.sendInterim(status, statusText, HeaderFields.toClient(status, fields))
+        }
+      },
+      onHead: (line) => resume(Effect.succeed(new ClientResponse(request, exchange, line))),
+      onFailure: (failure) => resume(Effect.fail(transportError(request, failure)))
+    }
+    const exchange = new ClientExchange(head, outgoing, waiting)
+    pool.send(exchange)
+    return Effect.sync(() => exchange.release())
+  })
+
+const lengthOf = (request: HttpClientRequest): number | undefined => {
+  const length = request.headers["content-length"]
+  return length === undefined ? undefined : Number(length)
+}
+
+/** A body of the platform, as it goes on the wire. */
+const encode = (request: HttpClientRequest) =>
+  Effect.withFiber((fiber) =>
+    fromBody(request.body, lengthOf(request), fiber.context).pipe(
+      Effect.mapError((cause) => new HttpClientError({ reason: new EncodeError({ request, cause }) }))
+    )
+  )
+
+/** A request that is to be sent as its head says. Its body is that of one of our own connections, or the platform's. */
+const sendExactly = (pools: Pools, request: HttpClientRequest & Message.WithSentHead) => {
+  const head = request[Message.sentHead]
+  if (!(head.body instanceof ServerExchange)) {
+    return Effect.flatMap(encode(request), ({ outgoing }) => transmit(pools, request, head, outgoing))
+  }
+  const { body, framing } = head.body
+  return transmit(pools, request, head, body === undefined ? empty : fromFlow(framing, body))
+}
+
+const originOf = (url: URL): string => url.protocol === "http+unix:" ? `${url.protocol}//${url.host}` : url.origin
+
+/** Fields that follow from the request and its connection. */
+const writtenAnew = new Set(["host", "content-length", "transfer-encoding", "connection", "upgrade"])
+
+/** Any request of the platform, as it goes on the wire. */
+const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL) =>
+  Effect.flatMap(encode(request), ({ contentType, outgoing }) => {
+    const { headers, method } = request
+    const fields = ["host", headers["host"] ?? url.host]
+    for (const [name, value] of Object.entries(headers)) if (!writtenAnew.has(name)) fields.push(name, value)
+    if (contentType !== undefined) fields.push("content-type", contentType)
+    if (outgoing.framing._tag === "Length") fields.push("content-length", String(outgoing.framing.length))
+    if (!Head.areSendable(fields)) {
+      const cause = new TypeError("a header has an invalid name or value")
+      return Effect.fail(new HttpClientError({ reason: new EncodeError({ request, cause }) }))
+    }
+    const target = url.pathname + url.search
+    const upgrade = headers["upgrade"]
+    return transmit(pools, request, { origin: originOf(url), method, target, fields, body: undefined, upgrade }, outgoing)
+  })
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const shared = {
+    limits: options.headLimits ?? Head.defaultLimits,
+    timeouts: {
+      connect: Duration.toMillis(options.connectTimeout ?? "2 seconds"),
+      response: Duration.toMillis(options.responseTimeout ?? "15 seconds"),
+      idle: Duration.toMillis(options.idleTimeout ?? "60 seconds"),
+      keepAlive: Duration.toMillis(options.keepAliveTimeout ?? "4 seconds")
+    },
+    deadlines: yield* Deadlines.make,
+    maxConnections: options.maxConnectionsPerOrigin ?? 1024
+  }
+  const pools = new Pools((origin) => {
+    const target = targetOf(origin)
+    return target === undefined ? undefined : new ConnectionPool(target, shared)
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => pools.close()))
+
+  const any = HttpClient.make(sendAny(pools))
+  const client: HttpClient.HttpClient = HttpClient.makeWith<never, never, HttpClientError, never>(
+    Effect.flatMapEager((request) =>
+      Message.hasSentHead(request) ? sendExactly(pools, request) : any.postprocess(Effect.succeed(request))
+    ),
+    Effect.succeed
+  )
+  return Object.assign(client, { [Message.releases]: true })
+})
+
+/** Sends requests over a pool of keep-alive connections for each origin. */
+export const layer = (options: Options = {}): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(HttpClient.HttpClient, make(options))

@@ -1,0 +1,170 @@
+/**
+ * The front half of the wire engine: the platform's `HttpServer` on node:net, with our own codec.
+ *
+ * Owns listening, the fibers that work on requests, connection limits and the graceful end. What happens on a connection is
+ * in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as they were on the wire.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpServer from "effect/http/HttpServer"
+import { ServeError } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Net from "node:net"
+import * as Deadlines from "./Deadlines.ts"
+import * as Head from "./Head.ts"
+import { ServerConnection, type Timeouts } from "./ServerConnection.ts"
+import type { ServerExchange } from "./ServerExchange.ts"
+import { ServerRequest } from "./ServerRequest.ts"
+import { send } from "./ServerResponse.ts"
+
+/** Where to listen and what to allow. Everything but the port has a default. */
+export interface Options {
+  /** All addresses, unless given. */
+  readonly host?: string | undefined
+  /** 0 is any free port. */
+  readonly port: number
+  /** How long requests in flight may take when the server is closed: 20 s. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+  /** From the first byte of a head to its end: 10 s. Slower is an attack (slowloris). */
+  readonly headTimeout?: Duration.Input | undefined
+  /** Between two reads or writes of a body: 60 s. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** Between two requests: 75 s as nginx has it, and above the 60 s of common cloud balancers, so that they close first. */
+  readonly keepAliveTimeout?: Duration.Input | undefined
+  /** How long heads may be: see `Head.defaultLimits`. */
+  readonly headLimits?: Head.Limits | undefined
+  /** Bytes of a request's body: no limit. */
+  readonly maxBodyBytes?: number | undefined
+  /** Connections of all clients together: no limit. What is beyond it is closed at once. */
+  readonly maxConnections?: number | undefined
+  /** Connections of one client's address: no limit. What is beyond it is closed at once. */
+  readonly maxConnectionsPerClient?: number | undefined
+}
+
+/** Waiting connections; more than Node's 511, for when many clients come at once. The system may cut it. */
+const backlog = 4096
+
+const timeoutsOf = ({ headTimeout = "10 seconds", idleTimeout = "60 seconds", keepAliveTimeout = "75 seconds" }: Options): Timeouts => ({
+  head: Duration.toMillis(headTimeout),
+  idle: Duration.toMillis(idleTimeout),
+  keepAlive: Duration.toMillis(keepAliveTimeout)
+})
+
+const listen = (server: Net.Server, { host, port }: Options): Effect.Effect<NetAddress.SocketAddress, ServeError> =>
+  Effect.callback((resume) => {
+    server.once("error", (cause) => resume(Effect.fail(new ServeError({ cause }))))
+    server.listen({ port, backlog, ...(host === undefined ? {} : { host }) }, () => {
+      server.removeAllListeners("error")
+      // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
+      server.on("error", () => {})
+      const address = server.address()
+      resume(
+        typeof address === "object" && address !== null
+          ? Effect.fromResult(NetAddress.inetAddressFromIpString(address.address, address.port)).pipe(
+            Effect.mapError((cause) => new ServeError({ cause }))
+          )
+          : Effect.fail(new ServeError({ cause: new Error("the server has no address") }))
+      )
+    })
+  })
+
+/** Counts connections by client address, where that is limited. */
+class PerClient {
+  private readonly counts = new Map<string, number>()
+  private readonly limit: number
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  /** Whether there is room for one more, which is then counted. */
+  admit(socket: Net.Socket): boolean {
+    const address = socket.remoteAddress ?? ""
+    const count = this.counts.get(address) ?? 0
+    if (count >= this.limit) return false
+    this.counts.set(address, count + 1)
+    socket.once("close", () => {
+      const left = (this.counts.get(address) ?? 1) - 1
+      if (left === 0) this.counts.delete(address)
+      else this.counts.set(address, left)
+    })
+    return true
+  }
+}
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const { maxBodyBytes = Infinity, maxConnections, maxConnectionsPerClient } = options
+  const connections = new Set<ServerConnection>()
+  let isClosing = false
+  let onEmpty: (() => void) | undefined
+  let handle: ((exchange: ServerExchange) => void) | undefined
+  /** What was accepted before there was an application. */
+  const waiting: Array<ServerExchange> = []
+
+  const shared = {
+    limits: { ...(options.headLimits ?? Head.defaultLimits), bodyBytes: maxBodyBytes },
+    timeouts: timeoutsOf(options),
+    deadlines: yield* Deadlines.make,
+    get isClosing() {
+      return isClosing
+    },
+    handle: (exchange: ServerExchange) => handle === undefined ? void waiting.push(exchange) : handle(exchange),
+    onClose: (connection: ServerConnection) => {
+      connections.delete(connection)
+      if (connections.size === 0) onEmpty?.()
+    }
+  }
+
+  const perClient = maxConnectionsPerClient === undefined ? undefined : new PerClient(maxConnectionsPerClient)
+  const server = Net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    if (isClosing || perClient?.admit(socket) === false) socket.destroy()
+    else connections.add(new ServerConnection(socket, shared))
+  })
+  if (maxConnections !== undefined) server.maxConnections = maxConnections
+
+  /** Accepts nothing more, closes what is idle, and waits for the rest. */
+  const drain = Effect.callback<void>((resume) => {
+    isClosing = true
+    server.close()
+    for (const connection of connections) if (connection.isIdle) connection.close()
+    if (connections.size === 0) resume(Effect.void)
+    else onEmpty = () => resume(Effect.void)
+  }).pipe(
+    Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void }),
+    Effect.cached
+  )
+  const end = Effect.sync(() => {
+    for (const connection of connections) connection.terminate()
+  })
+  const close = Effect.andThen(yield* drain, end)
+  yield* Effect.addFinalizer(() => close)
+  const address = yield* listen(server, options)
+
+  return HttpServer.make({
+    address,
+    serve: Effect.fnUntraced(function*(app, middleware) {
+      const context = yield* Effect.context<never>()
+      const handled = HttpEffect.toHandled(
+        app,
+        (request, response) =>
+          request instanceof ServerRequest ? send(request.source, request, response) : Effect.void,
+        middleware
+      )
+      handle = (exchange) => {
+        const run = Effect.runForkWith(Context.add(context, HttpServerRequest, new ServerRequest(exchange)))
+        const fiber = run(handled)
+        if (fiber.pollUnsafe() === undefined) exchange.fiber = fiber
+      }
+      for (const exchange of waiting.splice(0)) handle(exchange)
+      yield* Effect.addFinalizer(() => close)
+    })
+  })
+})
+
+/** Listens. Fails with `ServeError` when it cannot. */
+export const layer = (options: Options): Layer.Layer<HttpServer.HttpServer, ServeError> =>
+  Layer.effect(HttpServer.HttpServer, make(options))
