@@ -75,12 +75,13 @@ export const layer = (
         head: Message.RequestHead,
         { fields, framing, host }: HeaderFields.RequestFields
       ) => {
-        const sentHost = options.hostHeader === "preserve" ? host : origin.slice(origin.indexOf("//") + 2)
+        // HTTP/1.0 allows a request without Host, and what is sent is HTTP/1.1, which does not (RFC 9112 §3.2).
+        const known = options.hostHeader === "preserve" ? host : undefined
         const sent = {
           ...head,
           origin,
           target: Target.originForm(head.method, head.target),
-          fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields]
+          fields: ["Host", known ?? origin.slice(origin.indexOf("//") + 2), ...fields]
         }
         return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
       }

@@ -534,8 +534,8 @@ describe("what is forwarded of a response", () => {
     }
   )
 
-  it("has no Content-Length with 204 (RFC 9110 §8.6)", () => {
-    assert.deepStrictEqual(answered(204, "Content-Length: 0", "A: 1"), ["A: 1"])
+  it.each([100, 103, 199, 204])("has no Content-Length with %d (RFC 9110 §8.6)", (status) => {
+    assert.deepStrictEqual(answered(status, "Content-Length: 0", "A: 1"), ["A: 1"])
   })
 
   it.each([200, 304])(

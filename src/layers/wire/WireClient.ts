@@ -80,7 +80,8 @@ const transmit = (
     }
     const waiting: Waiting = {
       onInterim: (status, statusText, fields) => {
-        if (head.body instanceof ServerExchange) {
+        // `Expect` is not forwarded, so a 100 answers nobody; who waits for one gets ours.
+        if (status !== 100 && head.body instanceof ServerExchange) {
           head.body.sendInterim(status, statusText, HeaderFields.toClient(status, fields))
         }
       },
