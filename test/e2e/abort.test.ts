@@ -15,9 +15,9 @@ const leaving: ReadonlyArray<readonly [name: string, leave: (client: Peer) => vo
   ["resets", (client) => client.reset()]
 ]
 
-const assertAborted = async (lb: Balancer, status: number): Promise<void> => {
+const assertAborted = async (lb: Balancer, status: number, reason = "client_aborted"): Promise<void> => {
   const entry = await lb.completed()
-  assert.deepStrictEqual([entry.reason, entry.status, entry.path], ["client_aborted", status, "/path"])
+  assert.deepStrictEqual([entry.reason, entry.status, entry.path], [reason, status, "/path"])
   const { consecutiveFailures, failed, inFlight, total } = lb.members[0]!.endpoint.load
   assert.deepStrictEqual({ consecutiveFailures, failed, inFlight, total }, {
     consecutiveFailures: 0,
@@ -123,8 +123,8 @@ onEachEngine("abort", (test) => {
     await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 1000") + "some")
     await client.untilOver()
     await (await backend.asked()).untilOver()
-    await assertAborted(lb, 499)
-  })
+    await assertAborted(lb, 408, "request_timeout")
+  }, { node: { fails: "node:http can only cut the connection, which counts as 499" } })
 
   test("a client that stops reading in the middle of a response is cut after the time between two reads", async (lab) => {
     const backend = await lab.raw(async (peer) => {
@@ -155,7 +155,7 @@ onEachEngine("abort", (test) => {
     }
   })
 
-  test("a client that stops in its upload while a backend is looked for is cut once there is one", async (lab) => {
+  test("a client that stops in its upload while a backend is looked for is cut by the time there is one", async (lab) => {
     const stuck = await frozen(lab)
     const backend = await lab.raw((peer) => peer.requestHead())
     const lb = await lab.balancer([stuck, backend], { ...patient, connect: 500, idle: 100 })
@@ -163,8 +163,10 @@ onEachEngine("abort", (test) => {
     const client = await lab.connect(lb)
     await client.send(message("POST /path HTTP/1.1", host, "Content-Length: 1000") + "some")
     await client.untilOver()
-    await (await backend.asked()).untilOver()
-    assert.deepStrictEqual([(await lb.completed()).tries, (await lb.completed()).reason], [2, "client_aborted"])
+    const { reason, tries } = await lb.completed()
+    assert.strictEqual(tries, 2)
+    assert.include(["client_aborted", "request_timeout"], reason)
+    await backend.deserted()
   })
 
   test("a backend that does not read an upload is the one who is late, and not its client", async (lab) => {

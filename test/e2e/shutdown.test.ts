@@ -90,7 +90,6 @@ onEachEngine("shutdown", (test) => {
     const closing = lb.close()
     while (!await refused(lb.port));
     await client.send(message("GET /next HTTP/1.1", host))
-    await backend.asked(2)
     await origin.send(" you!")
     await client.untilText(" you!")
     const answer = await client.response()

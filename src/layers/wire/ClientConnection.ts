@@ -8,6 +8,7 @@ import type { Socket } from "node:net"
 import { systemErrors, TransportFailure } from "../../services/Failure.ts"
 import { type Decoder, decoderFor } from "./Body.ts"
 import type { ClientExchange } from "./ClientExchange.ts"
+import { unwritable } from "./Connect.ts"
 import { Connection } from "./Connection.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import { Flow } from "./Flow.ts"
@@ -46,6 +47,9 @@ export interface Owner {
   onGone(connection: ClientConnection): void
 }
 
+/** Milliseconds that are left to a response when its connection takes no more of the request. */
+const lastWords = 500
+
 /** More than any backend has reason to send before its answer. */
 const maxInterim = 100
 
@@ -64,6 +68,7 @@ export class ClientConnection extends Connection {
   /** Whether anything has come since the request was sent. */
   private isAnswered = false
   private isUpgraded = false
+  private isUnwritable = false
   /** Whether somebody still refers to the chunk that is being read. */
   private isKept = false
   private interim = 0
@@ -92,6 +97,7 @@ export class ClientConnection extends Connection {
       if (first === undefined || first.isOver) this.becomeFree()
       else this.start(first)
     })
+    socket.on(unwritable, () => this.onUnwritable())
     exchange.connection = this
   }
 
@@ -172,20 +178,21 @@ export class ClientConnection extends Connection {
     if (found === undefined) return chunk.length
     const head = found instanceof Malformed ? found : Head.parseResponse(found.text, this.client.limits)
     if (found instanceof Malformed || head instanceof Malformed) {
-      if (head instanceof Malformed) this.fail("protocol_error", head.detail)
+      if (head instanceof Malformed) this.fail("protocol_error", `The answer is not valid HTTP: ${head.detail}`)
       return chunk.length
     }
     if (head.status >= 200) return this.readFinal(exchange, head, chunk, found.rest)
     if (head.status === 101) return this.readUpgrade(exchange, head, chunk, found.rest)
-    if (++this.interim > maxInterim) this.fail("protocol_error", "interim responses without an end")
-    else exchange.onInterim(head.status, head.statusText, head.fields)
+    if (++this.interim > maxInterim) this.fail("protocol_error", "Interim responses without an end")
+    // We expect none, and answer whoever does (RFC 9110 §15.2.1).
+    else if (head.status !== 100) exchange.onInterim(head.status, head.statusText, head.fields)
     return found.rest
   }
 
   private readUpgrade(exchange: ClientExchange, head: Head.StatusLine, chunk: Buffer, rest: number): number {
     const asked = exchange.head.upgrade
     if (asked === undefined || this.writer !== undefined || !Persistence.isAmong(head.fields, asked)) {
-      this.fail("protocol_error", "a 101 that nobody asked for")
+      this.fail("protocol_error", "A 101 that nobody asked for")
       return chunk.length
     }
     this.isUpgraded = true
@@ -198,7 +205,7 @@ export class ClientConnection extends Connection {
   private readFinal(exchange: ClientExchange, head: Head.StatusLine, chunk: Buffer, rest: number): number {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
     if (framing instanceof Malformed) {
-      this.fail("protocol_error", framing.detail)
+      this.fail("protocol_error", `The answer is not valid HTTP: ${framing.detail}`)
       return chunk.length
     }
     const { timeouts } = this.client
@@ -256,6 +263,14 @@ export class ClientConnection extends Connection {
     writer.abandon()
   }
 
+  /** The backend has closed while it was sent a request. What it has said before that may be on its way. */
+  private onUnwritable(): void {
+    if (this.exchange === undefined) return void this.socket.destroy()
+    this.isUnwritable = true
+    this.stopSending()
+    this.deadline = this.deadlines.after(lastWords)
+  }
+
   private becomeFree(): void {
     this.deadline = this.deadlines.after(this.keepAlive)
     this.owner.onFree(this)
@@ -276,8 +291,7 @@ export class ClientConnection extends Connection {
     this.socket.destroy()
     writer?.abandon()
     if (flow !== undefined) {
-      const isMalformed = reason === "protocol_error"
-      return flow.fail(TransportFailure.make({ reason: isMalformed ? reason : "reset_mid_body", message }))
+      return flow.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
     }
     if (exchange === undefined) return
     const isStale = this.isUsed && !this.isAnswered && reason === "reset_before_headers"
@@ -341,6 +355,7 @@ export class ClientConnection extends Connection {
   protected override onExpire(): void {
     if (!this.isConnected) this.fail("connect_timeout", "Connection timed out")
     else if (this.writer !== undefined) this.fail("headers_timeout", "The backend stopped reading the request")
+    else if (this.isUnwritable) this.fail("reset_before_headers", "Connection closed")
     else if (this.flow !== undefined) this.fail("reset_mid_body", "The body stopped")
     else this.fail("headers_timeout", "No answer in time")
   }

@@ -67,7 +67,6 @@ export class ClientExchange implements ResponseBody {
   fail(failure: TransportFailure): void {
     if (this.isOver) return
     this.isOver = true
-    this.outgoing.source?.cancel()
     this.waiting.onFailure(failure)
   }
 

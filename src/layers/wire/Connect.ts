@@ -44,8 +44,6 @@ export const lookup: Net.LookupFunction = (hostname, options, callback) =>
     ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
     : Dns.lookup(hostname, options, callback)
 
-const common = { noDelay: true, allowHalfOpen: true } as const
-
 /** Bytes that are read at once. */
 const bufferSize = 64 * 1024
 
@@ -69,23 +67,35 @@ const readOnce = (receiver: () => Receiver | undefined): Net.OnReadOpts => {
   }
 }
 
+/** Told instead of an error when the peer takes no more bytes, although it may have sent some. */
+export const unwritable = "unwritable"
+
+/**
+ * A socket that can still be read when writing to it has failed: a backend that answers in the middle of an upload and closes
+ * must be heard (RFC 9112 §9.6), and Node destroys what was received together with the socket.
+ */
+class BackendSocket extends Net.Socket {
+  private isUnwritable = false
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    if (error?.syscall !== "write" || this.isUnwritable) return super.destroy(error)
+    this.isUnwritable = true
+    this.emit(unwritable)
+    return this
+  }
+}
+
 /** Begins to connect. `use` gets the socket, and the name of the event that says that it can be used. */
 export const connect = (
   target: Target,
   use: (socket: Net.Socket, connectedEvent: "connect" | "secureConnect") => Receiver
 ): void => {
+  const common = { noDelay: true, allowHalfOpen: true, lookup, autoSelectFamily: true }
   if (target._tag === "Tls") {
     const { host, port } = target
-    const options: Tls.ConnectionOptions & Net.TcpNetConnectOpts = {
-      ...common,
-      host,
-      port,
-      lookup,
-      autoSelectFamily: true,
-      ALPNProtocols: ["http/1.1"],
-      ...(Net.isIP(host) === 0 ? { servername: host } : {})
-    }
-    const socket = Tls.connect(options)
+    const servername = Net.isIP(host) === 0 ? { servername: host } : {}
+    const options: Tls.ConnectionOptions & Net.TcpNetConnectOpts = { ...common, ...servername, host, port }
+    const socket = Tls.connect({ ...options, ALPNProtocols: ["http/1.1"] })
     const receiver = use(socket, "secureConnect")
     socket.on("data", (chunk: Buffer) => {
       receiver.receive(chunk)
@@ -93,9 +103,7 @@ export const connect = (
     return
   }
   let receiver: Receiver | undefined
-  const onread = readOnce(() => receiver)
-  const socket = target._tag === "Unix"
-    ? Net.connect({ ...common, path: target.path, onread })
-    : Net.connect({ ...common, host: target.host, port: target.port, lookup, autoSelectFamily: true, onread })
+  const socket = new BackendSocket({ allowHalfOpen: true, onread: readOnce(() => receiver) })
   receiver = use(socket, "connect")
+  socket.connect(target._tag === "Unix" ? { path: target.path } : { ...common, host: target.host, port: target.port })
 }

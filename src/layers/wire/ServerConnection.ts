@@ -256,11 +256,12 @@ export class ServerConnection extends Connection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    if (this.isLast || this.server.isClosing) return this.close()
+    const { early } = this
+    // What has come already is answered before the end.
+    if (this.isLast || (this.server.isClosing && early === undefined)) return this.close()
     this.deadline = this.decoder === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
-    const { early } = this
     if (early === undefined || this.isConsuming) return
     this.early = undefined
     if (early.length >= maxEarly) this.socket.resume()

@@ -66,8 +66,8 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   }
 
   get originalUrl(): string {
-    const { target } = this.source.request
-    const host = this.headers["host"]
+    const { fields, target } = this.source.request
+    const host = Persistence.valueOf(fields, "host")
     return target.startsWith("/") && host !== undefined ? `http://${host}${target}` : target
   }
 

@@ -80,8 +80,7 @@ const transmit = (
     }
     const waiting: Waiting = {
       onInterim: (status, statusText, fields) => {
-        // `Expect` is not forwarded, so a 100 answers nobody; who waits for one gets ours.
-        if (status !== 100 && head.body instanceof ServerExchange) {
+        if (head.body instanceof ServerExchange) {
           head.body.sendInterim(status, statusText, HeaderFields.toClient(status, fields))
         }
       },

@@ -21,6 +21,7 @@ const engine = (name: string, flags: ReadonlyArray<string>): Candidate => ({
 })
 
 export const engines: ReadonlyArray<Candidate> = [
-  engine("node", ["--access-log=off"]),
-  engine("node+log", ["--access-log=json"])
+  engine("wire", ["--access-log=off"]),
+  engine("wire+log", ["--access-log=json"]),
+  engine("node", ["--engine=node", "--access-log=off"])
 ]

@@ -1,0 +1,158 @@
+/** How a client says what went wrong. */
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Stream from "effect/Stream"
+import { message, type Peer } from "../e2e/support/Peer.ts"
+import { answer, answering, backend, chunked, nobody, silent } from "./support/Backends.ts"
+import { assert, onEachClient } from "./support/Rows.ts"
+
+/** A backend that reads the head of one request and then does this. */
+const afterHead = (act: (peer: Peer) => unknown) =>
+  backend(async (peer) => {
+    await peer.requestHead()
+    await act(peer)
+  })
+
+/** The tag of the reason that a GET fails for. */
+const reasonOf = (url: string) =>
+  Effect.map(Effect.flip(HttpClient.get(url)), (error) => {
+    assert.strictEqual(error._tag, "HttpClientError")
+    assert.strictEqual(error.request.method, "GET")
+    return error.reason._tag
+  })
+
+onEachClient("a request fails", (row) => {
+  row(
+    "as a TransportError when nobody listens",
+    Effect.gen(function*() {
+      assert.strictEqual(yield* reasonOf(yield* nobody), "TransportError")
+    })
+  )
+
+  for (
+    const [what, act] of [
+      ["closes the connection", (peer: Peer) => peer.end()],
+      ["resets the connection", (peer: Peer) => peer.reset()],
+      ["closes the connection in the middle of a head", (peer: Peer) => {
+        void peer.send("HTTP/1.1 200 OK\r\nX-A: ")
+        peer.end()
+      }],
+      ["speaks something else", (peer: Peer) => peer.send("220 smtp.example.com ESMTP\r\n\r\n")],
+      [
+        "is not clear about a length",
+        (peer: Peer) => peer.send(message("HTTP/1.1 200 OK", "Content-Length: 1", "Content-Length: 2") + "ab")
+      ]
+    ] as const
+  ) {
+    row(
+      `as a TransportError when the backend ${what}`,
+      Effect.gen(function*() {
+        const { origin } = yield* afterHead(act)
+        assert.strictEqual(yield* reasonOf(origin), "TransportError")
+      })
+    )
+  }
+
+  for (const url of ["", "/relative", "http://", "http://a:b/", "nonsense"]) {
+    row(
+      `as an InvalidUrlError for ${JSON.stringify(url)}`,
+      Effect.gen(function*() {
+        assert.strictEqual(yield* reasonOf(url), "InvalidUrlError")
+      })
+    )
+  }
+
+  for (
+    const [what, headers] of [
+      ["value", { "x-a": "b\r\nX-Injected: c" }],
+      ["name", { "x-a: b\r\nx-injected": "c" }]
+    ] as const
+  ) {
+    row(
+      `when the ${what} of a header has a line break, and nothing of it is sent`,
+      Effect.gen(function*() {
+        const { origin, requests } = yield* silent
+        const error = yield* Effect.flip(HttpClient.get(origin, { headers }))
+        assert.strictEqual(error._tag, "HttpClientError")
+        assert.deepStrictEqual(requests, [])
+      })
+    )
+  }
+
+  for (
+    const [what, stream, length] of [
+      ["fails", Stream.concat(Stream.make(new Uint8Array(5)), Stream.fail("a reason")), undefined],
+      ["is shorter than its length", Stream.make(new Uint8Array(5)), 9],
+      ["is longer than its length", Stream.make(new Uint8Array(5)), 3]
+    ] as const
+  ) {
+    row(
+      `when its stream ${what}, and the backend does not get all of it`,
+      Effect.gen(function*() {
+        const { origin, requests } = yield* silent
+        const body = HttpBody.stream(stream, "a/b", length)
+        const error = yield* Effect.flip(HttpClient.post(origin, { body }))
+        assert.strictEqual(error._tag, "HttpClientError")
+        assert.isTrue(requests.every(({ ending }) => ending !== "complete"))
+      })
+    )
+  }
+})
+
+const readers: ReadonlyArray<
+  readonly [how: string, read: (response: HttpClientResponse) => Effect.Effect<unknown, HttpClientError>]
+> = [
+  ["text", ({ text }) => text],
+  ["bytes", ({ arrayBuffer }) => arrayBuffer],
+  ["a stream", ({ stream }) => Stream.runDrain(stream)]
+]
+
+onEachClient("a body fails as a DecodeError", (row) => {
+  for (
+    const [what, act] of [
+      ["closes the connection before its length", async (peer: Peer) => {
+        await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 9") + "some")
+        peer.end()
+      }],
+      ["closes the connection before the last chunk", async (peer: Peer) => {
+        await peer.send(chunked("some").slice(0, -5))
+        peer.end()
+      }],
+      ["sends a bad chunk", (peer: Peer) => peer.send(chunked("some").replace(/0\r\n\r\n$/, "nonsense\r\n"))]
+    ] as const
+  ) {
+    for (const [how, read] of readers) {
+      row(
+        `when the backend ${what} and it is read as ${how}`,
+        Effect.gen(function*() {
+          const { origin } = yield* afterHead(act)
+          const response = yield* HttpClient.get(origin)
+          assert.strictEqual(response.status, 200)
+          assert.strictEqual((yield* Effect.flip(read(response))).reason._tag, "DecodeError")
+        })
+      )
+    }
+  }
+
+  row(
+    "when it is no JSON, with the response",
+    Effect.gen(function*() {
+      const { origin } = yield* answering(answer("{"))
+      const error = yield* Effect.flip(Effect.flatMap(HttpClient.get(origin), ({ json }) => json))
+      assert.strictEqual(error.reason._tag, "DecodeError")
+      assert.strictEqual(error.response?.status, 200)
+    })
+  )
+
+  row(
+    "when it is no form data",
+    Effect.gen(function*() {
+      const { origin } = yield* answering(answer("hello", "Content-Type: multipart/form-data; boundary=b"))
+      const error = yield* Effect.flip(Effect.flatMap(HttpClient.get(origin), ({ formData }) => formData))
+      assert.strictEqual(error.reason._tag, "DecodeError")
+    })
+  )
+})

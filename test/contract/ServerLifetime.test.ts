@@ -1,0 +1,189 @@
+/** How long requests last, and what becomes of them when their client leaves. */
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import { ClientAbort } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Readable } from "node:stream"
+import type { Peer } from "../e2e/support/Peer.ts"
+import { assert, onEachServer } from "./support/Rows.ts"
+import { ask, connect, exchange, head } from "./support/Serving.ts"
+
+const byte = Stream.make(new Uint8Array([46]))
+
+onEachServer("the scope of a request", (row) => {
+  for (
+    const [what, app, tag] of [
+      ["succeeds", Effect.succeed(HttpServerResponse.text("hello")), "Success"],
+      ["fails", Effect.fail("a reason"), "Failure"]
+    ] as const
+  ) {
+    row(
+      `is closed after the answer when the handler ${what}, and knows of it`,
+      Effect.gen(function*() {
+        const closed = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+        yield* ask(Effect.andThen(Effect.addFinalizer((exit) => Deferred.succeed(closed, exit)), app))
+        assert.strictEqual((yield* Deferred.await(closed))._tag, tag)
+      })
+    )
+  }
+
+  row(
+    "is open until the last byte of a stream is sent",
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const closed = yield* Latch.make()
+      const note = (what: string) => Effect.sync(() => void log.push(what))
+      yield* ask(Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => Effect.andThen(note("scope"), closed.open))
+        return HttpServerResponse.stream(Stream.concat(byte, Stream.unwrap(Effect.as(note("stream"), byte))))
+      }))
+      yield* closed.await
+      assert.deepStrictEqual(log, ["stream", "scope"])
+    })
+  )
+
+  row(
+    "is open until the last byte of a Node stream is sent",
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<boolean>()
+      yield* ask(Effect.gen(function*() {
+        const body = Readable.from(["a", "b"])
+        yield* Effect.addFinalizer(() => Deferred.succeed(ended, body.readableEnded))
+        return HttpServerResponse.raw(body)
+      }))
+      assert.isTrue(yield* Deferred.await(ended))
+    })
+  )
+})
+
+const hang = (started: Latch.Latch, ended: Deferred.Deferred<Exit.Exit<never>>) =>
+  Effect.andThen(started.open, Effect.never).pipe(
+    Effect.onExit((exit) => Deferred.succeed(ended, exit)),
+    Effect.interruptible
+  )
+
+const interruption = (exit: Exit.Exit<unknown>): Cause.Interrupt => {
+  const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
+  return reason?._tag === "Interrupt" ? reason : assert.fail("it was not interrupted")
+}
+
+const isClientAbort = (exit: Exit.Exit<unknown>): boolean => interruption(exit).annotations.has(ClientAbort.key)
+
+onEachServer("a client that leaves", (row) => {
+  for (
+    const [how, leave] of [
+      ["in good order", (peer: Peer) => peer.destroy()],
+      ["with a reset", (peer: Peer) => peer.reset()]
+    ] as const
+  ) {
+    row(
+      `${how} interrupts the handler, which can tell why`,
+      Effect.gen(function*() {
+        const started = yield* Latch.make()
+        const ended = yield* Deferred.make<Exit.Exit<never>>()
+        yield* HttpServer.serveEffect(hang(started, ended))
+        const peer = yield* connect
+        yield* Effect.promise(() => peer.send(head("GET /")))
+        yield* started.await
+        leave(peer)
+        assert.isTrue(isClientAbort(yield* Deferred.await(ended)))
+      })
+    )
+  }
+
+  row(
+    "interrupts a route of a router, which need not say that it can be interrupted",
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const ended = yield* Deferred.make<Exit.Exit<never>>()
+      const route = Effect.andThen(started.open, Effect.never).pipe(
+        Effect.onExit((exit) => Deferred.succeed(ended, exit))
+      )
+      yield* Layer.build(
+        HttpRouter.serve(HttpRouter.add("GET", "/", route), { disableLogger: true, disableListenLog: true })
+      )
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* started.await
+      peer.destroy()
+      assert.isTrue(isClientAbort(yield* Deferred.await(ended)))
+    })
+  )
+
+  row(
+    "does not interrupt a handler that has not said that it can be interrupted",
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const proceed = yield* Latch.make()
+      const ended = yield* Deferred.make<Exit.Exit<void>>()
+      yield* HttpServer.serveEffect(Effect.gen(function*() {
+        const { url } = yield* HttpServerRequest
+        if (url === "/next") return HttpServerResponse.text("next")
+        yield* started.open
+        yield* Effect.onExit(proceed.await, (exit) => Deferred.succeed(ended, exit))
+        return HttpServerResponse.text("for nobody")
+      }))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* started.await
+      peer.destroy()
+      assert.strictEqual((yield* exchange(head("GET /next"))).body.toString(), "next")
+      yield* proceed.open
+      assert.strictEqual((yield* Deferred.await(ended))._tag, "Success")
+      assert.strictEqual((yield* exchange(head("GET /next"))).body.toString(), "next")
+    })
+  )
+
+  row(
+    "closes the scope of the request",
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const closed = yield* Latch.make()
+      const ended = yield* Deferred.make<Exit.Exit<never>>()
+      yield* HttpServer.serveEffect(Effect.andThen(Effect.addFinalizer(() => closed.open), hang(started, ended)))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* started.await
+      peer.destroy()
+      yield* closed.await
+    })
+  )
+
+  row(
+    "interrupts the stream of its answer",
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+      const stream = Stream.concat(byte, Stream.never).pipe(Stream.onExit((exit) => Deferred.succeed(ended, exit)))
+      yield* HttpServer.serveEffect(Effect.succeed(HttpServerResponse.stream(stream)))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* Effect.promise(() => peer.untilText("."))
+      peer.destroy()
+      assert(Exit.hasInterrupts(yield* Deferred.await(ended)))
+    })
+  )
+
+  row(
+    "destroys the Node stream of its answer",
+    Effect.gen(function*() {
+      const body = new Readable({ read: () => {} })
+      body.push(".")
+      body.on("error", () => {})
+      yield* HttpServer.serveEffect(Effect.sync(() => HttpServerResponse.raw(body)))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* Effect.promise(() => peer.untilText("."))
+      const closed = new Promise<void>((resolve) => body.once("close", () => resolve()))
+      peer.destroy()
+      yield* Effect.promise(() => closed)
+    })
+  )
+})
