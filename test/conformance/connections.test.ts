@@ -1,11 +1,8 @@
-/**
- * Connections (RFC 9112 §9): which of them go on after an exchange, which end, and that requests which come all at once are
- * answered one by one.
- */
+/** Connections (RFC 9112 §9): which of them go on after an exchange, which end, and when. */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, type Peer, value } from "../e2e/support/Peer.ts"
-import { assertRequest, get, host, lastChunk, post, postChunked, smuggled } from "./support/Rules.ts"
+import { message, ok, value } from "../e2e/support/Peer.ts"
+import { assertRequest, echo, get, host, lastChunk, post } from "./support/Rules.ts"
 
 const counted = message("HTTP/1.1 200 OK", "Content-Length: 5") + "hello"
 const chunked = message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + `5\r\nhello\r\n${lastChunk}`
@@ -92,18 +89,6 @@ const backends: ReadonlyArray<readonly [clause: string, name: string, answer: st
   ]
 ]
 
-const targets = ["/1", "/2", "/3", "/4", "/5"]
-
-const bodies = async (client: Peer, count: number): Promise<ReadonlyArray<string>> => {
-  const all: Array<string> = []
-  for (let i = 0; i < count; i++) all.push((await client.response()).body.toString())
-  return all
-}
-
-const echo = (target: string): string => message("HTTP/1.1 200 OK", `Content-Length: ${target.length}`) + target
-
-const concurrent: Differences = { node: { fails: "the platform's server begins them all at once" } }
-
 onEachEngine("connections", (test) => {
   for (const [clause, name, request, answer, after, differences = {}] of kept) {
     test(`${name} (${clause}): ${after}`, async (lab) => {
@@ -153,84 +138,6 @@ onEachEngine("connections", (test) => {
     assertRequest(backend.requests[1], {})
   })
 
-  test("requests that come all at once are answered in order (RFC 9112 §9.3.2)", async (lab) => {
-    const backend = await lab.answering(({ target }) => echo(target))
-    const client = await lab.connect(await lab.balancer([backend]))
-    await client.send(targets.map((target) => message(`GET ${target} HTTP/1.1`, host)).join(""))
-    assert.deepStrictEqual(await bodies(client, 5), targets)
-  })
-
-  test("no backend sees the second of them before the first is answered (RFC 9112 §9.3.2)", async (lab) => {
-    const backend = await lab.raw(async (peer) => {
-      while (true) {
-        const { target } = await peer.request()
-        if (target !== "/first") await peer.send(echo(target))
-      }
-    })
-    const lb = await lab.balancer([backend])
-    const client = await lab.connect(lb)
-    await client.send(message("GET /first HTTP/1.1", host) + message("GET /second HTTP/1.1", host))
-    const first = await backend.asked()
-    // What the balancer was about to send before this exchange, it has sent after it.
-    const other = await lab.connect(lb)
-    assert.strictEqual((await other.exchange(message("GET /other HTTP/1.1", host))).status, 200)
-    const asked = backend.peers.reduce((sum, { requestsRead }) => sum + requestsRead, 0)
-    assert.strictEqual(asked, 2)
-    await first.send(echo("/first"))
-    assert.deepStrictEqual(await bodies(client, 2), ["/first", "/second"])
-  }, concurrent)
-
-  test("requests with bodies that come all at once keep their bodies (RFC 9112 §9.3.2)", async (lab) => {
-    const backend = await lab.answering(({ body }) => echo(body.toString()))
-    const client = await lab.connect(await lab.balancer([backend]))
-    const inChunks = `${postChunked}5\r\nthree\r\n${lastChunk}`
-    await client.send(`${post("Content-Length: 3")}one${post("Content-Length: 3")}two${inChunks}${post()}`)
-    assert.deepStrictEqual(await bodies(client, 4), ["one", "two", "three", ""])
-  })
-
-  test("requests that come all at once may come in any pieces (RFC 9112 §9.3.2)", async (lab) => {
-    const backend = await lab.answering(({ body, target }) => echo(target + body.toString()))
-    const client = await lab.connect(await lab.balancer([backend]))
-    const all = message("GET /1 HTTP/1.1", host) +
-      `${post("Content-Length: 3")}two${postChunked}5\r\nthree\r\n${lastChunk}`
-    for (let at = 0; at < all.length; at += 7) await client.send(all.slice(at, at + 7))
-    assert.deepStrictEqual(await bodies(client, 3), ["/1", "/two", "/three"])
-  })
-
-  test("a message is answered, whatever comes at once with it (RFC 9112 §9.3.2)", async (lab) => {
-    const backend = await lab.answering(ok)
-    const client = await lab.connect(await lab.balancer([backend]))
-    assert.strictEqual((await client.exchange(`${post("Content-Length: 5")}hello, world\r\n\r\n`)).status, 200)
-    assert.strictEqual((await client.response()).status, 400)
-    await client.untilOver()
-  }, { node: { fails: "node:http answers the error at once, in place of the message" } })
-
-  for (const [name, request] of [["Connection: close", get("Connection: close")], ["HTTP/1.0", old()]] as const) {
-    test(
-      `a request that closes the connection is answered, whatever comes at once with it (${name}, RFC 9112 §9.6)`,
-      async (lab) => {
-        const backend = await lab.answering(ok)
-        const lb = await lab.balancer([backend])
-        const client = await lab.connect(lb)
-        assert.strictEqual((await client.exchange(request + smuggled)).status, 200)
-        await client.untilOver()
-        assert.strictEqual(client.unread, "")
-        assert.deepStrictEqual(backend.requests.map(({ target }) => target), ["/"])
-      },
-      { node: { fails: "node:http takes what follows for an error, and answers that" } }
-    )
-
-    test(`what follows it is nobody's request (${name}, RFC 9112 §9.6)`, async (lab) => {
-      const backend = await lab.answering(ok)
-      const lb = await lab.balancer([backend])
-      const client = await lab.connect(lb)
-      await client.send(request + smuggled)
-      await client.untilOver()
-      await lb.completed()
-      assert.notInclude(backend.requests.map(({ target }) => target), "/smuggled")
-    })
-  }
-
   test("a client that ends its half in the middle of an exchange has left (RFC 9112 §9.5)", async (lab) => {
     const backend = await lab.raw((peer) => peer.request())
     const lb = await lab.balancer([backend], { idle: 60_000, response: 60_000 })
@@ -257,7 +164,7 @@ onEachEngine("connections", (test) => {
       while (true) await peer.send(echo((await peer.request()).target))
     })
     const client = await lab.connect(await lab.balancer([backend]))
-    for (const target of targets) {
+    for (const target of ["/1", "/2", "/3", "/4", "/5"]) {
       assert.deepStrictEqual((await client.exchange(message(`GET ${target} HTTP/1.1`, host))).body.toString(), target)
       const idle = backend.peers.filter((peer) => !peer.over)
       for (const peer of idle) {

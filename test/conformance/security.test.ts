@@ -9,7 +9,7 @@
  */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { message, ok } from "../e2e/support/Peer.ts"
-import { answers, assertAnswer, forwards, get, host, lastChunk, postChunked, smuggled } from "./support/Rules.ts"
+import { answers, assertAnswer, echo, forwards, get, host, lastChunk, postChunked, smuggled } from "./support/Rules.ts"
 
 const attack = (...fields: ReadonlyArray<string>): string => message("POST /attack HTTP/1.1", host, ...fields)
 
@@ -79,8 +79,6 @@ const names = [
   "__proto__: f",
   "then: g"
 ]
-
-const echo = (target: string): string => message("HTTP/1.1 200 OK", `Content-Length: ${target.length}`) + target
 
 onEachEngine("security", (test) => {
   for (const [name, bytes] of ambiguous) {

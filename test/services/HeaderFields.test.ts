@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   type Client,
+  forwardedTrailers,
   isDecoded,
   originForm,
   type Refusal,
@@ -548,6 +549,25 @@ describe("what is forwarded of a response", () => {
   it("allows a backend what only requests may not have", () => {
     assert.deepStrictEqual(answered(200, "Expect: a", "Proxy: b"), ["Expect: a", "Proxy: b"])
   })
+})
+
+describe("what is forwarded of trailers", () => {
+  const forwarded = (...texts: ReadonlyArray<string>) => text(forwardedTrailers(lines(...texts)))
+
+  it("is everything else, in order, case and repetition (RFC 9110 §5.3)", () => {
+    const trailers = ["X-B: 1", "x-a: 2", "__proto__: 3", "X-B: 4"]
+    assert.deepStrictEqual(forwarded(...trailers), trailers)
+  })
+
+  it.each(["Connection: A", "keep-alive: 5", "TE: trailers", "Trailer: A", "Upgrade: h2c", "Expect: 100-continue"])(
+    "is not %s, which belongs to one connection or before the body (RFC 9110 §6.5.1)",
+    (line) => assert.deepStrictEqual(forwarded("A: 1", line), ["A: 1"])
+  )
+
+  it.each(["X-Forwarded-For: 6.6.6.6", "x_forwarded_for: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6"])(
+    "is not %s, whoever says it",
+    (line) => assert.deepStrictEqual(forwarded(line, "A: 1"), ["A: 1"])
+  )
 })
 
 describe("a response", () => {

@@ -7,7 +7,16 @@
  */
 import type { Differences } from "../../e2e/support/Engines.ts"
 import { assert, type Declare, type Lab } from "../../e2e/support/Lab.ts"
-import { type Answer, type Asked, message, ok, type Received, value, values } from "../../e2e/support/Peer.ts"
+import {
+  type Answer,
+  type Asked,
+  message,
+  ok,
+  type Peer,
+  type Received,
+  value,
+  values
+} from "../../e2e/support/Peer.ts"
 
 /** What a rule is about, and where it stands. `clause` is a section of an RFC, and may name advisories. */
 export interface Rule {
@@ -30,6 +39,9 @@ export const postChunked = post("Transfer-Encoding: chunked")
 
 /** The end of a chunked body without trailers. */
 export const lastChunk = "0\r\n\r\n"
+
+/** An answer whose body says what was asked for. */
+export const echo = (target: string): string => message("HTTP/1.1 200 OK", `Content-Length: ${target.length}`) + target
 
 /** A request that must not reach a backend. */
 export const smuggled = message("GET /smuggled HTTP/1.1", host)
@@ -130,6 +142,14 @@ export const assertRequest = (request: Asked | undefined, expected: Partial<Seen
 export const assertAnswer = (answer: Answer, expected: Partial<SeenAnswer>): void => {
   assert.strictEqual(answer.ending, "complete")
   assert.deepStrictEqual(seenAnswer(answer), { ...plainAnswer, ...expected })
+}
+
+/** All answers to one request, the final one included. */
+export const allAnswers = async (client: Peer): Promise<ReadonlyArray<Answer>> => {
+  const answers: Array<Answer> = []
+  do answers.push(await client.response())
+  while (answers.at(-1)!.status < 200)
+  return answers
 }
 
 /** What a backend was told about the client. */
