@@ -134,7 +134,10 @@ export class MessageWriter implements Taker {
     }
     if (parts.length === 1 && text === "") return socket.write(parts[0]!)
     socket.cork()
-    for (const part of parts) typeof part === "string" ? socket.write(part, "latin1") : socket.write(part)
+    for (const part of parts) {
+      if (typeof part === "string") socket.write(part, "latin1")
+      else socket.write(part)
+    }
     if (text !== "") socket.write(text, "latin1")
     socket.uncork()
     return !socket.writableNeedDrain

@@ -100,7 +100,9 @@ export const fromBody = (
       if (typeof raw === "string") return of(fromBytes(Buffer.from(raw)))
       if (raw instanceof Uint8Array) return of(fromBytes(raw))
       if (raw instanceof Readable) {
-        return of(fromStream(NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause }), length, context))
+        return of(
+          fromStream(NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause }), length, context)
+        )
       }
       return Effect.fail(new TypeError("a raw body is a string, bytes or a Readable"))
     }

@@ -133,7 +133,12 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   return sendBytes(exchange, start, { _tag: "Length", length: content.length }, asBuffer(content))
 }
 
-const internalError = { status: 500, statusText: "Internal Server Error", fields: ["content-length", "0"], upgrade: undefined }
+const internalError = {
+  status: 500,
+  statusText: "Internal Server Error",
+  fields: ["content-length", "0"],
+  upgrade: undefined
+}
 
 /** Sends whatever response an application has made. Succeeds when its last byte is with the socket. */
 export const send = (

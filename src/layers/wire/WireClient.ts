@@ -134,7 +134,12 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL) =>
     }
     const target = url.pathname + url.search
     const upgrade = headers["upgrade"]
-    return transmit(pools, request, { origin: originOf(url), method, target, fields, body: undefined, upgrade }, outgoing)
+    return transmit(
+      pools,
+      request,
+      { origin: originOf(url), method, target, fields, body: undefined, upgrade },
+      outgoing
+    )
   })
 
 const make = Effect.fnUntraced(function*(options: Options) {
