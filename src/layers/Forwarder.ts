@@ -18,7 +18,7 @@ import { type HttpServerResponse, setHeader } from "effect/http/HttpServerRespon
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import { Balancer } from "../services/Balancer.ts"
@@ -75,12 +75,13 @@ export const layer = (
         head: Message.RequestHead,
         { fields, framing, host }: HeaderFields.RequestFields
       ) => {
-        const sentHost = options.hostHeader === "preserve" ? host : origin.slice(origin.indexOf("//") + 2)
+        // HTTP/1.0 allows a request without Host, and what is sent is HTTP/1.1, which does not (RFC 9112 §3.2).
+        const known = options.hostHeader === "preserve" ? host : undefined
         const sent = {
           ...head,
           origin,
           target: Target.originForm(head.method, head.target),
-          fields: sentHost === undefined ? fields : ["Host", sentHost, ...fields]
+          fields: ["Host", known ?? origin.slice(origin.indexOf("//") + 2), ...fields]
         }
         return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
       }
@@ -90,7 +91,8 @@ export const layer = (
         const head = Message.received(request)
         const from = clientOf(request)
         const exchange = new Exchange(books, request, head, from.address)
-        yield* Effect.addFinalizer((exit) => Effect.sync(() => exchange.finish(exit)))
+        // `Effect.addFinalizer` would copy the fiber's context for each request.
+        yield* Scope.addFinalizerExit(yield* Scope.Scope, (exit) => Effect.sync(() => exchange.finish(exit)))
 
         const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
           exchange.refused(reason)

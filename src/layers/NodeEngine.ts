@@ -24,9 +24,19 @@ export const layerClient = Client.layer
 
 /** Both ends, as the settings say. */
 export const layer = (
-  { listen, timeout }: Pick<Settings, "listen" | "timeout">
+  { limit, listen, timeout }: Pick<Settings, "limit" | "listen" | "timeout">
 ): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
-  const limits = { connectTimeout: timeout.connect, responseTimeout: timeout.response, idleTimeout: timeout.idle }
+  const limits = {
+    connectTimeout: timeout.connect,
+    responseTimeout: timeout.response,
+    idleTimeout: timeout.idle,
+    headTimeout: timeout.head,
+    keepAliveTimeout: timeout.keepAlive,
+    backendKeepAliveTimeout: timeout.backendKeepAlive,
+    headBytes: limit.head,
+    maxConnections: limit.connections,
+    maxConnectionsPerOrigin: limit.connectionsPerBackend
+  }
   return Layer.merge(
     layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, limits),
     layerClient(limits)

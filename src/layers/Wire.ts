@@ -14,9 +14,28 @@ import * as WireServer from "./wire/WireServer.ts"
 
 /** Both ends, as the settings say. */
 export const layer = (
-  { listen, timeout }: Pick<Settings, "listen" | "timeout">
-): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> =>
-  Layer.merge(
-    WireServer.layer({ ...listen, shutdownTimeout: timeout.shutdown, idleTimeout: timeout.idle }),
-    WireClient.layer({ connectTimeout: timeout.connect, responseTimeout: timeout.response, idleTimeout: timeout.idle })
+  { limit, listen, timeout }: Pick<Settings, "limit" | "listen" | "timeout">
+): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
+  const headLimits = { headBytes: limit.head, fields: limit.fields, targetBytes: limit.target }
+  return Layer.merge(
+    WireServer.layer({
+      ...listen,
+      shutdownTimeout: timeout.shutdown,
+      headTimeout: timeout.head,
+      idleTimeout: timeout.idle,
+      keepAliveTimeout: timeout.keepAlive,
+      headLimits,
+      maxBodyBytes: limit.body,
+      maxConnections: limit.connections,
+      maxConnectionsPerClient: limit.connectionsPerClient
+    }),
+    WireClient.layer({
+      connectTimeout: timeout.connect,
+      responseTimeout: timeout.response,
+      idleTimeout: timeout.idle,
+      keepAliveTimeout: timeout.backendKeepAlive,
+      maxConnectionsPerOrigin: limit.connectionsPerBackend,
+      headLimits
+    })
   )
+}

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { Backends, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 
 /** What an entry says about itself beyond its type. */
 interface Entry {
@@ -40,6 +40,14 @@ const duration = (value: string, description: string) =>
 
 const count = (value: number, description: string) =>
   entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
+
+const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const
+
+const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
+
+/** A limit that there is not, unless somebody sets it. */
+const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
+  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
 
 /** The Schema of the settings, for the strategies of these names. */
 export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
@@ -81,7 +89,36 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       connect: duration("2s", "How long a connection to a backend may take."),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
       idle: duration("60s", "How long a body may stand still, in either direction."),
+      head: duration("10s", "How long the head of a request may take, from its first byte."),
+      keepAlive: duration("75s", "How long a client's connection may be open between two requests."),
+      backendKeepAlive: duration(
+        "4s",
+        "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
+      ),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    limit: Schema.Struct({
+      head: bytes("16KiB", "The longest head of a request or a response."),
+      fields: count(100, "The most field lines in a head. Only the wire engine limits them."),
+      target: bytes("8KiB", "The longest request target. Only the wire engine limits it."),
+      body: noLimit(Bytes, {
+        description: "The longest body of a request. Only the wire engine limits it.",
+        ...bytesExpected
+      }),
+      connections: noLimit(Count, {
+        description: "The most connections of clients. More are closed at once.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      connectionsPerClient: noLimit(Count, {
+        description: "The most connections from one address. Only the wire engine limits them.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      connectionsPerBackend: count(
+        1024,
+        "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."
+      )
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     engine: entry(Schema.Literals(["wire", "node"]), {
       default: "wire",

@@ -176,6 +176,20 @@ export const toBackend = (
 }
 
 /**
+ * The trailers of a message to be sent on, in either direction. They cannot say what belongs to one connection, and nobody says
+ * after a message who its client is: a backend may merge them into the head (RFC 9110 §6.5.1).
+ */
+export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
+  const out: Array<string> = []
+  for (let i = 0; i < trailers.length; i += 2) {
+    const name = trailers[i]!.toLowerCase()
+    const isOurs = connectionFields.has(name) || requestOnly.has(name) || responseOnly.has(name)
+    if (!isOurs && name !== "trailer" && forwardedClaim(name) === "no") out.push(trailers[i]!, trailers[i + 1]!)
+  }
+  return out
+}
+
+/**
  * Whether the body of a response is what its sender meant: chunked is undone on the way, and with any other transfer coding,
  * for which nobody asked, the client would take coded bytes for the content (RFC 9112 §6.1).
  */
@@ -196,9 +210,13 @@ export const toClient = (status: number, fields: FieldLines): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
+    if (name === "content-length") {
+      // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: 1xx and 204 have none. `Connection` cannot
+      // name what is meant for all recipients (RFC 9110 §7.6.1), and framing least of all.
+      if (!chunked && status >= 200 && status !== 204) out.push(fields[i]!, fields[i + 1]!)
+      continue
+    }
     if (connectionFields.has(name) || responseOnly.has(name) || named?.has(name)) continue
-    // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: a 204 has none.
-    if (name === "content-length" && (chunked || status === 204)) continue
     out.push(fields[i]!, fields[i + 1]!)
   }
   return out

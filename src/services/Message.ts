@@ -167,39 +167,37 @@ const urlOf = (origin: string, target: string): string => origin + (target.start
 /** A body as the platform has it, made only for whoever asks. */
 export type LazyBody = () => Stream.Stream<Uint8Array, unknown>
 
-/** Derives what the platform's interface has, for clients that know nothing else. */
-class SentRequest implements WithSentHead {
-  readonly [sentHead]: SentHead
-  readonly method: string
-  readonly urlParams = UrlParams.empty
-  readonly hash = noHash
-  private readonly stream: LazyBody | undefined
-
-  constructor(head: SentHead, stream: LazyBody | undefined) {
-    this[sentHead] = head
-    this.method = head.method
-    this.stream = stream
-  }
-
-  get url(): string {
-    return urlOf(this[sentHead].origin, this[sentHead].target)
-  }
-
-  get headers(): Headers.Headers {
-    return toHeaders(this[sentHead].fields)
-  }
-
-  get body(): HttpBody.HttpBody {
-    const { headers, stream } = this
-    return stream === undefined
-      ? HttpBody.empty
-      : HttpBody.stream(stream(), headers["content-type"], contentLengthOf(headers))
-  }
+/** A request to a backend, of which the rest is derived. */
+interface Sent extends WithSentHead {
+  readonly headers: Headers.Headers
+  readonly [bodyKey]: LazyBody | undefined
 }
 
-// The rest of the interface is the platform's own.
-interface SentRequest extends HttpClientRequest.HttpClientRequest {}
-Object.setPrototypeOf(SentRequest.prototype, Object.getPrototypeOf(HttpClientRequest.empty))
+const bodyKey: unique symbol = Symbol("body")
+
+/** What the platform's interface has, for clients that know nothing else. */
+const sentProto: object = Object.defineProperties(Object.create(Object.getPrototypeOf(HttpClientRequest.empty)), {
+  urlParams: { value: UrlParams.empty },
+  hash: { value: Option.none() },
+  url: {
+    get(this: Sent) {
+      return urlOf(this[sentHead].origin, this[sentHead].target)
+    }
+  },
+  headers: {
+    get(this: Sent) {
+      return toHeaders(this[sentHead].fields)
+    }
+  },
+  body: {
+    get(this: Sent) {
+      const { headers, [bodyKey]: body } = this
+      return body === undefined
+        ? HttpBody.empty
+        : HttpBody.stream(body(), headers["content-type"], contentLengthOf(headers))
+    }
+  }
+})
 
 /**
  * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the platform's
@@ -208,9 +206,13 @@ Object.setPrototypeOf(SentRequest.prototype, Object.getPrototypeOf(HttpClientReq
 export const toBackend = (
   head: SentHead,
   body: LazyBody | undefined
-): HttpClientRequest.HttpClientRequest & WithSentHead => new SentRequest(head, body)
-
-const noHash = Option.none<string>()
+): HttpClientRequest.HttpClientRequest & WithSentHead => {
+  const request = Object.create(sentProto)
+  request.method = head.method
+  request[sentHead] = head
+  request[bodyKey] = body
+  return request
+}
 
 const contentLengthOf = (headers: Headers.Headers): number | undefined => {
   const value = headers["content-length"]

@@ -84,6 +84,25 @@ export const Count: Schema.Codec<number, number | string> = Schema.Union([Schema
   )
 )
 
+const byteUnits: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
+
+/** A number of bytes, 1 or more: `16384`, `16KiB`, `1MiB`, or as nginx writes it, `16k`. */
+export const Bytes: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
+  Schema.decodeTo(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) => {
+        if (typeof input === "number") return Effect.succeed(input)
+        const match = /^(\d{1,12})\s*(?:([kmg])(?:i?b)?|b)?$/i.exec(input.trim())
+        return match === null
+          ? invalid()
+          : Effect.succeed(Number(match[1]) * byteUnits[(match[2] ?? "").toLowerCase()]!)
+      },
+      encode: (bytes) => Effect.succeed(bytes)
+    })
+  )
+)
+
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
 export const UrlPath: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((path: string) => /^\/[!"$-~]*$/.test(path))

@@ -63,6 +63,9 @@ describe("Configuration.make", () => {
       connect: Duration.seconds(2),
       response: Duration.seconds(15),
       idle: Duration.seconds(60),
+      head: Duration.seconds(10),
+      keepAlive: Duration.seconds(75),
+      backendKeepAlive: Duration.seconds(4),
       shutdown: Duration.seconds(30)
     })
     assert.strictEqual(settings.hostHeader, "preserve")
@@ -168,6 +171,17 @@ describe("every setting", () => {
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],
+    "timeout.head": ["3s", "3s"],
+    "timeout.keepAlive": ["30s", "30s"],
+    "timeout.backendKeepAlive": ["1s", "1s"],
+    "limit.head": ["32k", "32768"],
+    "limit.fields": ["50", "50"],
+    "limit.target": ["4KiB", "4KiB"],
+    "limit.body": ["1MB", "1048576"],
+    "limit.connections": ["1000", "1000"],
+    "limit.connectionsPerClient": ["10", "10"],
+    "limit.connectionsPerBackend": ["64", "64"],
+    "engine": ["node", "node"],
     "timeout.shutdown": ["5 seconds", "5 seconds"],
     "hostHeader": ["backend", "backend"],
     "trustedProxies": ["10.0.0.0/8 ::1", "[10.0.0.0/8, \"::1\"]"],

@@ -98,7 +98,7 @@ describe("an exchange that goes well", () => {
     Effect.gen(function*() {
       const { completed, ended, exchange } = yield* open(head)
       exchange.begin(a)
-      exchange.answered(status)
+      exchange.answered({ status, statusText: "", fields: [], body: undefined })
       exchange.finish(Exit.void)
       assert.deepStrictEqual(ended, [["a", outcome, 0]])
       // It is an answer all the same, and goes to the client as it is.

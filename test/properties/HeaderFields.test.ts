@@ -18,7 +18,6 @@ const hopByHop = [
   "keep-alive",
   "proxy-connection",
   "te",
-  "trailer",
   "transfer-encoding",
   "upgrade",
   "http2-settings"

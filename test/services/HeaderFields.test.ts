@@ -2,14 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   type Client,
+  forwardedTrailers,
   isDecoded,
-  originForm,
   type Refusal,
   type RequestFields,
   toBackend,
   toClient
 } from "../../src/services/HeaderFields.ts"
 import type { FieldLines } from "../../src/services/Message.ts"
+import { originForm } from "../../src/services/Target.ts"
 
 const stranger: Client = { address: "203.0.113.9", protocol: "http", trusted: false }
 const ourProxy: Client = { address: "10.0.0.1", protocol: "http", trusted: true }
@@ -97,8 +98,7 @@ describe("what belongs to one connection", () => {
     ["Connection: keep-alive", "RFC 9110 §7.6.1"],
     ["Keep-Alive: timeout=5", "RFC 9110 §7.6.1"],
     ["Proxy-Connection: keep-alive", "RFC 9110 §7.6.1"],
-    ["TE: trailers", "RFC 9110 §7.6.1; trailers are not forwarded"],
-    ["Trailer: X-Sum", "RFC 9110 §6.6.2; trailers are not forwarded"],
+    ["TE: trailers", "RFC 9110 §7.6.1, §10.1.4; an engine writes it anew"],
     ["Transfer-Encoding: chunked", "RFC 9112 §6.1"],
     ["Upgrade: h2c", "RFC 9110 §7.8; h2c smuggling"],
     ["HTTP2-Settings: AAMAAABkAAQAAP__", "RFC 9113 §3.1; h2c smuggling"],
@@ -331,7 +331,7 @@ describe("the target", () => {
   ])("%s is a path, and the host stays the client's", (target) => {
     const { host } = accept(lines("Host: example.com"), stranger, { target })
     assert.strictEqual(host, "example.com")
-    assert.strictEqual(originForm(target), target)
+    assert.strictEqual(originForm("GET", target), target)
   })
 
   it.each<readonly [string, string, string, Refusal["reason"]]>([
@@ -354,19 +354,22 @@ describe("the target", () => {
     ["GET", "http://a\\@evil.test/", "RFC 3986 §3.2.2", "bad_request"],
     ["GET", "http://a,b/", "RFC 3986 §3.2.2", "bad_request"],
     ["GET", "*", "RFC 9112 §3.2.4", "bad_request"],
-    ["OPTIONS", "*", "RFC 9112 §3.2.4", "not_implemented"],
-    ["CONNECT", "example.com:443", "RFC 9112 §3.2.3", "bad_request"]
+    ["CONNECT", "example.com:443", "RFC 9110 §9.3.6", "not_implemented"]
   ])("%s %s is refused (%s)", (method, target, _, reason) => {
     assert.strictEqual(refusal(lines("Host: example.com"), method, target).reason, reason)
   })
 
   it.each([
-    ["http://example.com/a?b", "/a?b"],
-    ["http://example.com", "/"],
-    ["HTTPS://example.com?b", "/?b"],
-    ["http://example.com//a/../b%2F", "//a/../b%2F"]
-  ])("%s goes to an origin server as %s (RFC 9112 §3.2.1)", (target, path) => {
-    assert.strictEqual(originForm(target), path)
+    ["GET", "http://example.com/a?b", "/a?b"],
+    ["GET", "http://example.com", "/"],
+    ["GET", "HTTPS://example.com?b", "/?b"],
+    ["GET", "http://example.com//a/../b%2F", "//a/../b%2F"],
+    ["OPTIONS", "*", "*"],
+    ["OPTIONS", "http://example.com", "*"],
+    ["OPTIONS", "http://example.com/", "/"],
+    ["OPTIONS", "http://example.com?b", "/?b"]
+  ])("%s %s goes to an origin server as %s (RFC 9112 §3.2.1, §3.2.4)", (method, target, path) => {
+    assert.strictEqual(originForm(method, target), path)
   })
 })
 
@@ -504,7 +507,6 @@ describe("what is forwarded of a response", () => {
     ["Keep-Alive: timeout=5", "RFC 9110 §7.6.1"],
     ["Proxy-Connection: close", "RFC 9110 §7.6.1"],
     ["Transfer-Encoding: chunked", "RFC 9112 §6.1"],
-    ["Trailer: X-Sum", "RFC 9110 §6.6.2; trailers are not forwarded"],
     ["TE: trailers", "RFC 9110 §7.6.1"],
     ["Upgrade: h2c", "RFC 9110 §7.8"],
     ["Proxy-Authenticate: Basic", "RFC 9110 §11.7.1"],
@@ -522,6 +524,10 @@ describe("what is forwarded of a response", () => {
     assert.deepStrictEqual(answered(200, ...hop), ["A: 1"])
   })
 
+  it("keeps Content-Length, whatever Connection names (RFC 9110 §7.6.1)", () => {
+    assert.deepStrictEqual(answered(200, "Connection: Content-Length", "Content-Length: 5"), ["Content-Length: 5"])
+  })
+
   it.each([200, 206, 404, 500])(
     "has no Content-Length with %d when there was Transfer-Encoding (RFC 9112 §6.3)",
     (status) => {
@@ -530,8 +536,8 @@ describe("what is forwarded of a response", () => {
     }
   )
 
-  it("has no Content-Length with 204 (RFC 9110 §8.6)", () => {
-    assert.deepStrictEqual(answered(204, "Content-Length: 0", "A: 1"), ["A: 1"])
+  it.each([100, 103, 199, 204])("has no Content-Length with %d (RFC 9110 §8.6)", (status) => {
+    assert.deepStrictEqual(answered(status, "Content-Length: 0", "A: 1"), ["A: 1"])
   })
 
   it.each([200, 304])(
@@ -544,6 +550,25 @@ describe("what is forwarded of a response", () => {
   it("allows a backend what only requests may not have", () => {
     assert.deepStrictEqual(answered(200, "Expect: a", "Proxy: b"), ["Expect: a", "Proxy: b"])
   })
+})
+
+describe("what is forwarded of trailers", () => {
+  const forwarded = (...texts: ReadonlyArray<string>) => text(forwardedTrailers(lines(...texts)))
+
+  it("is everything else, in order, case and repetition (RFC 9110 §5.3)", () => {
+    const trailers = ["X-B: 1", "x-a: 2", "__proto__: 3", "X-B: 4"]
+    assert.deepStrictEqual(forwarded(...trailers), trailers)
+  })
+
+  it.each(["Connection: A", "keep-alive: 5", "TE: trailers", "Trailer: A", "Upgrade: h2c", "Expect: 100-continue"])(
+    "is not %s, which belongs to one connection or before the body (RFC 9110 §6.5.1)",
+    (line) => assert.deepStrictEqual(forwarded("A: 1", line), ["A: 1"])
+  )
+
+  it.each(["X-Forwarded-For: 6.6.6.6", "x_forwarded_for: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6"])(
+    "is not %s, whoever says it",
+    (line) => assert.deepStrictEqual(forwarded(line, "A: 1"), ["A: 1"])
+  )
 })
 
 describe("a response", () => {

@@ -8,7 +8,8 @@ import * as Message from "../../src/services/Message.ts"
 
 const origin = "http://localhost:3001"
 
-const requestHead = (fields: Partial<Message.RequestHead> = {}): Message.RequestHead => ({
+const requestHead = (fields: Partial<Message.SentHead> = {}): Message.SentHead => ({
+  origin,
   method: "GET",
   target: "/",
   fields: [],
@@ -26,7 +27,7 @@ const responseHead = (fields: Partial<Message.ResponseHead> = {}): Message.Respo
 
 const hello = Stream.make(new TextEncoder().encode("hello"))
 
-const toWeb = (head: Message.ResponseHead): Response => HttpServerResponse.toWeb(Message.toClient(head, hello))
+const toWeb = (head: Message.ResponseHead): Response => HttpServerResponse.toWeb(Message.toClient(head, () => hello))
 
 describe("attached heads", () => {
   it("are found on what they were attached to, which stays the same object", () => {
@@ -93,11 +94,11 @@ describe("received", () => {
 describe("toBackend", () => {
   it("keeps the head as it is to be on the wire", () => {
     const head = requestHead({ target: "/a?b", fields: ["Host", "a", "host", "b"] })
-    assert.strictEqual(Message.toBackend(origin, head, undefined)[Message.requestHead], head)
+    assert.strictEqual(Message.toBackend(head, undefined)[Message.sentHead], head)
   })
 
   it("has the method, the origin and the target for clients that know only the platform", () => {
-    const request = Message.toBackend(origin, requestHead({ method: "PURGE", target: "/a%2Fb?c=%20&d" }), undefined)
+    const request = Message.toBackend(requestHead({ method: "PURGE", target: "/a%2Fb?c=%20&d" }), undefined)
     assert.deepStrictEqual([request.method, request.url], ["PURGE", "http://localhost:3001/a%2Fb?c=%20&d"])
   })
 
@@ -119,12 +120,12 @@ describe("toBackend", () => {
     "*",
     ""
   ])("goes to the backend and nobody else, with the target %j", (target) => {
-    assert.strictEqual(new URL(Message.toBackend(origin, requestHead({ target }), undefined).url).origin, origin)
+    assert.strictEqual(new URL(Message.toBackend(requestHead({ target }), undefined).url).origin, origin)
   })
 
   it("joins repeated fields as a record must: by a comma, and cookies by a semicolon (RFC 9110 §5.3, RFC 9113 §8.2.3)", () => {
     const fields = ["Accept", "a", "X-B", "1", "accept", "c", "Cookie", "a=1", "cookie", "b=2"]
-    assert.deepStrictEqual({ ...Message.toBackend(origin, requestHead({ fields }), undefined).headers }, {
+    assert.deepStrictEqual({ ...Message.toBackend(requestHead({ fields }), undefined).headers }, {
       accept: "a, c",
       "x-b": "1",
       cookie: "a=1; b=2"
@@ -133,21 +134,21 @@ describe("toBackend", () => {
 
   it("copes with names that mean something to JavaScript", () => {
     const fields = ["__proto__", "1", "constructor", "2", "__proto__", "3", "toString", "4"]
-    const { headers } = Message.toBackend(origin, requestHead({ fields }), undefined)
+    const { headers } = Message.toBackend(requestHead({ fields }), undefined)
     assert.deepStrictEqual(Object.entries(headers), [["__proto__", "1, 3"], ["constructor", "2"], ["tostring", "4"]])
     assert.notProperty({}, "1")
   })
 
   it("has no body unless there is one", () => {
-    assert.strictEqual(Message.toBackend(origin, requestHead(), undefined).body._tag, "Empty")
+    assert.strictEqual(Message.toBackend(requestHead(), undefined).body._tag, "Empty")
   })
 
   it("has a stream as its body, with the type and the length of the fields", () => {
     const known = requestHead({ method: "POST", fields: ["Content-Type", "text/plain", "Content-Length", "5"] })
-    const { body } = Message.toBackend(origin, known, hello)
+    const { body } = Message.toBackend(known, () => hello)
     assert(body._tag === "Stream")
     assert.deepStrictEqual([body.contentType, body.contentLength], ["text/plain", 5])
-    const unknown = Message.toBackend(origin, requestHead({ method: "POST" }), hello).body
+    const unknown = Message.toBackend(requestHead({ method: "POST" }), () => hello).body
     assert(unknown._tag === "Stream")
     assert.isUndefined(unknown.contentLength)
   })
@@ -186,7 +187,7 @@ describe("answered", () => {
 describe("toClient", () => {
   it("keeps the head as it is to be on the wire", () => {
     const head = responseHead({ fields: ["Set-Cookie", "a=1; SameSite=Strange", "X", "1", "x", "2"] })
-    assert.strictEqual(Message.toClient(head, hello)[Message.responseHead], head)
+    assert.strictEqual(Message.toClient(head, () => hello)[Message.responseHead], head)
   })
 
   it("has status, reason phrase, fields and body for servers that know only the platform", async () => {

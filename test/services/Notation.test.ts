@@ -8,6 +8,7 @@ import * as Backend from "../../src/services/Backend.ts"
 import {
   BackendNotation,
   Backends,
+  Bytes,
   Count,
   formatListen,
   Listen,
@@ -162,6 +163,25 @@ describe("a network", () => {
     "may not be written %j",
     (input) => assert.strictEqual(read(Network)(input), undefined)
   )
+})
+
+describe("a number of bytes", () => {
+  it.each([
+    [1, 1],
+    ["16384", 16_384],
+    ["16KiB", 16_384],
+    ["16k", 16_384],
+    ["8 KB", 8_192],
+    ["1MiB", 1_048_576],
+    ["2g", 2_147_483_648],
+    ["5b", 5]
+  ])("may be written as %j", (input, bytes) => {
+    assert.strictEqual(read(Bytes)(input), bytes)
+  })
+
+  it.each([0, -1, 1.5, "0", "-1", "1.5k", "", "k", "16x", "1kk", "1e3", null, Infinity])("may not be %j", (input) => {
+    assert.strictEqual(read(Bytes)(input), undefined)
+  })
 })
 
 describe("a count and a path", () => {

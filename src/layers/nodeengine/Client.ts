@@ -142,7 +142,11 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
         const body = nodeBodyOf(response)
         return head === undefined || responseHead === undefined || body === undefined
           ? response
-          : Message.attachResponseHead(response, { status: response.status, ...responseHead, body: new AnswerBody(body) })
+          : Message.attachResponseHead(response, {
+            status: response.status,
+            ...responseHead,
+            body: new AnswerBody(body)
+          })
       })
     )
   })
@@ -176,8 +180,9 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
             connect: withResets(
               buildConnector({ timeout: Duration.toMillis(limits.connectTimeout), allowH2: false, lookup })
             ),
-            // Node's own servers close idle connections after 5 s; a request must not run into that.
-            keepAliveTimeout: 4_000,
+            keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
+            connections: limits.maxConnectionsPerOrigin,
+            maxHeaderSize: limits.headBytes,
             allowH2: false
           })
         ),

@@ -145,16 +145,16 @@ const withHeads = <E, R>(
 
 const createServer = (limits: Limits): Http.Server => {
   const server = Http.createServer({
-    // nginx's keepalive_timeout. Above the 60 s of common cloud balancers, so that they close first and lose no request.
-    keepAliveTimeout: 75_000,
-    // A head that takes longer is an attack (slowloris). The check itself runs every 5 s.
-    headersTimeout: 10_000,
+    keepAliveTimeout: Duration.toMillis(limits.keepAliveTimeout),
+    headersTimeout: Duration.toMillis(limits.headTimeout),
     connectionsCheckingInterval: 5_000,
+    maxHeaderSize: limits.headBytes,
     // An upload may take any time, as long as it moves: see `server.timeout`.
     requestTimeout: 0
   })
   // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
   server.maxHeadersCount = 0
+  if (limits.maxConnections !== undefined) server.maxConnections = limits.maxConnections
   // Of a socket on which nothing moves: see `onIdle`.
   server.timeout = Duration.toMillis(limits.idleTimeout)
   // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).

@@ -190,7 +190,8 @@ export class ClientConnection extends Connection {
   }
 
   private readUpgrade(exchange: ClientExchange, head: Head.StatusLine, chunk: Buffer, rest: number): number {
-    if (exchange.head.upgrade === undefined || this.writer !== undefined) {
+    const asked = exchange.head.upgrade
+    if (asked === undefined || this.writer !== undefined || !Persistence.isAmong(head.fields, asked)) {
       this.fail("protocol_error", "A 101 that nobody asked for")
       return chunk.length
     }
@@ -276,7 +277,11 @@ export class ClientConnection extends Connection {
   }
 
   private forget(): void {
-    this.exchange = this.decoder = this.flow = this.writer = undefined
+    this.exchange =
+      this.decoder =
+      this.flow =
+      this.writer =
+        undefined
   }
 
   /** The exchange cannot be completed. */

@@ -47,23 +47,21 @@ export const lookup: Net.LookupFunction = (hostname, options, callback) =>
 /** Bytes that are read at once. */
 const bufferSize = 64 * 1024
 
-/**
- * Reads into one buffer for the whole life of a connection, unless somebody still refers to it: a new buffer for each read
- * was 9 % of the time in garbage collection.
- */
-const readOnce = (receiver: () => Receiver | undefined): Net.OnReadOpts => {
-  let buffer = Buffer.allocUnsafeSlow(bufferSize)
-  let isKept = false
-  return {
-    buffer: () => {
-      if (isKept) buffer = Buffer.allocUnsafeSlow(bufferSize)
-      isKept = false
-      return buffer
-    },
-    callback: (length) => {
-      isKept = receiver()?.receive(buffer.subarray(0, length)) ?? false
-      return true
-    }
+/** Reads into one buffer for the whole life of a connection, unless somebody still refers to it. */
+class SharedRead implements Net.OnReadOpts {
+  receiver: Receiver | undefined
+  private bytes = Buffer.allocUnsafeSlow(bufferSize)
+  private isKept = false
+
+  readonly buffer = (): Buffer => {
+    if (this.isKept) this.bytes = Buffer.allocUnsafeSlow(bufferSize)
+    this.isKept = false
+    return this.bytes
+  }
+
+  readonly callback = (length: number): boolean => {
+    this.isKept = this.receiver?.receive(this.bytes.subarray(0, length)) ?? false
+    return true
   }
 }
 
@@ -102,8 +100,8 @@ export const connect = (
     })
     return
   }
-  let receiver: Receiver | undefined
-  const socket = new BackendSocket({ allowHalfOpen: true, onread: readOnce(() => receiver) })
-  receiver = use(socket, "connect")
+  const onread = new SharedRead()
+  const socket = new BackendSocket({ allowHalfOpen: true, onread })
+  onread.receiver = use(socket, "connect")
   socket.connect(target._tag === "Unix" ? { path: target.path } : { ...common, host: target.host, port: target.port })
 }

@@ -7,6 +7,7 @@
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
+import { forwardedTrailers } from "../../services/HeaderFields.ts"
 import type { FieldLines } from "../../services/Message.ts"
 import { chunkEnd, chunkHead, lastChunk } from "./Body.ts"
 import type { Source, Taker } from "./Flow.ts"
@@ -73,7 +74,7 @@ export class MessageWriter implements Taker {
     if (this.remaining > 0 && this.remaining < Infinity) {
       return this.fail(broken("the body is shorter than its Content-Length"))
     }
-    if (this.isChunked) this.text += lastChunk(trailers)
+    if (this.isChunked) this.text += lastChunk(trailers.length === 0 ? trailers : forwardedTrailers(trailers))
     this.state = "ended"
   }
 
@@ -133,7 +134,10 @@ export class MessageWriter implements Taker {
     }
     if (parts.length === 1 && text === "") return socket.write(parts[0]!)
     socket.cork()
-    for (const part of parts) typeof part === "string" ? socket.write(part, "latin1") : socket.write(part)
+    for (const part of parts) {
+      if (typeof part === "string") socket.write(part, "latin1")
+      else socket.write(part)
+    }
     if (text !== "") socket.write(text, "latin1")
     socket.uncork()
     return !socket.writableNeedDrain

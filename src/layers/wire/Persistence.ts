@@ -31,6 +31,13 @@ export const upgradeOf = (options: Options, fields: FieldLines, version: Version
   return upgrade === undefined || upgrade === "" || /\bh2c?\b/i.test(upgrade) ? undefined : upgrade
 }
 
+/** Whether the protocols of a 101 are among those that were asked for. Any other is a mistake or an attack (RFC 9110 §7.8). */
+export const isAmong = (fields: FieldLines, asked: string): boolean => {
+  const protocols = (list: string) => list.toLowerCase().split(",").map((protocol) => protocol.trim())
+  const all = protocols(asked)
+  return protocols(valueOf(fields, "upgrade") ?? "").every((protocol) => all.includes(protocol))
+}
+
 /** Whether `TE` says that trailers are understood (RFC 9110 §10.1.4), and that it is meant for this connection. */
 export const acceptsTrailers = (options: Options, fields: FieldLines): boolean =>
   options !== undefined && options.has("te") &&

@@ -30,7 +30,10 @@ export type Done = (failure: TransportFailure | undefined) => void
 
 /** The fields that frame the body on this connection, and what they say about the connection itself. */
 const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | undefined): string => {
-  if (upgrade !== undefined) return `Connection: upgrade\r\nUpgrade: ${upgrade}\r\n`
+  // With any other status than 101 it is an offer (RFC 9110 §7.8), and the connection may end all the same.
+  if (upgrade !== undefined && version === 1) {
+    return `Connection: ${isLast ? "close, upgrade" : "upgrade"}\r\nUpgrade: ${upgrade}\r\n`
+  }
   if (isLast) return "Connection: close\r\n"
   return version === 0 ? "Connection: keep-alive\r\n" : ""
 }

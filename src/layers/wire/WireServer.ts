@@ -48,7 +48,9 @@ export interface Options {
 /** Waiting connections; more than Node's 511, for when many clients come at once. The system may cut it. */
 const backlog = 4096
 
-const timeoutsOf = ({ headTimeout = "10 seconds", idleTimeout = "60 seconds", keepAliveTimeout = "75 seconds" }: Options): Timeouts => ({
+const timeoutsOf = (
+  { headTimeout = "10 seconds", idleTimeout = "60 seconds", keepAliveTimeout = "75 seconds" }: Options
+): Timeouts => ({
   head: Duration.toMillis(headTimeout),
   idle: Duration.toMillis(idleTimeout),
   keepAlive: Duration.toMillis(keepAliveTimeout)
@@ -150,8 +152,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const context = yield* Effect.context<never>()
       const handled = HttpEffect.toHandled(
         app,
-        (request, response) =>
-          request instanceof ServerRequest ? send(request.source, request, response) : Effect.void,
+        (request, response) => request instanceof ServerRequest ? send(request.source, request, response) : Effect.void,
         middleware
       )
       handle = (exchange) => {

@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as AccessLog from "../../../src/layers/AccessLog.ts"
+import * as Configuration from "../../../src/layers/Configuration.ts"
 import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
 import { strategies, type StrategyName } from "../../../src/layers/strategies/index.ts"
@@ -77,8 +78,12 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
     idle: Duration.millis(wishes.idle ?? 5_000),
+    head: Duration.seconds(10),
+    keepAlive: Duration.seconds(75),
+    backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
+  limit: Configuration.make().limit,
   engine: "wire",
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? [],

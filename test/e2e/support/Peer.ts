@@ -17,6 +17,8 @@ export interface Received {
   /** Field lines in order and case, as name and value. */
   readonly fields: ReadonlyArray<readonly [name: string, value: string]>
   readonly body: Buffer
+  /** Field lines after the last chunk, as name and value. */
+  readonly trailers: ReadonlyArray<readonly [name: string, value: string]>
   readonly ending: Ending
 }
 
@@ -215,19 +217,23 @@ export class Peer {
   }
 
   private async head(): Promise<Pick<Received, "line" | "fields">> {
-    const line = await this.textLine()
+    return { line: await this.textLine(), fields: await this.fieldLines() }
+  }
+
+  private async fieldLines(): Promise<ReadonlyArray<readonly [string, string]>> {
     const fields: Array<readonly [string, string]> = []
     for (let next = await this.textLine(); next !== ""; next = await this.textLine()) {
       const colon = next.indexOf(":")
       fields.push([next.slice(0, colon), next.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")])
     }
-    return { line, fields }
+    return fields
   }
 
   private async message(reading: Reading, isRequest: boolean): Promise<Received> {
     const head = await this.head()
     const parts: Array<Buffer> = []
-    const received = (ending: Ending): Received => ({ ...head, body: Buffer.concat(parts), ending })
+    let trailers: Received["trailers"] = []
+    const received = (ending: Ending): Received => ({ ...head, body: Buffer.concat(parts), trailers, ending })
     const rest = () => {
       if (this.size > 0) parts.push(this.take(this.size))
     }
@@ -243,7 +249,7 @@ export class Peer {
           parts.push(await this.bytes(size))
           if ((await this.textLine()) !== "") throw new Error("a chunk that is longer than its size")
         }
-        while ((await this.textLine()) !== "") { /* trailers */ }
+        trailers = await this.fieldLines()
       } else if (length !== undefined) {
         parts.push(await this.bytes(Number(length)))
       } else if (!isRequest) {
