@@ -14,6 +14,9 @@ import type { Flow, Taker } from "./Flow.ts"
 /** What may wait to be read; then the sender has to. */
 const maxWaiting = 64 * 1024
 
+/** Up to this size a piece is copied, so that it does not keep a whole read buffer alive. */
+const maxCopied = 4 * 1024
+
 /** The body is longer than the program wants. */
 export class BodyTooLarge extends Error {}
 
@@ -21,6 +24,9 @@ export class BodyReader implements Taker {
   private readonly flow: Flow
   private pieces: Array<Uint8Array> = []
   private waitingBytes = 0
+  /** Whether any piece of those that came together is a view of the buffer that was read into. */
+  private isKept = false
+  private isFlushed = false
   private state: "untouched" | "open" | "ended" | TransportFailure = "untouched"
   private wake: (() => void) | undefined
 
@@ -29,7 +35,10 @@ export class BodyReader implements Taker {
   }
 
   data(piece: Buffer): void {
-    this.pieces.push(piece)
+    const isCopied = piece.length <= maxCopied
+    this.pieces.push(isCopied ? Buffer.from(piece) : piece)
+    this.isKept = !isCopied || (this.isKept && !this.isFlushed)
+    this.isFlushed = false
     this.waitingBytes += piece.length
   }
 
@@ -41,7 +50,9 @@ export class BodyReader implements Taker {
     if (this.waitingBytes >= maxWaiting) this.flow.pause()
     // There may be nothing yet but the frame of a chunk.
     if (this.pieces.length > 0 || this.state !== "open") this.notify()
-    return true
+    // It may be asked more than once for the same pieces: by whoever took the body, and by the connection.
+    this.isFlushed = true
+    return this.isKept
   }
 
   fail(failure: TransportFailure): void {
@@ -91,10 +102,13 @@ export class BodyReader implements Taker {
       let size = 0
       return this.stream.pipe(
         Stream.runForEachArray((pieces) => {
-          for (const piece of pieces) size += piece.length
-          if (size > maxBytes) return Effect.fail(new BodyTooLarge(`the body is longer than ${maxBytes} bytes`))
-          all.push(...pieces)
-          return Effect.void
+          for (const piece of pieces) {
+            size += piece.length
+            all.push(piece)
+          }
+          if (size <= maxBytes) return Effect.void
+          this.cancel()
+          return Effect.fail(new BodyTooLarge(`the body is longer than ${maxBytes} bytes`))
         }),
         Effect.map(() => {
           const whole = new Uint8Array(size)

@@ -46,8 +46,7 @@ export class Body {
 
   /** Nobody reads on. */
   cancel(): void {
-    if (this.reader === undefined) this.flow?.cancel()
-    else this.reader.cancel()
+    if (this.flow !== undefined) (this.reader ??= new BodyReader(this.flow)).cancel()
   }
 }
 

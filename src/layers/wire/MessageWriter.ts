@@ -79,7 +79,8 @@ export class MessageWriter implements Taker {
   }
 
   flush(): boolean {
-    if (this.state === "over") return false
+    // Asked once more for what was just written, by the connection that it came from.
+    if (this.state === "over") return this.socket.writableLength > 0
     const hasRoom = this.write()
     const isKept = this.socket.writableLength > 0
     if (this.state === "ended") {

@@ -282,10 +282,11 @@ export class ServerConnection extends Connection {
 
   /** Ends the connection after what was written, and gives the client time to read it. */
   close(): void {
+    const { deadlines, socket } = this
     this.isDeaf = true
-    this.deadline = this.deadlines.after(lingering)
-    this.socket.end()
-    this.socket.resume()
+    this.deadline = deadlines.after(this.server.timeouts.idle)
+    socket.end(() => this.deadline = deadlines.after(lingering))
+    socket.resume()
   }
 
   /** There is no more time: whoever waits for a response gets one that says so. */

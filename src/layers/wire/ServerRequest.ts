@@ -26,7 +26,21 @@ import * as Persistence from "./Persistence.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 
 /** What a view of a request may have otherwise than the request. */
-type View = Parameters<HttpServerRequest.HttpServerRequest["modify"]>[0]
+interface View {
+  readonly url: string | undefined
+  readonly headers: Headers.Headers | undefined
+  readonly remoteAddress: Option.Option<string> | undefined
+  readonly peerAddress: Option.Option<string> | undefined
+  readonly protocol: "http" | "https" | undefined
+}
+
+const asReceived: View = {
+  url: undefined,
+  headers: undefined,
+  remoteAddress: undefined,
+  peerAddress: undefined,
+  protocol: undefined
+}
 
 /** Brings modules that no forwarded request needs. */
 const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
@@ -46,7 +60,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   private readonly view: View
   private cookieRecord: ReadonlyRecord<string, string> | undefined
 
-  constructor(source: ServerExchange, content: Body = new Body(source.body), view: View = {}) {
+  constructor(source: ServerExchange, content: Body = new Body(source.body), view: View = asReceived) {
     const { fields, method, target, version } = source.request
     super(fields, content, view.headers)
     this.source = source
@@ -73,7 +87,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   get url(): string {
     if (this.view.url !== undefined) return this.view.url
     const { target } = this.source.request
-    if (!URL.canParse(target)) return target
+    if (Target.authorityOf(target) === undefined || !URL.canParse(target)) return target
     const { pathname, search } = new URL(target)
     return pathname + search
   }
@@ -109,8 +123,17 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     return this.cookieRecord ??= Cookies.parseHeader(this.headers["cookie"] ?? "")
   }
 
-  modify(view: View): HttpServerRequest.HttpServerRequest {
-    return new ServerRequest(this.source, this.content, { ...this.view, ...view })
+  modify(
+    changes: Parameters<HttpServerRequest.HttpServerRequest["modify"]>[0]
+  ): HttpServerRequest.HttpServerRequest {
+    const { headers, peerAddress, protocol, remoteAddress, url } = this.view
+    return new ServerRequest(this.source, this.content, {
+      url: changes.url ?? url,
+      headers: changes.headers ?? headers,
+      remoteAddress: changes.remoteAddress ?? remoteAddress,
+      peerAddress: changes.peerAddress ?? peerAddress,
+      protocol: changes.protocol ?? protocol
+    })
   }
 
   get multipartStream(): Stream.Stream<Multipart.Part, Multipart.MultipartError> {

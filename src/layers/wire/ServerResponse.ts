@@ -65,6 +65,13 @@ const fieldsOf = ({ cookies, headers, status }: HttpServerResponse, more: Readon
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Bytes that are written at once, so that a slow reader shows. */
+const sliceSize = 64 * 1024
+
+const slices = function*(bytes: Uint8Array) {
+  for (let at = 0; at < bytes.length; at += sliceSize) yield bytes.subarray(at, at + sliceSize)
+}
+
 /** A stream that fails cuts the connection, so that the response does not look complete. */
 const sendStream = (
   exchange: ServerExchange,
@@ -101,14 +108,18 @@ const sendStream = (
   )
 }
 
+/** A Node stream holds something open until it is read or destroyed. */
+const discard = ({ body }: HttpServerResponse): void => {
+  if (body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
+}
+
 const isFinal = (status: number): boolean => status >= 200 && status <= 599
 
 /** Sends a response of an application. Throws what no response can be. */
 const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect.Effect<void, TransportFailure> => {
-  const { body, headers, status, statusText = STATUS_CODES[status] ?? "" } = response
+  const { headers, status, statusText = STATUS_CODES[status] ?? "" } = response
   if (!isFinal(status)) throw new RangeError(`Invalid final response status: ${status}`)
-  const isOmitted = exchange.request.method === "HEAD" || omitsBody(response)
-  if (isOmitted && body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
+  if (exchange.request.method === "HEAD" || omitsBody(response)) discard(response)
   const [content, more] = status === 205 ? [nothing, []] : contentOf(response)
   const fields = fieldsOf(response, more)
   const framing = exchange.framingOf(status, fields)
@@ -116,15 +127,15 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   if (!areSendable(fields) || !areSendable(["reason", statusText])) {
     throw new TypeError("a header has an invalid name or value")
   }
-  if (headers["connection"]?.toLowerCase() === "close") exchange.connection.endsWithConnection()
-  const start = { status, statusText, fields, upgrade: undefined }
-  if (framing._tag === "None") {
-    return sendBytes(exchange, start, framing, asBuffer(nothing))
-  }
+  if (/(?:^|,)\s*close\s*(?:,|$)/i.test(headers["connection"] ?? "")) exchange.connection.endsWithConnection()
+  const start = { status, statusText, fields, upgrade: headers["upgrade"] }
+  if (framing._tag === "None") return sendBytes(exchange, start, framing, asBuffer(nothing))
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
-  if (framing._tag === "Length") return sendBytes(exchange, start, framing, asBuffer(content))
-  fields.push("content-length", String(content.length))
-  return sendBytes(exchange, start, { _tag: "Length", length: content.length }, asBuffer(content))
+  if (framing._tag !== "Length") fields.push("content-length", String(content.length))
+  const counted: Framing = framing._tag === "Length" ? framing : { _tag: "Length", length: content.length }
+  return content.length <= sliceSize
+    ? sendBytes(exchange, start, counted, asBuffer(content))
+    : sendStream(exchange, start, counted, Stream.fromIterable(slices(content), { chunkSize: 1 }))
 }
 
 const internalError = {
@@ -143,7 +154,10 @@ export const send = (
   request: HttpServerRequest,
   response: HttpServerResponse
 ): Effect.Effect<HttpServerResponse | void, HttpServerError> => {
-  if (exchange.isAborted || exchange.hasBegun) return Effect.succeed(switched.get(exchange))
+  if (exchange.isAborted || exchange.hasBegun) {
+    discard(response)
+    return Effect.succeed(switched.get(exchange))
+  }
   const toError = (cause: unknown) => new HttpServerError({ reason: new ResponseError({ request, response, cause }) })
   if (Message.hasResponseHead(response)) {
     const head = response[Message.responseHead]
@@ -152,6 +166,7 @@ export const send = (
   try {
     return Effect.mapErrorEager(sendOwn(exchange, response), toError)
   } catch (defect) {
+    discard(response)
     return Effect.andThen(
       Effect.orDie(sendBytes(exchange, internalError, { _tag: "None" }, asBuffer(nothing))),
       Effect.failCause(Cause.die(defect))

@@ -11,6 +11,7 @@ import { EncodeError, HttpClientError, TransportError } from "effect/http/HttpCl
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import { Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
@@ -158,7 +159,9 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal:
     const target = url.pathname + url.search
     const upgrade = headers["upgrade"]
     const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
-    return transmit(pools, request, head, outgoing, signal)
+    const sending = transmit(pools, request, head, outgoing, signal)
+    const raw = request.body._tag === "Raw" ? request.body.body : undefined
+    return raw instanceof Readable ? Effect.onError(sending, () => Effect.sync(() => raw.destroy())) : sending
   })
 
 const make = Effect.fnUntraced(function*(options: Options) {
