@@ -100,7 +100,7 @@ export class ServerConnection extends Connection {
       else if (this.isTunnel) {
         this.receive(chunk.subarray(at))
         break
-      } else if (this.exchange === undefined) at = this.readHead(chunk, at)
+      } else if (this.exchange === undefined && !this.socket.writableNeedDrain) at = this.readHead(chunk, at)
       else {
         this.keepForLater(chunk.subarray(at))
         break
@@ -256,13 +256,18 @@ export class ServerConnection extends Connection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    const { early } = this
     // What has come already is answered before the end.
-    if (this.isLast || (this.server.isClosing && early === undefined)) return this.close()
+    if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
     this.deadline = this.decoder === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
-    if (early === undefined || this.isConsuming) return
+    this.consumeEarly()
+  }
+
+  /** Goes on with what came before its turn, unless the client does not read what it has asked for already. */
+  private consumeEarly(): void {
+    const { early } = this
+    if (early === undefined || this.isConsuming || this.socket.writableNeedDrain) return
     this.early = undefined
     if (early.length >= maxEarly) this.socket.resume()
     this.consume(early)
@@ -325,7 +330,8 @@ export class ServerConnection extends Connection {
   }
 
   protected override onDrain(): void {
-    this.exchange?.onDrain()
+    if (this.exchange === undefined) this.consumeEarly()
+    else this.exchange.onDrain()
   }
 
   protected override onClose(): void {
