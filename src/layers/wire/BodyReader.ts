@@ -5,6 +5,7 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
@@ -18,7 +19,7 @@ const maxWaiting = 64 * 1024
 const maxCopied = 4 * 1024
 
 /** The body is longer than the program wants. */
-export class BodyTooLarge extends Error {}
+export class BodyTooLarge extends Data.TaggedError("BodyTooLarge")<{ readonly message: string }> {}
 
 export class BodyReader implements Taker {
   private readonly flow: Flow
@@ -108,7 +109,7 @@ export class BodyReader implements Taker {
           }
           if (size <= maxBytes) return Effect.void
           this.cancel()
-          return Effect.fail(new BodyTooLarge(`the body is longer than ${maxBytes} bytes`))
+          return Effect.fail(new BodyTooLarge({ message: `the body is longer than ${maxBytes} bytes` }))
         }),
         Effect.map(() => {
           const whole = new Uint8Array(size)

@@ -13,7 +13,7 @@ import type { Outgoing } from "./ClientExchange.ts"
 import type { Flow } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
-import { contentOf } from "./RawBody.ts"
+import * as RawBody from "./RawBody.ts"
 
 const none: Framing = { _tag: "None" }
 
@@ -95,14 +95,10 @@ export const fromBody = (
     case "Stream":
       return of(fromStream(body.stream, body.contentLength ?? length, context))
     case "Raw": {
-      return Effect.flatMap(
-        Effect.try({ try: () => contentOf(body.body), catch: (cause) => cause }),
-        (content) =>
-          of(
-            content instanceof Uint8Array
-              ? fromBytes(content)
-              : fromStream(content, body.contentLength ?? length, context)
-          )
+      const content = RawBody.contentOf(body.body)
+      if (content === undefined) return TransportFailure.make({ reason: "bad_request", message: RawBody.expected })
+      return of(
+        content instanceof Uint8Array ? fromBytes(content) : fromStream(content, body.contentLength ?? length, context)
       )
     }
     case "FormData": {

@@ -21,8 +21,8 @@ const toBytes = (piece: unknown): Uint8Array => {
 export const fromWeb = (body: ReadableStream<Uint8Array>): Content =>
   Stream.fromReadableStream({ evaluate: () => body, onError: (cause) => cause })
 
-/** The content of a raw body. Throws for what is none. */
-export const contentOf = (raw: unknown): Content => {
+/** The content of a raw body; `undefined` for what is none: see `expected`. */
+export const contentOf = (raw: unknown): Content | undefined => {
   if (typeof raw === "string") return Buffer.from(raw)
   if (raw instanceof Uint8Array) return raw
   if (raw instanceof ArrayBuffer) return new Uint8Array(raw)
@@ -34,8 +34,11 @@ export const contentOf = (raw: unknown): Content => {
   }
   if (raw instanceof Blob) return fromWeb(raw.stream())
   if (raw instanceof ReadableStream) return Stream.map(fromReadableStream(raw), toBytes)
-  throw new TypeError("a raw body is a string, bytes, a Blob, a Readable or a ReadableStream")
+  return undefined
 }
+
+/** What a raw body may be. */
+export const expected = "a raw body is a string, bytes, a Blob, a Readable or a ReadableStream"
 
 const fromReadableStream = (raw: ReadableStream): Stream.Stream<unknown, unknown> =>
   Stream.fromReadableStream({ evaluate: () => raw, onError: (cause) => cause })

@@ -19,7 +19,7 @@ import { ClientExchange } from "./ClientExchange.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { areSendable } from "./Head.ts"
-import { type Content, contentOf as rawContent, fromWeb } from "./RawBody.ts"
+import * as RawBody from "./RawBody.ts"
 import { forward, sendBytes } from "./Responding.ts"
 import type { ResponseStart, ServerExchange } from "./ServerExchange.ts"
 
@@ -29,7 +29,9 @@ export const switched = new WeakMap<ServerExchange, HttpServerResponse>()
 const nothing = new Uint8Array(0)
 
 /** The content of a response, and the fields that come with it. */
-const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fields: ReadonlyArray<string>] => {
+const contentOf = (
+  { body }: HttpServerResponse
+): readonly [content: RawBody.Content, fields: ReadonlyArray<string>] => {
   switch (body._tag) {
     case "Empty":
       return [nothing, []]
@@ -37,11 +39,14 @@ const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fi
       return [body.body, []]
     case "Stream":
       return [body.stream, []]
-    case "Raw":
-      return [rawContent(body.body), []]
+    case "Raw": {
+      const content = RawBody.contentOf(body.body)
+      if (content === undefined) throw new TypeError(RawBody.expected)
+      return [content, []]
+    }
     case "FormData": {
       const response = new Response(body.formData)
-      return [response.body === null ? nothing : fromWeb(response.body), [...response.headers].flat()]
+      return [response.body === null ? nothing : RawBody.fromWeb(response.body), [...response.headers].flat()]
     }
   }
 }

@@ -21,8 +21,8 @@ describe("answers that a client does not read yet", () => {
       const { origin, requests } = yield* answering(({ target }) => answer(bodyOf(target)))
       const client = yield* HttpClient.HttpClient
       yield* HttpServer.serveEffect(Effect.gen(function*() {
-        const { upgrade, ...sent } = Message.received(yield* HttpServerRequest)
-        const response = yield* client.execute(Message.toBackend({ ...sent, origin }, undefined))
+        const received = Message.received(yield* HttpServerRequest)
+        const response = yield* client.execute(Message.toBackend({ ...received, origin }, undefined))
         return Message.toClient(Message.answered(response), () => Stream.empty)
       }))
       const [slow, other] = [yield* connect, yield* connect]

@@ -16,7 +16,7 @@ import * as WireServer from "../../../src/layers/wire/WireServer.ts"
 import { backend } from "../../contract/support/Backends.ts"
 import { connect, head } from "../../contract/support/Serving.ts"
 import { serveSocket, upgraded } from "../../contract/support/Upgrading.ts"
-import { message, Peer } from "../../e2e/support/Peer.ts"
+import { message, type Peer } from "../../e2e/support/Peer.ts"
 
 const server = WireServer.layer({ host: "127.0.0.1", port: 0, shutdownTimeout: "100 millis" })
 
