@@ -237,8 +237,8 @@ export class ClientConnection extends Connection {
     }
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
     if (decoder.isDone) {
-      this.onAnswered(rest < chunk.length)
       flow?.end(decoder.trailers)
+      this.onAnswered(rest < chunk.length)
     }
     return rest
   }
@@ -329,8 +329,8 @@ export class ClientConnection extends Connection {
   protected override onEnd(): void {
     const { decoder, flow } = this
     if (decoder?.end() === true) {
-      this.onAnswered(false)
       flow?.end(decoder.trailers)
+      this.onAnswered(false)
       flow?.flush()
     } else {
       this.fail("reset_before_headers", "Connection closed")

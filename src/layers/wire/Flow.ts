@@ -71,6 +71,8 @@ export class Flow {
     if (this.isOver) return
     this.isComplete = true
     this.trailers = trailers
+    // There is nothing left to hold back, and the next message comes from the same source.
+    this.resume()
     this.taker?.end(trailers)
   }
 

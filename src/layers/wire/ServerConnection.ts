@@ -186,10 +186,10 @@ export class ServerConnection extends Connection {
     if (decoder.isDone) {
       this.decoder = undefined
       this.flow = undefined
+      flow?.end(decoder.trailers)
       this.deadline = this.exchange === undefined
         ? this.deadlines.after(this.server.timeouts.keepAlive)
         : Infinity
-      flow?.end(decoder.trailers)
     } else {
       this.deadline = this.deadlines.after(this.server.timeouts.idle)
       if (this.drained > maxDrain) this.stopDraining()
