@@ -72,9 +72,24 @@ const hex = (char: string, digits: number): string => char.charCodeAt(0).toStrin
 const printable = (text: string): string =>
   text.replace(unprintable, (char) => (char > "\u00ff" ? `\\u${hex(char, 4)}` : `\\x${hex(char, 2)}`))
 
-/** JSON leaves some of it as it is, but may say it otherwise. */
-const printableJson = (value: object): string =>
-  JSON.stringify(value).replace(unprintable, (char) => `\\u${hex(char, 4)}`)
+/** Text that JSON says as it is, which is nearly all that is logged. */
+const plain = /^[ !#-[\]-~]*$/
+
+/** A string in JSON. It leaves some of what is unprintable as it is, but may say it otherwise. */
+const quoted = (text: string): string =>
+  plain.test(text) ? `"${text}"` : JSON.stringify(text).replace(unprintable, (char) => `\\u${hex(char, 4)}`)
+
+/** A member that there may not be, after others. */
+const member = (name: string, value: string | undefined): string =>
+  value === undefined ? "" : `,"${name}":${quoted(value)}`
+
+let lastTime = { at: NaN, text: "" }
+
+/** Many lines are written within a millisecond. */
+const timeText = (at: number): string => {
+  if (at !== lastTime.at) lastTime = { at, text: new Date(at).toISOString() }
+  return lastTime.text
+}
 
 const healthWord = (status: Status): string => {
   switch (status) {
@@ -107,46 +122,33 @@ const words = (entry: Entry): string => {
 /** One line for a person, without a line break. */
 export const pretty = (entry: Entry): string => printable(words(entry))
 
+const begin = (at: number, level: string, message: string): string =>
+  `{"timestamp":"${timeText(at)}","level":"${level}","message":${quoted(message)}`
+
+const levelOf = ({ reason, status }: Completed): string => {
+  if (reason !== undefined) return meaningOf[reason].level
+  return status >= 500 ? "WARN" : "INFO"
+}
+
 /**
  * One line of JSON for a machine, without a line break. Names are those of OpenTelemetry's semantic conventions where it
- * has one, and begin with `lb.` where it has none. `at` is in milliseconds since the epoch.
+ * has one, and begin with `lb.` where it has none. `at` is in milliseconds since the epoch. Written by hand, because
+ * `JSON.stringify` takes three times as long.
  */
 export const json = (entry: Entry, at: number): string => {
-  const timestamp = new Date(at).toISOString()
   switch (entry._tag) {
     case "Notice":
-      return printableJson({ timestamp, level: entry.level, message: entry.message })
+      return `${begin(at, entry.level, entry.message)}}`
     case "HealthChanged":
-      return printableJson({
-        timestamp,
-        level: entry.status === "Up" ? "INFO" : "WARN",
-        message: "health",
-        "lb.backend": entry.backend,
-        "lb.status": entry.status,
-        "lb.why": entry.why
-      })
+      return begin(at, entry.status === "Up" ? "INFO" : "WARN", "health") +
+        `${member("lb.backend", entry.backend)},"lb.status":"${entry.status}"${member("lb.why", entry.why)}}`
     case "Sent":
-      return printableJson({
-        timestamp,
-        level: "INFO",
-        message: "request",
-        "http.request.method": entry.method,
-        "url.path": entry.path,
-        "lb.backend": entry.backend
-      })
+      return begin(at, "INFO", "request") + member("http.request.method", entry.method) +
+        `${member("url.path", entry.path)}${member("lb.backend", entry.backend)}}`
     case "Completed":
-      return printableJson({
-        timestamp,
-        level: entry.reason !== undefined ? meaningOf[entry.reason].level : entry.status >= 500 ? "WARN" : "INFO",
-        message: "response",
-        "http.request.method": entry.method,
-        "url.path": entry.path,
-        "http.response.status_code": entry.status,
-        "client.address": entry.client,
-        "lb.backend": entry.backend,
-        "lb.tries": entry.tries,
-        "lb.duration_ms": Math.round(entry.durationMs * 10) / 10,
-        "lb.reason": entry.reason
-      })
+      return begin(at, levelOf(entry), "response") + member("http.request.method", entry.method) +
+        `${member("url.path", entry.path)},"http.response.status_code":${entry.status}` +
+        `${member("client.address", entry.client)}${member("lb.backend", entry.backend)},"lb.tries":${entry.tries},` +
+        `"lb.duration_ms":${Math.round(entry.durationMs * 10) / 10}${member("lb.reason", entry.reason)}}`
   }
 }
