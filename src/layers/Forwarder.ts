@@ -21,6 +21,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
+import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
@@ -81,7 +82,7 @@ export const layer = (
           ...head,
           origin,
           target: Target.originForm(head.method, head.target),
-          fields: ["Host", known ?? origin.slice(origin.indexOf("//") + 2), ...fields]
+          fields: ["Host", known ?? authorityOf(origin), ...fields]
         }
         return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
       }

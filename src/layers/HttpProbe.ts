@@ -9,6 +9,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { urlOf } from "../services/Backend.ts"
 import { fromClientError } from "../services/Failure.ts"
 import { Probe, ProbeFailed, probeUserAgent } from "../services/Probe.ts"
 
@@ -33,7 +34,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe, nev
       return Probe.of({
         check: Effect.fnUntraced(
           function*(backend) {
-            const request = HttpClientRequest.get(backend.origin + options.path).pipe(
+            const request = HttpClientRequest.get(urlOf(backend.origin, options.path)).pipe(
               HttpClientRequest.setHeaders({ accept: "*/*", "user-agent": probeUserAgent })
             )
             const response = yield* client.execute(request).pipe(

@@ -11,13 +11,18 @@ export const Weight = Schema.Int.check(
   Schema.isBetween({ minimum: 1, maximum: 1000 }, { expected: "a whole number from 1 to 1000" })
 )
 
+/** A unix socket, by its absolute path, as nginx and HAProxy write it. */
+const unixSocket = /^unix:(\/[^\s,?#]+)$/
+
 /**
- * The scheme, host and port of a URL that has nothing else, as `http://localhost:3001`; `undefined` for anything else.
+ * The scheme, host and port of a URL that has nothing else, as `http://localhost:3001`, or a unix socket, as
+ * `unix:/run/app.sock`; `undefined` for anything else.
  *
  * The path of a forwarded request is the client's own, so an origin has none. Credentials are refused, because origins
  * are printed in logs.
  */
 export const parseOrigin = (input: string): string | undefined => {
+  if (unixSocket.test(input)) return input
   if (!URL.canParse(input)) return undefined
   const url = new URL(input)
   const onlyOrigin = (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/" &&
@@ -25,12 +30,25 @@ export const parseOrigin = (input: string): string | undefined => {
   return onlyOrigin ? url.origin : undefined
 }
 
-/** A scheme, a host and perhaps a port, without credentials. */
-const isOrigin = (input: string): boolean =>
-  /^https?:/i.test(input) ? parseOrigin(input) === input : /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/.test(input)
+/** The host of an origin, and its port, as a `Host` field has them. A socket has no name of its own. */
+export const authorityOf = (origin: string): string =>
+  unixSocket.test(origin) ? "localhost" : origin.slice(origin.indexOf("//") + 2)
 
 /**
- * Where requests are sent: `http://host:port` or `https://host:port`, in the form that `parseOrigin` returns. An address of
+ * The URL of a path at an origin. That of a unix socket stands percent-encoded for the host, as in
+ * `http+unix://%2Frun%2Fapp.sock/healthz`.
+ */
+export const urlOf = (origin: string, path: string): string => {
+  const socket = unixSocket.exec(origin)?.[1]
+  return (socket === undefined ? origin : `http+unix://${encodeURIComponent(socket)}`) + path
+}
+
+/** A scheme, a host and perhaps a port, without credentials. */
+const isOrigin = (input: string): boolean =>
+  /^(?:https?|unix):/i.test(input) ? parseOrigin(input) === input : /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/.test(input)
+
+/**
+ * Where requests are sent: `http://host:port`, `https://host:port` or `unix:/path`, in the form that `parseOrigin` returns. An address of
  * another scheme, such as `postgres://db-1:5432`, is for programs that balance what is not HTTP.
  */
 export const Origin = Schema.String.check(

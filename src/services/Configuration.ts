@@ -63,7 +63,7 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
       description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1.",
       title: "URL[,weight=N]",
-      expected: "an http:// or https:// URL without a path, such as http://localhost:3001"
+      expected: "an http:// or https:// URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock"
     }),
     strategy: entry(Schema.Literals(names), {
       default: defaultName,

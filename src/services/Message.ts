@@ -19,6 +19,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
+import * as Backend from "./Backend.ts"
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
@@ -162,7 +163,7 @@ export const received = (request: HttpServerRequest): RequestHead => {
 }
 
 /** The URL for clients that need one. The origin is always the backend's, whatever the target says. */
-const urlOf = (origin: string, target: string): string => origin + (target.startsWith("/") ? target : "/")
+const urlOf = (origin: string, target: string): string => Backend.urlOf(origin, target.startsWith("/") ? target : "/")
 
 /** A body as the platform has it, made only for whoever asks. */
 export type LazyBody = () => Stream.Stream<Uint8Array, unknown>

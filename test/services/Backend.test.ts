@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Backend, make, Origin, parseOrigin, Weight } from "../../src/services/Backend.ts"
+import { authorityOf, Backend, make, Origin, parseOrigin, urlOf, Weight } from "../../src/services/Backend.ts"
 
 const accepts = (schema: Schema.Codec<unknown, unknown>, input: unknown): boolean =>
   Result.isSuccess(Schema.decodeUnknownResult(schema)(input))
@@ -14,7 +14,8 @@ describe("parseOrigin", () => {
     ["http://example.com:80", "http://example.com"],
     ["https://example.com:443", "https://example.com"],
     ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
-    ["http://[::1]:8080", "http://[::1]:8080"]
+    ["http://[::1]:8080", "http://[::1]:8080"],
+    ["unix:/run/app.sock", "unix:/run/app.sock"]
   ])("reads %s as %s", (input, origin) => {
     assert.strictEqual(parseOrigin(input), origin)
   })
@@ -23,6 +24,9 @@ describe("parseOrigin", () => {
     ["", "nothing"],
     ["localhost:3001", "no scheme"],
     ["ftp://localhost:3001", "another scheme"],
+    ["unix:app.sock", "a path that is not absolute"],
+    ["unix:", "no path"],
+    ["unix:/run/a b", "a space"],
     ["http://", "no host"],
     ["http://localhost:70000", "no such port"],
     ["http://localhost/path", "a path"],
@@ -32,6 +36,16 @@ describe("parseOrigin", () => {
     ["http://user:secret@localhost", "credentials, which would be printed"]
   ])("refuses %j: %s", (input) => {
     assert.isUndefined(parseOrigin(input))
+  })
+})
+
+describe("an origin", () => {
+  it.each([
+    ["http://a", "a", "http://a/up?x"],
+    ["https://a:8443", "a:8443", "https://a:8443/up?x"],
+    ["unix:/run/app.sock", "localhost", "http+unix://%2Frun%2Fapp.sock/up?x"]
+  ])("%s has the authority %s and the URL %s", (origin, authority, url) => {
+    assert.deepStrictEqual([authorityOf(origin), urlOf(origin, "/up?x")], [authority, url])
   })
 })
 

@@ -18,11 +18,13 @@ export interface Receiver {
   receive(chunk: Buffer): boolean
 }
 
-/** The scheme of an origin on a unix socket: its path stands for the host, percent-encoded. */
-const unixScheme = "http+unix:"
+/** The origin of a URL, in the form of `Backend`. */
+export const originOf = (url: URL): string =>
+  url.protocol === "http+unix:" ? `unix:${decodeURIComponent(url.hostname)}` : url.origin
 
-/** What an origin such as `http://host:port` or `http+unix://%2Frun%2Fapp.sock` means; `undefined` for any other. */
+/** What an origin such as `http://host:port` or `unix:/run/app.sock` means; `undefined` for any other. */
 export const targetOf = (origin: string): Target | undefined => {
+  if (origin.startsWith("unix:")) return { _tag: "Unix", path: origin.slice("unix:".length) }
   if (!URL.canParse(origin)) return undefined
   const { hostname, port, protocol } = new URL(origin)
   const host = hostname.replace(/^\[|\]$/g, "")
@@ -31,8 +33,6 @@ export const targetOf = (origin: string): Target | undefined => {
       return { _tag: "Tcp", host, port: Number(port || 80) }
     case "https:":
       return { _tag: "Tls", host, port: Number(port || 443) }
-    case unixScheme:
-      return { _tag: "Unix", path: decodeURIComponent(hostname) }
     default:
       return undefined
   }

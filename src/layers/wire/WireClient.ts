@@ -17,7 +17,7 @@ import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import { ClientExchange, type Outgoing, type Waiting } from "./ClientExchange.ts"
 import { ClientResponse } from "./ClientResponse.ts"
-import { targetOf } from "./Connect.ts"
+import { originOf, targetOf } from "./Connect.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
@@ -129,8 +129,6 @@ const sendExactly = (pools: Pools, request: HttpClientRequest & Message.WithSent
   const { body, framing } = head.body
   return transmit(pools, request, head, body === undefined ? empty : fromFlow(framing, body))
 }
-
-const originOf = (url: URL): string => url.protocol === "http+unix:" ? `${url.protocol}//${url.host}` : url.origin
 
 /** Fields that follow from the request and its connection. */
 const writtenAnew = new Set(["host", "content-length", "transfer-encoding", "connection", "upgrade"])
