@@ -1,7 +1,7 @@
 /** One measurement: a fresh process, one case, its figures. */
 import { setTimeout } from "node:timers/promises"
 import type { Candidate } from "./candidates/Candidate.ts"
-import { connections, idleBatch, idleClients, runLimit, tiny, type Traffic } from "./Cases.ts"
+import { connections, idleBatch, idleClients, idleWork, runLimit, tiny, type Traffic } from "./Cases.ts"
 import { Load } from "./Load.ts"
 import { cpuTime, folder, freePort, memory, onProxyCore, start } from "./Processes.ts"
 
@@ -54,7 +54,7 @@ const idle = async (pid: number, port: number, onNode: boolean): Promise<Figures
   try {
     const busy = await open(connections)
     const look = async (): Promise<number> => {
-      await busy.run(tiny.warmUp, runLimit)
+      await busy.run(idleWork, runLimit)
       if (onNode) process.kill(pid, "SIGUSR2")
       await setTimeout(settling)
       return memory(pid)
