@@ -79,7 +79,8 @@ export class MessageWriter implements Taker {
   }
 
   flush(): boolean {
-    if (this.state === "over") return false
+    // Also what is over may still be in the socket.
+    if (this.state === "over") return this.socket.writableLength > 0
     const hasRoom = this.write()
     const isKept = this.socket.writableLength > 0
     if (this.state === "ended") {

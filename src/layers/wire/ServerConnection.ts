@@ -100,7 +100,7 @@ export class ServerConnection extends Connection {
       else if (this.isTunnel) {
         this.receive(chunk.subarray(at))
         break
-      } else if (this.exchange === undefined) at = this.readHead(chunk, at)
+      } else if (this.exchange === undefined && !this.socket.writableNeedDrain) at = this.readHead(chunk, at)
       else {
         this.keepForLater(chunk.subarray(at))
         break
@@ -262,9 +262,15 @@ export class ServerConnection extends Connection {
     this.deadline = this.decoder === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
-    if (early === undefined || this.isConsuming) return
+    if (!this.isConsuming) this.consumeEarly()
+  }
+
+  /** Goes on with what came too early, unless the client has to read first: answers that nobody reads would pile up. */
+  private consumeEarly(): void {
+    const { early, socket } = this
+    if (early === undefined || socket.writableNeedDrain) return
     this.early = undefined
-    if (early.length >= maxEarly) this.socket.resume()
+    if (early.length >= maxEarly) socket.resume()
     this.consume(early)
   }
 
@@ -324,7 +330,8 @@ export class ServerConnection extends Connection {
   }
 
   protected override onDrain(): void {
-    this.exchange?.onDrain()
+    if (this.exchange === undefined) this.consumeEarly()
+    else this.exchange.onDrain()
   }
 
   protected override onClose(): void {
