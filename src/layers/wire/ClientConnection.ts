@@ -137,7 +137,7 @@ export class ClientConnection extends Connection {
       flow?.fail(failure)
     },
     onWaiting: (isWaiting) => {
-      this.deadline = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
+      this.readBy = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
     }
   }
 
@@ -260,6 +260,7 @@ export class ClientConnection extends Connection {
     if (writer === undefined) return
     this.writer = undefined
     this.isLast = true
+    this.readBy = Infinity
     writer.abandon()
   }
 

@@ -15,7 +15,10 @@ interface Tunnel {
 }
 
 export abstract class Connection implements Mortal, Source {
-  deadline = Infinity
+  /** Until when the peer has to send, or until when the phase may last. */
+  private sendBy = Infinity
+  /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
+  protected readBy = Infinity
   readonly socket: Socket
   protected readonly deadlines: Deadlines
   /** Bytes that came before there was anybody for them. */
@@ -38,6 +41,14 @@ export abstract class Connection implements Mortal, Source {
       else this.onTunnelClose(this.otherEnd)
       this.onGone()
     })
+  }
+
+  get deadline(): number {
+    return Math.min(this.sendBy, this.readBy)
+  }
+
+  set deadline(deadline: number) {
+    this.sendBy = deadline
   }
 
   /**
@@ -63,6 +74,7 @@ export abstract class Connection implements Mortal, Source {
   abstract cancel(): void
 
   expire(): void {
+    this.readBy = Infinity
     if (this.otherEnd === undefined) return this.onExpire()
     this.otherEnd.socket.destroy()
     this.socket.destroy()
@@ -81,6 +93,7 @@ export abstract class Connection implements Mortal, Source {
     this.tunnel = other.tunnel = { idle, onOver }
     this.otherEnd = other
     other.otherEnd = this
+    this.readBy = other.readBy = Infinity
     this.deadline = other.deadline = this.deadlines.after(idle)
     if (this.socket.readableEnded) other.socket.end()
     if (other.socket.readableEnded) this.socket.end()
