@@ -196,6 +196,8 @@ export class ClientConnection extends Connection {
       return chunk.length
     }
     this.isUpgraded = true
+    // Whatever becomes of it is for the one that it will be joined to.
+    this.socket.pause()
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
     exchange.onHead(head, undefined)
     return rest
@@ -266,6 +268,8 @@ export class ClientConnection extends Connection {
 
   /** The backend has closed while it was sent a request. What it has said before that may be on its way. */
   private onUnwritable(): void {
+    // What it has said in a tunnel comes to an end by itself.
+    if (this.isTunnel) return
     if (this.exchange === undefined) return void this.socket.destroy()
     this.isUnwritable = true
     this.stopSending()

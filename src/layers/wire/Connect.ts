@@ -81,6 +81,14 @@ class BackendSocket extends Net.Socket {
     this.emit(unwritable)
     return this
   }
+
+  /** After an error there would be neither an `end` nor a `close` for the end of what was sent. */
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk !== null || !this.isUnwritable) return super.push(chunk, encoding)
+    this.emit("end")
+    super.destroy()
+    return false
+  }
 }
 
 /** Begins to connect. `use` gets the socket, and the name of the event that says that it can be used. */

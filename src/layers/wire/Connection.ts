@@ -103,6 +103,8 @@ export abstract class Connection implements Mortal, Source {
       if (early !== undefined) end.receive(early)
       end.socket.resume()
     }
+    // Its `close` may have been before anybody heard it.
+    if (other.socket.destroyed) this.socket.destroySoon()
   }
 
   private onTunnelDrain(otherEnd: Connection): void {

@@ -82,7 +82,7 @@ export class ServerConnection extends Connection {
 
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
-    return this.exchange === undefined
+    return this.exchange === undefined && !this.isTunnel
   }
 
   protected override onBytes(chunk: Buffer): boolean {
