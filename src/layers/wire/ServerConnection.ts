@@ -295,16 +295,24 @@ export class ServerConnection extends Connection {
 
   /** Ends the connection after what was written, and gives the client time to read it. */
   close(): void {
+    const { deadlines, server: { timeouts }, socket } = this
     this.isDeaf = true
-    this.deadline = this.deadlines.after(lingering)
-    this.socket.end()
-    this.socket.resume()
+    if (socket.writableLength === 0) this.deadline = deadlines.after(lingering)
+    else {
+      // What has not gone out yet takes as long as its reader needs.
+      this.deadline = deadlines.after(timeouts.idle)
+      socket.once("finish", () => this.deadline = deadlines.after(lingering))
+    }
+    socket.end()
+    socket.resume()
   }
 
   /** There is no more time: whoever waits for a response gets one that says so. */
   terminate(): void {
+    const isStuck = this.socket.writableLength > 0
     this.exchange?.terminate()
-    this.socket.destroySoon()
+    if (isStuck) this.cut()
+    else this.socket.destroySoon()
   }
 
   /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */
