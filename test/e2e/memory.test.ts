@@ -44,6 +44,13 @@ const sendMuch = async (socket: Net.Socket, framing: Framing): Promise<void> => 
   if (framing === "chunked") socket.write("0\r\n\r\n")
 }
 
+/** A promise, and how to keep it. */
+const promised = <A>() => {
+  let resolve: (value: A) => void = () => {}
+  const promise = new Promise<A>((kept) => resolve = kept)
+  return { promise, resolve: (value: A) => resolve(value) }
+}
+
 /** Waits until nothing goes on, which shows in nothing but time. */
 const untilStuck = async (socket: Net.Socket): Promise<void> => {
   const bytes = () => socket.bytesWritten - socket.writableLength
@@ -127,35 +134,34 @@ const grown = async (
 describe.skipIf(process.platform !== "linux")("the memory of the program", () => {
   for (const framing of ["length", "chunked"] as const) {
     it(`does not grow with 1 GiB to a client that reads slowly (${framing})`, { timeout: 30_000 }, async () => {
-      let origin: Net.Socket | undefined
+      const origin = promised<Net.Socket>()
       const bytes = await grown((socket) => {
-        origin = socket
+        origin.resolve(socket)
         socket.write(message("HTTP/1.1 200 OK", framingField[framing]))
         void sendMuch(socket, framing)
       }, async (client) => {
         client.pause()
         client.write(message("GET / HTTP/1.1", host))
-        while (origin === undefined) await sleep(10)
-        await untilStuck(origin)
+        await untilStuck(await origin.promise)
         await readMuch(client)
       })
       assert.isBelow(bytes, growth.answer)
     })
 
     it(`does not grow with 1 GiB to a backend that reads slowly (${framing})`, { timeout: 30_000 }, async () => {
-      let origin: Net.Socket | undefined
+      const origin = promised<Net.Socket>()
       let come = 0
       const bytes = await grown((socket, head) => {
-        origin = socket
+        origin.resolve(socket)
         come = head.length
       }, async (client) => {
         client.write(message("POST / HTTP/1.1", host, framingField[framing]))
         void sendMuch(client, framing)
-        while (origin === undefined) await sleep(10)
+        const socket = await origin.promise
         await untilStuck(client)
         const [answer] = await Promise.all([
           once(client, "data"),
-          readMuch(origin, come).then(() => origin?.write(message("HTTP/1.1 200 OK", "Content-Length: 0")))
+          readMuch(socket, come).then(() => socket.write(message("HTTP/1.1 200 OK", "Content-Length: 0")))
         ])
         assert.match(String(answer[0]), /^HTTP\/1\.1 200 /)
       })

@@ -252,7 +252,7 @@ export class ClientConnection extends Connection {
     this.stopSending()
     this.exchange = this.decoder = this.flow = undefined
     this.isUsed = true
-    if (this.isLast || hasMore) this.socket.destroy()
+    if (this.isLast || this.isUnwritable || hasMore) this.socket.destroy()
     else this.becomeFree()
   }
 
@@ -310,14 +310,19 @@ export class ClientConnection extends Connection {
 
   /** Nobody waits for the response, or for the rest of it. A connection that is still being made is of use to others. */
   release(exchange: ClientExchange): void {
-    if (this.exchange !== exchange || !this.isConnected) return
-    this.forget()
-    this.socket.destroy()
+    if (this.exchange === exchange && this.isConnected) this.cancel()
   }
 
   override cancel(): void {
+    const { writer } = this
     this.forget()
     this.socket.destroy()
+    writer?.abandon()
+  }
+
+  /** The client is closed. Whoever waits is told. */
+  close(): void {
+    this.fail("connect_failed", "The client is closed")
   }
 
   /** Whoever reads the response cannot keep up, which is no fault of the backend. */
