@@ -56,7 +56,7 @@ onEachServer("a body that nobody reads", (row) => {
       const answers = yield* Effect.promise(() => Promise.all([counted.response(), inChunks.response()]))
       assert.deepStrictEqual(answers.map(({ body }) => body.toString()), ["done", "done"])
       assert.strictEqual(value(answers[0], "connection"), "close")
-      yield* Effect.promise(() => Promise.all([counted.untilClosed(), inChunks.untilClosed()]))
+      yield* Effect.promise(() => Promise.all([counted.untilOver(), inChunks.untilOver()]))
     })
   )
 

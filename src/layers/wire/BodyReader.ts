@@ -5,22 +5,29 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
-import type { TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
 import type { Flow, Taker } from "./Flow.ts"
 
 /** What may wait to be read; then the sender has to. */
 const maxWaiting = 64 * 1024
 
+/** Up to this size a piece is copied, so that it does not keep a whole read buffer alive. */
+const maxCopied = 4 * 1024
+
 /** The body is longer than the program wants. */
-export class BodyTooLarge extends Error {}
+export class BodyTooLarge extends Data.TaggedError("BodyTooLarge")<{ readonly message: string }> {}
 
 export class BodyReader implements Taker {
   private readonly flow: Flow
   private pieces: Array<Uint8Array> = []
   private waitingBytes = 0
+  /** Whether any piece of those that came together is a view of the buffer that was read into. */
+  private isKept = false
+  private isFlushed = false
   private state: "untouched" | "open" | "ended" | TransportFailure = "untouched"
   private wake: (() => void) | undefined
 
@@ -29,7 +36,10 @@ export class BodyReader implements Taker {
   }
 
   data(piece: Buffer): void {
-    this.pieces.push(piece)
+    const isCopied = piece.length <= maxCopied
+    this.pieces.push(isCopied ? Buffer.from(piece) : piece)
+    this.isKept = !isCopied || (this.isKept && !this.isFlushed)
+    this.isFlushed = false
     this.waitingBytes += piece.length
   }
 
@@ -39,8 +49,11 @@ export class BodyReader implements Taker {
 
   flush(): boolean {
     if (this.waitingBytes >= maxWaiting) this.flow.pause()
-    this.notify()
-    return true
+    // There may be nothing yet but the frame of a chunk.
+    if (this.pieces.length > 0 || this.state !== "open") this.notify()
+    // It may be asked more than once for the same pieces: by whoever took the body, and by the connection.
+    this.isFlushed = true
+    return this.isKept
   }
 
   fail(failure: TransportFailure): void {
@@ -90,10 +103,13 @@ export class BodyReader implements Taker {
       let size = 0
       return this.stream.pipe(
         Stream.runForEachArray((pieces) => {
-          for (const piece of pieces) size += piece.length
-          if (size > maxBytes) return Effect.fail(new BodyTooLarge(`the body is longer than ${maxBytes} bytes`))
-          all.push(...pieces)
-          return Effect.void
+          for (const piece of pieces) {
+            size += piece.length
+            all.push(piece)
+          }
+          if (size <= maxBytes) return Effect.void
+          this.cancel()
+          return Effect.fail(new BodyTooLarge({ message: `the body is longer than ${maxBytes} bytes` }))
         }),
         Effect.map(() => {
           const whole = new Uint8Array(size)
@@ -110,6 +126,9 @@ export class BodyReader implements Taker {
 
   /** Nobody reads on. */
   cancel(): void {
+    if (this.state === "ended" || typeof this.state === "object") return
     this.flow.cancel()
+    this.pieces = []
+    this.fail(TransportFailure.make({ reason: "client_aborted", message: "the body was given up" }))
   }
 }

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
-import { DecodeError, EmptyBodyError, HttpClientError, StatusCodeError } from "effect/http/HttpClientError"
+import { DecodeError, HttpClientError, StatusCodeError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
@@ -19,6 +19,9 @@ import type { StatusLine } from "./Head.ts"
 import { Body, IncomingMessage } from "./IncomingMessage.ts"
 import * as Persistence from "./Persistence.ts"
 
+/** Brings modules that no forwarded response needs. */
+const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
+
 export class ClientResponse extends IncomingMessage<HttpClientError>
   implements HttpClientResponse.HttpClientResponse, Pipeable, Message.WithResponseHead
 {
@@ -28,6 +31,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
   readonly status: number
   private readonly exchange: ClientExchange
   private cookieSet: Cookies.Cookies | undefined
+  private form: Effect.Effect<FormData, HttpClientError> | undefined
 
   constructor(request: HttpClientRequest.HttpClientRequest, exchange: ClientExchange, head: StatusLine) {
     const { fields, status, statusText, version } = head
@@ -61,19 +65,20 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
     return this.cookieSet = Cookies.fromSetCookie(lines)
   }
 
+  /** Who stops before the end does not want the rest, which ends the connection. */
   override get stream(): Stream.Stream<Uint8Array, HttpClientError> {
-    return Stream.suspend(() => {
-      if (this.exchange.body === undefined) {
-        const description = "can not create stream from empty body"
-        return Stream.fail(
-          new HttpClientError({ reason: new EmptyBodyError({ request: this.request, response: this, description }) })
-        )
-      }
-      return Stream.ensuring(super.stream, Effect.sync(() => this.content.cancel()))
+    return Stream.ensuring(super.stream, Effect.sync(() => this.content.cancel()))
+  }
+
+  /** It is read once, and then the same for everybody. */
+  get formData(): Effect.Effect<FormData, HttpClientError> {
+    return Effect.suspend(() => {
+      if (this.form !== undefined) return this.form
+      return Effect.flatMap(Effect.cached(this.readForm()), (form) => this.form ??= form)
     })
   }
 
-  get formData(): Effect.Effect<FormData, HttpClientError> {
+  private readForm(): Effect.Effect<FormData, HttpClientError> {
     return Effect.flatMap(this.arrayBuffer, (bytes) =>
       Effect.tryPromise({
         try: () => new Response(bytes, { headers: { "content-type": this.headers["content-type"] ?? "" } }).formData(),
@@ -82,7 +87,11 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpClientError> {
-    const description = "the connection was not upgraded"
+    const { connection } = this.exchange
+    if (this.status === 101 && connection !== undefined) {
+      return Effect.flatMap(loadUpgrade, ({ ofClient }) => ofClient(connection))
+    }
+    const description = "expected 101 Switching Protocols"
     return Effect.fail(
       new HttpClientError({ reason: new StatusCodeError({ request: this.request, response: this, description }) })
     )

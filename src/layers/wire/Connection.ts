@@ -14,6 +14,16 @@ interface Tunnel {
   readonly onOver: () => void
 }
 
+/** Who has a connection to itself once it speaks another protocol. */
+export interface Holder {
+  /** Whether it still refers to the chunk. */
+  receive(chunk: Buffer): boolean
+  /** The peer sends nothing more. */
+  onEnd(): void
+  /** The connection is closed, for this reason if it was no clean end. Nothing is called after it. */
+  onClose(cause: NodeJS.ErrnoException | undefined): void
+}
+
 export abstract class Connection implements Mortal, Source {
   /** Until when the peer has to send, or until when the phase may last. */
   private sendBy = Infinity
@@ -25,20 +35,26 @@ export abstract class Connection implements Mortal, Source {
   protected early: Buffer | undefined
   private tunnel: Tunnel | undefined
   private otherEnd: Connection | undefined
+  private holder: Holder | undefined
 
   constructor(socket: Socket, deadlines: Deadlines) {
     this.socket = socket
     this.deadlines = deadlines
     deadlines.add(this)
-    socket.on("end", () => this.otherEnd === undefined ? this.onEnd() : this.otherEnd.socket.end())
+    socket.on("end", () => {
+      if (this.otherEnd !== undefined) this.otherEnd.socket.end()
+      else if (this.holder !== undefined) this.holder.onEnd()
+      else this.onEnd()
+    })
     socket.on("drain", () => this.otherEnd === undefined ? this.onDrain() : this.onTunnelDrain(this.otherEnd))
     // The cause is told by the `close` that follows; without a listener it would end the process.
     let cause: NodeJS.ErrnoException | undefined
     socket.on("error", (error) => cause = error)
     socket.on("close", () => {
       deadlines.delete(this)
-      if (this.otherEnd === undefined) this.onClose(cause)
-      else this.onTunnelClose(this.otherEnd)
+      if (this.otherEnd !== undefined) this.onTunnelClose(this.otherEnd)
+      else if (this.holder !== undefined) this.holder.onClose(cause)
+      else this.onClose(cause)
       this.onGone()
     })
   }
@@ -56,7 +72,7 @@ export abstract class Connection implements Mortal, Source {
    */
   receive(chunk: Buffer): boolean {
     const { otherEnd, tunnel } = this
-    if (otherEnd === undefined) return this.onBytes(chunk)
+    if (otherEnd === undefined) return this.holder === undefined ? this.onBytes(chunk) : this.holder.receive(chunk)
     if (tunnel === undefined) return false
     this.deadline = otherEnd.deadline = this.deadlines.after(tunnel.idle)
     if (!otherEnd.socket.write(chunk)) this.socket.pause()
@@ -80,9 +96,20 @@ export abstract class Connection implements Mortal, Source {
     this.socket.destroy()
   }
 
-  /** Whether it was joined to another connection. */
+  /** Whether its bytes are no longer HTTP: it was joined to another connection or handed over. */
   get isTunnel(): boolean {
-    return this.otherEnd !== undefined
+    return this.otherEnd !== undefined || this.holder !== undefined
+  }
+
+  /** From now on every byte is the holder's, with what has come already, and nothing expires. */
+  handOver(holder: Holder): void {
+    const { early, socket } = this
+    this.holder = holder
+    this.deadline = Infinity
+    this.early = undefined
+    socket.resume()
+    if (early !== undefined) holder.receive(early)
+    if (socket.readableEnded) holder.onEnd()
   }
 
   /**

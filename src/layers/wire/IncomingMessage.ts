@@ -46,7 +46,7 @@ export class Body {
 
   /** Nobody reads on. */
   cancel(): void {
-    this.flow?.cancel()
+    if (this.flow !== undefined) (this.reader ??= new BodyReader(this.flow)).cancel()
   }
 }
 

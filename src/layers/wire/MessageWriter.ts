@@ -79,7 +79,7 @@ export class MessageWriter implements Taker {
   }
 
   flush(): boolean {
-    // Also what is over may still be in the socket.
+    // Asked once more for what was just written, by the connection that it came from.
     if (this.state === "over") return this.socket.writableLength > 0
     const hasRoom = this.write()
     const isKept = this.socket.writableLength > 0

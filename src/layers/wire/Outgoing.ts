@@ -3,18 +3,17 @@
  *
  * Owns the way from each kind of body to bytes, and how it is framed.
  */
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
-import { Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { Outgoing } from "./ClientExchange.ts"
 import type { Flow } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
+import * as RawBody from "./RawBody.ts"
 
 const none: Framing = { _tag: "None" }
 
@@ -71,7 +70,7 @@ const fromStream = (
   const room = Latch.makeUnsafe(true)
   let interrupt = () => {}
   return {
-    framing: length === undefined ? { _tag: "Chunked" } : length === 0 ? none : { _tag: "Length", length },
+    framing: length === undefined ? { _tag: "Chunked" } : { _tag: "Length", length },
     source: { pause: () => room.closeUnsafe(), resume: () => room.openUnsafe(), cancel: () => interrupt() },
     start: (writer) => {
       writer.flush()
@@ -96,15 +95,11 @@ export const fromBody = (
     case "Stream":
       return of(fromStream(body.stream, body.contentLength ?? length, context))
     case "Raw": {
-      const raw = body.body
-      if (typeof raw === "string") return of(fromBytes(Buffer.from(raw)))
-      if (raw instanceof Uint8Array) return of(fromBytes(raw))
-      if (raw instanceof Readable) {
-        return of(
-          fromStream(NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause }), length, context)
-        )
-      }
-      return Effect.fail(new TypeError("a raw body is a string, bytes or a Readable"))
+      const content = RawBody.contentOf(body.body)
+      if (content === undefined) return TransportFailure.make({ reason: "bad_request", message: RawBody.expected })
+      return of(
+        content instanceof Uint8Array ? fromBytes(content) : fromStream(content, body.contentLength ?? length, context)
+      )
     }
     case "FormData": {
       const encoded = new Response(body.formData)

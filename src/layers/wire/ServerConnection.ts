@@ -262,21 +262,20 @@ export class ServerConnection extends Connection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    const { early } = this
     // What has come already is answered before the end.
-    if (this.isLast || (this.server.isClosing && early === undefined)) return this.close()
+    if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
     this.deadline = this.decoder === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
-    if (!this.isConsuming) this.consumeEarly()
+    this.consumeEarly()
   }
 
-  /** Goes on with what came too early, unless the client has to read first: answers that nobody reads would pile up. */
+  /** Goes on with what came before its turn, unless the client does not read what it has asked for already. */
   private consumeEarly(): void {
-    const { early, socket } = this
-    if (early === undefined || socket.writableNeedDrain) return
+    const { early } = this
+    if (early === undefined || this.isConsuming || this.socket.writableNeedDrain) return
     this.early = undefined
-    if (early.length >= maxEarly) socket.resume()
+    if (early.length >= maxEarly) this.socket.resume()
     this.consume(early)
   }
 
@@ -295,15 +294,10 @@ export class ServerConnection extends Connection {
 
   /** Ends the connection after what was written, and gives the client time to read it. */
   close(): void {
-    const { deadlines, server: { timeouts }, socket } = this
+    const { deadlines, socket } = this
     this.isDeaf = true
-    if (socket.writableLength === 0) this.deadline = deadlines.after(lingering)
-    else {
-      // What has not gone out yet takes as long as its reader needs.
-      this.deadline = deadlines.after(timeouts.idle)
-      socket.once("finish", () => this.deadline = deadlines.after(lingering))
-    }
-    socket.end()
+    this.deadline = deadlines.after(this.server.timeouts.idle)
+    socket.end(() => this.deadline = deadlines.after(lingering))
     socket.resume()
   }
 

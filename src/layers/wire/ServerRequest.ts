@@ -26,7 +26,30 @@ import * as Persistence from "./Persistence.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 
 /** What a view of a request may have otherwise than the request. */
-type View = Parameters<HttpServerRequest.HttpServerRequest["modify"]>[0]
+interface View {
+  readonly url: string | undefined
+  readonly headers: Headers.Headers | undefined
+  readonly remoteAddress: Option.Option<string> | undefined
+  readonly peerAddress: Option.Option<string> | undefined
+  readonly protocol: "http" | "https" | undefined
+}
+
+const asReceived: View = {
+  url: undefined,
+  headers: undefined,
+  remoteAddress: undefined,
+  peerAddress: undefined,
+  protocol: undefined
+}
+
+/** Brings modules that no forwarded request needs. */
+const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
+
+/** The forms that were read, by their bodies, which all views of a request share. */
+const multiparts = new WeakMap<
+  Body,
+  Effect.Effect<Multipart.Persisted, Multipart.MultipartError, Scope.Scope | FileSystem.FileSystem | Path.Path>
+>()
 
 export class ServerRequest extends IncomingMessage<HttpServerError>
   implements HttpServerRequest.HttpServerRequest, Message.WithRequestHead
@@ -37,7 +60,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   private readonly view: View
   private cookieRecord: ReadonlyRecord<string, string> | undefined
 
-  constructor(source: ServerExchange, content: Body = new Body(source.body), view: View = {}) {
+  constructor(source: ServerExchange, content: Body = new Body(source.body), view: View = asReceived) {
     const { fields, method, target, version } = source.request
     super(fields, content, view.headers)
     this.source = source
@@ -62,7 +85,11 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   }
 
   get url(): string {
-    return this.view.url ?? Target.originForm(this.method, this.source.request.target)
+    if (this.view.url !== undefined) return this.view.url
+    const { target } = this.source.request
+    if (Target.authorityOf(target) === undefined || !URL.canParse(target)) return target
+    const { pathname, search } = new URL(target)
+    return pathname + search
   }
 
   get originalUrl(): string {
@@ -96,8 +123,17 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     return this.cookieRecord ??= Cookies.parseHeader(this.headers["cookie"] ?? "")
   }
 
-  modify(view: View): HttpServerRequest.HttpServerRequest {
-    return new ServerRequest(this.source, this.content, { ...this.view, ...view })
+  modify(
+    changes: Parameters<HttpServerRequest.HttpServerRequest["modify"]>[0]
+  ): HttpServerRequest.HttpServerRequest {
+    const { headers, peerAddress, protocol, remoteAddress, url } = this.view
+    return new ServerRequest(this.source, this.content, {
+      url: changes.url ?? url,
+      headers: changes.headers ?? headers,
+      remoteAddress: changes.remoteAddress ?? remoteAddress,
+      peerAddress: changes.peerAddress ?? peerAddress,
+      protocol: changes.protocol ?? protocol
+    })
   }
 
   get multipartStream(): Stream.Stream<Multipart.Part, Multipart.MultipartError> {
@@ -107,24 +143,37 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     )
   }
 
+  /** It is read once, and the files are kept as long as the scope of whoever asked first. */
   get multipart(): Effect.Effect<
     Multipart.Persisted,
     Multipart.MultipartError,
     Scope.Scope | FileSystem.FileSystem | Path.Path
   > {
-    return Multipart.toPersisted(this.multipartStream)
+    return Effect.suspend(() => {
+      const known = multiparts.get(this.content)
+      if (known !== undefined) return known
+      return Effect.flatMap(Effect.cached(Multipart.toPersisted(this.multipartStream)), (multipart) => {
+        multiparts.set(this.content, multipart)
+        return multipart
+      })
+    })
   }
 
   get upgrade(): Effect.Effect<Socket.Socket, HttpServerError> {
     return this.upgradeWith({})
   }
 
-  upgradeWith(_options: { readonly headers?: Headers.Input | undefined }): Effect.Effect<
+  upgradeWith(options: { readonly headers?: Headers.Input | undefined }): Effect.Effect<
     Socket.Socket,
     HttpServerError
   > {
-    const description = "not an upgradeable ServerRequest"
-    return Effect.fail(new HttpServerError({ reason: new RequestParseError({ request: this, description }) }))
+    const { upgrade } = this[Message.requestHead]
+    if (upgrade === undefined) {
+      const description = "not an upgradeable ServerRequest"
+      return Effect.fail(new HttpServerError({ reason: new RequestParseError({ request: this, description }) }))
+    }
+    const of = { request: this, exchange: this.source, content: this.content }
+    return Effect.flatMap(loadUpgrade, ({ ofServer }) => ofServer(of, upgrade, options.headers))
   }
 
   override toString(): string {

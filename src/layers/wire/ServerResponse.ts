@@ -3,13 +3,12 @@
  *
  * Owns the way from each kind of body to bytes, and the fields that a response of an application is sent with.
  */
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
 import { HttpServerError, ResponseError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { type HttpServerResponse, omitsBody } from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { STATUS_CODES } from "node:http"
@@ -20,26 +19,19 @@ import { ClientExchange } from "./ClientExchange.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { areSendable } from "./Head.ts"
+import * as RawBody from "./RawBody.ts"
 import { forward, sendBytes } from "./Responding.ts"
 import type { ResponseStart, ServerExchange } from "./ServerExchange.ts"
 
-/** What a body consists of. */
-type Content = Uint8Array | Stream.Stream<Uint8Array, unknown>
+/** What became of exchanges whose connection was upgraded: whatever their applications return is sent to nobody. */
+export const switched = new WeakMap<ServerExchange, HttpServerResponse>()
 
 const nothing = new Uint8Array(0)
 
-const webStream = ({ body }: Response): Content =>
-  body === null ? nothing : Stream.fromReadableStream({ evaluate: () => body, onError: (cause) => cause })
-
-const rawContent = (raw: unknown): Content => {
-  if (typeof raw === "string") return Buffer.from(raw)
-  if (raw instanceof Uint8Array) return raw
-  if (raw instanceof Readable) return NodeStream.fromReadable({ evaluate: () => raw, onError: (cause) => cause })
-  throw new TypeError("a raw body is a string, bytes or a Readable")
-}
-
 /** The content of a response, and the fields that come with it. */
-const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fields: ReadonlyArray<string>] => {
+const contentOf = (
+  { body }: HttpServerResponse
+): readonly [content: RawBody.Content, fields: ReadonlyArray<string>] => {
   switch (body._tag) {
     case "Empty":
       return [nothing, []]
@@ -47,11 +39,14 @@ const contentOf = ({ body }: HttpServerResponse): readonly [content: Content, fi
       return [body.body, []]
     case "Stream":
       return [body.stream, []]
-    case "Raw":
-      return [rawContent(body.body), []]
+    case "Raw": {
+      const content = RawBody.contentOf(body.body)
+      if (content === undefined) throw new TypeError(RawBody.expected)
+      return [content, []]
+    }
     case "FormData": {
       const response = new Response(body.formData)
-      return [webStream(response), [...response.headers].flat()]
+      return [response.body === null ? nothing : RawBody.fromWeb(response.body), [...response.headers].flat()]
     }
   }
 }
@@ -61,16 +56,26 @@ const connectionFields = new Set(["connection", "keep-alive", "transfer-encoding
 
 const fieldsOf = ({ cookies, headers, status }: HttpServerResponse, more: ReadonlyArray<string>): Array<string> => {
   const fields: Array<string> = []
+  let literalCookie: string | undefined
   for (const [name, value] of Object.entries(headers)) {
     if (connectionFields.has(name) || (name === "content-length" && (status === 204 || status === 205))) continue
-    if (!more.includes(name)) fields.push(name, value)
+    if (name === "set-cookie") literalCookie = value
+    else if (!more.includes(name)) fields.push(name, value)
   }
   for (const cookie of Cookies.toSetCookieHeaders(cookies)) fields.push("set-cookie", cookie)
+  if (literalCookie !== undefined) fields.push("set-cookie", literalCookie)
   fields.push(...more)
   return fields
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Bytes that are written at once, so that a slow reader shows. */
+const sliceSize = 64 * 1024
+
+const slices = function*(bytes: Uint8Array) {
+  for (let at = 0; at < bytes.length; at += sliceSize) yield bytes.subarray(at, at + sliceSize)
+}
 
 /** A stream that fails cuts the connection, so that the response does not look complete. */
 const sendStream = (
@@ -108,29 +113,34 @@ const sendStream = (
   )
 }
 
+/** A Node stream holds something open until it is read or destroyed. */
+const discard = ({ body }: HttpServerResponse): void => {
+  if (body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
+}
+
 const isFinal = (status: number): boolean => status >= 200 && status <= 599
 
 /** Sends a response of an application. Throws what no response can be. */
 const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect.Effect<void, TransportFailure> => {
-  const { body, headers, status, statusText = STATUS_CODES[status] ?? "" } = response
+  const { headers, status, statusText = STATUS_CODES[status] ?? "" } = response
   if (!isFinal(status)) throw new RangeError(`Invalid final response status: ${status}`)
-  const [content, more] = contentOf(response)
+  if (exchange.request.method === "HEAD" || omitsBody(response)) discard(response)
+  const [content, more] = status === 205 ? [nothing, []] : contentOf(response)
   const fields = fieldsOf(response, more)
   const framing = exchange.framingOf(status, fields)
   if (framing instanceof Malformed) throw new TypeError(framing.detail)
   if (!areSendable(fields) || !areSendable(["reason", statusText])) {
     throw new TypeError("a header has an invalid name or value")
   }
-  if (headers["connection"]?.toLowerCase() === "close") exchange.connection.endsWithConnection()
-  const start = { status, statusText, fields, upgrade: undefined }
-  if (framing._tag === "None") {
-    if (body._tag === "Raw" && body.body instanceof Readable) body.body.destroy()
-    return sendBytes(exchange, start, framing, asBuffer(nothing))
-  }
+  if (/(?:^|,)\s*close\s*(?:,|$)/i.test(headers["connection"] ?? "")) exchange.connection.endsWithConnection()
+  const start = { status, statusText, fields, upgrade: headers["upgrade"] }
+  if (framing._tag === "None") return sendBytes(exchange, start, framing, asBuffer(nothing))
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
-  if (framing._tag === "Length") return sendBytes(exchange, start, framing, asBuffer(content))
-  fields.push("content-length", String(content.length))
-  return sendBytes(exchange, start, { _tag: "Length", length: content.length }, asBuffer(content))
+  if (framing._tag !== "Length") fields.push("content-length", String(content.length))
+  const counted: Framing = framing._tag === "Length" ? framing : { _tag: "Length", length: content.length }
+  return content.length <= sliceSize
+    ? sendBytes(exchange, start, counted, asBuffer(content))
+    : sendStream(exchange, start, counted, Stream.fromIterable(slices(content), { chunkSize: 1 }))
 }
 
 const internalError = {
@@ -140,13 +150,19 @@ const internalError = {
   upgrade: undefined
 }
 
-/** Sends whatever response an application has made. Succeeds when its last byte is with the socket. */
+/**
+ * Sends whatever response an application has made. Succeeds when its last byte is with the socket; with the response that was
+ * sent instead, if there was one before.
+ */
 export const send = (
   exchange: ServerExchange,
   request: HttpServerRequest,
   response: HttpServerResponse
-): Effect.Effect<void, HttpServerError> => {
-  if (exchange.isAborted || exchange.hasBegun) return Effect.void
+): Effect.Effect<HttpServerResponse | void, HttpServerError> => {
+  if (exchange.isAborted || exchange.hasBegun) {
+    discard(response)
+    return Effect.succeed(switched.get(exchange))
+  }
   const toError = (cause: unknown) => new HttpServerError({ reason: new ResponseError({ request, response, cause }) })
   if (Message.hasResponseHead(response)) {
     const head = response[Message.responseHead]
@@ -155,6 +171,7 @@ export const send = (
   try {
     return Effect.mapErrorEager(sendOwn(exchange, response), toError)
   } catch (defect) {
+    discard(response)
     return Effect.andThen(
       Effect.orDie(sendBytes(exchange, internalError, { _tag: "None" }, asBuffer(nothing))),
       Effect.failCause(Cause.die(defect))

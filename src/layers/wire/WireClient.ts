@@ -11,6 +11,7 @@ import { EncodeError, HttpClientError, TransportError } from "effect/http/HttpCl
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import { Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
@@ -65,12 +66,25 @@ class Pools {
 const transportError = (request: HttpClientRequest, cause: unknown): HttpClientError =>
   new HttpClientError({ reason: new TransportError({ request, cause }) })
 
+/** The signal of a request ends it whatever it has come to: its wait for a connection, for a response, or the response's body. */
+const releaseOn = (signal: AbortSignal, exchange: ClientExchange): void => {
+  const release = () => {
+    const failure = TransportFailure.make({ reason: "client_aborted", message: "the request was aborted" })
+    exchange.fail(failure)
+    exchange.release()
+    exchange.body?.fail(failure)
+  }
+  if (signal.aborted) release()
+  else signal.addEventListener("abort", release, { once: true })
+}
+
 /** Sends, and waits for the head of the response. */
 const transmit = (
   pools: Pools,
   request: HttpClientRequest,
   head: Message.SentHead,
-  outgoing: Outgoing
+  outgoing: Outgoing,
+  signal?: AbortSignal
 ): Effect.Effect<HttpClientResponse, HttpClientError> =>
   Effect.callback((resume) => {
     const pool = pools.of(head.origin)
@@ -88,7 +102,8 @@ const transmit = (
       onFailure: (failure) => resume(Effect.fail(transportError(request, failure)))
     }
     const exchange = new ClientExchange(head, outgoing, waiting)
-    pool.send(exchange)
+    if (signal !== undefined) releaseOn(signal, exchange)
+    if (!exchange.isOver) pool.send(exchange)
     return Effect.sync(() => exchange.release())
   })
 
@@ -120,26 +135,33 @@ const originOf = (url: URL): string => url.protocol === "http+unix:" ? `${url.pr
 /** Fields that follow from the request and its connection. */
 const writtenAnew = new Set(["host", "content-length", "transfer-encoding", "connection", "upgrade"])
 
+/** Methods that give content a meaning, so that there is said to be none (RFC 9110 §8.6). */
+const expectsContent = new Set(["POST", "PUT", "PATCH"])
+
 /** Any request of the platform, as it goes on the wire. */
-const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL) =>
+const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal: AbortSignal) =>
   Effect.flatMap(encode(request), ({ contentType, outgoing }) => {
     const { headers, method } = request
     const fields = ["host", headers["host"] ?? url.host]
-    for (const [name, value] of Object.entries(headers)) if (!writtenAnew.has(name)) fields.push(name, value)
+    for (const [name, value] of Object.entries(headers)) {
+      if (!writtenAnew.has(name) && (contentType === undefined || name !== "content-type")) fields.push(name, value)
+    }
     if (contentType !== undefined) fields.push("content-type", contentType)
-    if (outgoing.framing._tag === "Length") fields.push("content-length", String(outgoing.framing.length))
+    const { framing } = outgoing
+    if (framing._tag === "Length") fields.push("content-length", String(framing.length))
+    else if (framing._tag === "None" && (request.body._tag !== "Empty" || expectsContent.has(method))) {
+      fields.push("content-length", "0")
+    }
     if (!Head.areSendable(fields)) {
       const cause = new TypeError("a header has an invalid name or value")
       return Effect.fail(new HttpClientError({ reason: new EncodeError({ request, cause }) }))
     }
     const target = url.pathname + url.search
     const upgrade = headers["upgrade"]
-    return transmit(
-      pools,
-      request,
-      { origin: originOf(url), method, target, fields, body: undefined, upgrade },
-      outgoing
-    )
+    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
+    const sending = transmit(pools, request, head, outgoing, signal)
+    const raw = request.body._tag === "Raw" ? request.body.body : undefined
+    return raw instanceof Readable ? Effect.onError(sending, () => Effect.sync(() => raw.destroy())) : sending
   })
 
 const make = Effect.fnUntraced(function*(options: Options) {

@@ -14,6 +14,8 @@ import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
+import * as WireClient from "../../../src/layers/wire/WireClient.ts"
+import * as WireServer from "../../../src/layers/wire/WireServer.ts"
 
 /** What an application on a server may use: the server, and what `HttpServerResponse.file` and `multipart` need. */
 export type Served = HttpServer.HttpServer | HttpPlatform.HttpPlatform | Etag.Generator | NodeServices.NodeServices
@@ -29,7 +31,7 @@ export interface Server {
   readonly layer: (listening: Listening) => Layer.Layer<Served, ServeError>
 }
 
-export type ServerName = "NodeHttpServer" | "NodeEngine.layerServer"
+export type ServerName = "NodeHttpServer" | "NodeEngine.layerServer" | "WireServer"
 
 export const servers: ReadonlyArray<Server> = [
   {
@@ -41,6 +43,11 @@ export const servers: ReadonlyArray<Server> = [
     name: "NodeEngine.layerServer",
     layer: (listening) =>
       Layer.merge(NodeEngine.layerServer({ host: "127.0.0.1", ...listening }), NodeHttpServer.layerHttpServices)
+  },
+  {
+    name: "WireServer",
+    layer: (listening) =>
+      Layer.merge(WireServer.layer({ host: "127.0.0.1", ...listening }), NodeHttpServer.layerHttpServices)
   }
 ]
 
@@ -49,11 +56,12 @@ export interface Client {
   readonly layer: Layer.Layer<HttpClient.HttpClient>
 }
 
-export type ClientName = "NodeHttpClient.layerUndici" | "NodeEngine.layerClient"
+export type ClientName = "NodeHttpClient.layerUndici" | "NodeEngine.layerClient" | "WireClient"
 
 export const clients: ReadonlyArray<Client> = [
   { name: "NodeHttpClient.layerUndici", layer: NodeHttpClient.layerUndici },
-  { name: "NodeEngine.layerClient", layer: NodeEngine.layerClient() }
+  { name: "NodeEngine.layerClient", layer: NodeEngine.layerClient() },
+  { name: "WireClient", layer: WireClient.layer() }
 ]
 
 /** In what a subject is known to differ, and why. It must really fail, so that one that begins to pass is noticed. */
