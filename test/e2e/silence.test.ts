@@ -113,4 +113,24 @@ onEachEngine("silence", (test) => {
     await client.untilText("0\r\n\r\n")
     assert.strictEqual((await lb.completed()).status, 200)
   }, noCrossing)
+
+  test(
+    "of a backend that was gone in the middle of an upload, behind the begin of an answer, is noticed at once",
+    async (lab) => {
+      const backend = await lab.raw(async (peer) => {
+        await peer.requestHead()
+        await peer.send(begin)
+        await peer.bytes(1_000_000)
+        peer.destroy()
+      })
+      const lb = await lab.balancer([backend], { idle: 60_000, response: 60_000 })
+      const client = await lab.connect(lb)
+      void client.send(upload(50_000_000))
+      void client.send(Buffer.alloc(50_000_000))
+      await client.untilOver()
+      assert.strictEqual((await lb.completed()).reason, "reset_mid_body")
+      assert.strictEqual(lb.inFlight, 0)
+    },
+    noCrossing
+  )
 })

@@ -82,10 +82,12 @@ class BackendSocket extends Net.Socket {
     return this
   }
 
-  /** After an error there would be neither an `end` nor a `close` for the end of what was sent. */
+  /**
+   * After an error Node tells neither an `end` nor a `close`. It is no clean end either: the error may have been a reset, which
+   * cuts off what was on its way.
+   */
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk !== null || !this.isUnwritable) return super.push(chunk, encoding)
-    this.emit("end")
     super.destroy()
     return false
   }
