@@ -137,7 +137,7 @@ export class ClientConnection extends Connection {
       flow?.fail(failure)
     },
     onWaiting: (isWaiting) => {
-      this.deadline = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
+      this.readBy = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
     }
   }
 
@@ -196,6 +196,8 @@ export class ClientConnection extends Connection {
       return chunk.length
     }
     this.isUpgraded = true
+    // Whatever becomes of it is for the one that it will be joined to.
+    this.socket.pause()
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
     exchange.onHead(head, undefined)
     return rest
@@ -250,7 +252,7 @@ export class ClientConnection extends Connection {
     this.stopSending()
     this.exchange = this.decoder = this.flow = undefined
     this.isUsed = true
-    if (this.isLast || hasMore) this.socket.destroy()
+    if (this.isLast || this.isUnwritable || hasMore) this.socket.destroy()
     else this.becomeFree()
   }
 
@@ -260,11 +262,14 @@ export class ClientConnection extends Connection {
     if (writer === undefined) return
     this.writer = undefined
     this.isLast = true
+    this.readBy = Infinity
     writer.abandon()
   }
 
   /** The backend has closed while it was sent a request. What it has said before that may be on its way. */
   private onUnwritable(): void {
+    // What it has said in a tunnel comes to an end by itself.
+    if (this.isTunnel) return
     if (this.exchange === undefined) return void this.socket.destroy()
     this.isUnwritable = true
     this.stopSending()
@@ -305,14 +310,19 @@ export class ClientConnection extends Connection {
 
   /** Nobody waits for the response, or for the rest of it. A connection that is still being made is of use to others. */
   release(exchange: ClientExchange): void {
-    if (this.exchange !== exchange || !this.isConnected) return
-    this.forget()
-    this.socket.destroy()
+    if (this.exchange === exchange && this.isConnected) this.cancel()
   }
 
   override cancel(): void {
+    const { writer } = this
     this.forget()
     this.socket.destroy()
+    writer?.abandon()
+  }
+
+  /** The client is closed. Whoever waits is told. */
+  close(): void {
+    this.fail("connect_failed", "The client is closed")
   }
 
   /** Whoever reads the response cannot keep up, which is no fault of the backend. */

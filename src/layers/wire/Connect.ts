@@ -81,6 +81,16 @@ class BackendSocket extends Net.Socket {
     this.emit(unwritable)
     return this
   }
+
+  /**
+   * After an error Node tells neither an `end` nor a `close`. It is no clean end either: the error may have been a reset, which
+   * cuts off what was on its way.
+   */
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk !== null || !this.isUnwritable) return super.push(chunk, encoding)
+    super.destroy()
+    return false
+  }
 }
 
 /** Begins to connect. `use` gets the socket, and the name of the event that says that it can be used. */

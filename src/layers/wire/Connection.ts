@@ -25,7 +25,10 @@ export interface Holder {
 }
 
 export abstract class Connection implements Mortal, Source {
-  deadline = Infinity
+  /** Until when the peer has to send, or until when the phase may last. */
+  private sendBy = Infinity
+  /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
+  protected readBy = Infinity
   readonly socket: Socket
   protected readonly deadlines: Deadlines
   /** Bytes that came before there was anybody for them. */
@@ -56,6 +59,14 @@ export abstract class Connection implements Mortal, Source {
     })
   }
 
+  get deadline(): number {
+    return Math.min(this.sendBy, this.readBy)
+  }
+
+  set deadline(deadline: number) {
+    this.sendBy = deadline
+  }
+
   /**
    * Bytes have come. Whether somebody still refers to the chunk, so that it must not be written over.
    */
@@ -79,6 +90,7 @@ export abstract class Connection implements Mortal, Source {
   abstract cancel(): void
 
   expire(): void {
+    this.readBy = Infinity
     if (this.otherEnd === undefined) return this.onExpire()
     this.otherEnd.socket.destroy()
     this.socket.destroy()
@@ -108,6 +120,7 @@ export abstract class Connection implements Mortal, Source {
     this.tunnel = other.tunnel = { idle, onOver }
     this.otherEnd = other
     other.otherEnd = this
+    this.readBy = other.readBy = Infinity
     this.deadline = other.deadline = this.deadlines.after(idle)
     if (this.socket.readableEnded) other.socket.end()
     if (other.socket.readableEnded) this.socket.end()
@@ -117,6 +130,8 @@ export abstract class Connection implements Mortal, Source {
       if (early !== undefined) end.receive(early)
       end.socket.resume()
     }
+    // Its `close` may have been before anybody heard it.
+    if (other.socket.destroyed) this.socket.destroySoon()
   }
 
   private onTunnelDrain(otherEnd: Connection): void {

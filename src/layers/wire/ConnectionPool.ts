@@ -82,7 +82,9 @@ export class ConnectionPool implements Owner, Mortal {
     this.open.delete(connection)
     const at = this.free.indexOf(connection)
     if (at !== -1) this.free.splice(at, 1)
-    const next = this.waiting.length === 0 ? undefined : this.nextWaiting()
+    // Its place may have been taken already, by an exchange that is sent once more.
+    const hasPlace = this.waiting.length > 0 && this.open.size < this.options.maxConnections
+    const next = hasPlace ? this.nextWaiting() : undefined
     if (next !== undefined) this.connect(next)
   }
 
@@ -104,6 +106,6 @@ export class ConnectionPool implements Owner, Mortal {
     for (const { exchange } of this.waiting.splice(0)) {
       exchange.fail(TransportFailure.make({ reason: "connect_failed", message: "The client is closed" }))
     }
-    for (const connection of this.open) connection.cancel()
+    for (const connection of this.open) connection.close()
   }
 }

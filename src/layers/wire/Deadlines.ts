@@ -23,16 +23,18 @@ export class Deadlines {
   private readonly mortals = new Set<Mortal>()
   /** The time at the last look. */
   private lookedAt: number
+  /** The time that deadlines are in: a process that was stopped has not read what came meanwhile, so that does not count. */
+  private elapsed: number
   private second = 0
   private dateText = ""
 
   constructor(now: number) {
-    this.lookedAt = now
+    this.lookedAt = this.elapsed = now
   }
 
   /** The deadline for something that may take this many milliseconds from now. */
   after(millis: number): number {
-    return this.lookedAt + lookEvery + millis
+    return this.elapsed + lookEvery + millis
   }
 
   /** The time as a `Date` field has it (RFC 9110 §5.6.7). */
@@ -60,9 +62,10 @@ export class Deadlines {
 
   /** Expires what is over. What has expired is not looked at again until it sets a new deadline. */
   look(now: number): void {
+    this.elapsed += Math.min(Math.max(0, now - this.lookedAt), 2 * lookEvery)
     this.lookedAt = now
     for (const mortal of this.mortals) {
-      if (mortal.deadline > now) continue
+      if (mortal.deadline > this.elapsed) continue
       mortal.deadline = Infinity
       mortal.expire()
     }

@@ -64,7 +64,6 @@ export class Flow {
     if (this.taker !== undefined) return this.taker.data(piece)
     this.held.push(piece)
     this.heldBytes += piece.length
-    if (this.heldBytes >= maxHeld) this.pause()
   }
 
   end(trailers: FieldLines): void {
@@ -79,6 +78,8 @@ export class Flow {
   /** What has arrived at once has been pushed. Whether somebody still refers to any of it. */
   flush(): boolean {
     if (this.taker !== undefined) return this.taker.flush()
+    // Not for each piece: behind the last one nobody would open the valve again.
+    if (this.heldBytes >= maxHeld) this.pause()
     let isKept = false
     for (; this.settled < this.held.length; this.settled++) {
       const piece = this.held[this.settled]!

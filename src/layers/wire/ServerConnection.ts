@@ -82,7 +82,7 @@ export class ServerConnection extends Connection {
 
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
-    return this.exchange === undefined
+    return this.exchange === undefined && !this.isTunnel
   }
 
   protected override onBytes(chunk: Buffer): boolean {
@@ -191,7 +191,7 @@ export class ServerConnection extends Connection {
         ? this.deadlines.after(this.server.timeouts.keepAlive)
         : Infinity
     } else {
-      this.deadline = this.deadlines.after(this.server.timeouts.idle)
+      this.expectMore()
       if (this.drained > maxDrain) this.stopDraining()
     }
     flow?.flush()
@@ -209,10 +209,17 @@ export class ServerConnection extends Connection {
     if (this.exchange === undefined) this.close()
   }
 
+  /** More of the body has to come in time, unless an exchange goes on that does not want it. */
+  private expectMore(): void {
+    this.deadline = this.flow === undefined && this.exchange !== undefined
+      ? Infinity
+      : this.deadlines.after(this.server.timeouts.idle)
+  }
+
   private stopDraining(): void {
     this.isLast = true
     if (this.exchange === undefined) this.close()
-    else this.socket.pause()
+    else this.pause()
   }
 
   /** Whether the response that begins now has to say that it is the last one. */
@@ -231,8 +238,7 @@ export class ServerConnection extends Connection {
 
   /** The client has to read before the response goes on, or has read. */
   onWaiting(isWaiting: boolean): void {
-    if (isWaiting) this.deadline = this.deadlines.after(this.server.timeouts.idle)
-    else if (this.decoder === undefined) this.deadline = Infinity
+    this.readBy = isWaiting ? this.deadlines.after(this.server.timeouts.idle) : Infinity
   }
 
   /** Whoever reads the request's body cannot keep up, which is no fault of the client. */
@@ -282,6 +288,7 @@ export class ServerConnection extends Connection {
   /** Nobody wants the rest of the request's body. */
   override cancel(): void {
     this.flow = undefined
+    this.expectMore()
     this.socket.resume()
   }
 
@@ -296,8 +303,10 @@ export class ServerConnection extends Connection {
 
   /** There is no more time: whoever waits for a response gets one that says so. */
   terminate(): void {
+    const isStuck = this.socket.writableLength > 0
     this.exchange?.terminate()
-    this.socket.destroySoon()
+    if (isStuck) this.cut()
+    else this.socket.destroySoon()
   }
 
   /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */

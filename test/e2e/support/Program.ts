@@ -49,6 +49,11 @@ export class Program {
     })
   }
 
+  /** The id of the process. */
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+
   private report(): string {
     return `it said ${JSON.stringify({ out: this.out, err: this.err, end: this.end })}`
   }

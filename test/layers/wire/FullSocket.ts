@@ -1,0 +1,46 @@
+/** A socket that leads nowhere: it says what was written and in how many calls, and is full for as long as a test wants. */
+import * as Net from "node:net"
+
+type Written = (error?: Error | null) => void
+
+export class FullSocket extends Net.Socket {
+  /** One entry for each call of the system. */
+  readonly calls: Array<string> = []
+  /** Whether what is written stays in the socket. */
+  isFull = false
+  private readonly stuck: Array<Written> = []
+
+  constructor() {
+    super({ allowHalfOpen: true })
+    this.on("error", () => {})
+  }
+
+  /** Everything that was written. */
+  get text(): string {
+    return this.calls.join("")
+  }
+
+  override _write(chunk: Buffer | string, _encoding: BufferEncoding, done: Written): void {
+    this.note([chunk], done)
+  }
+
+  override _writev(
+    chunks: ReadonlyArray<{ readonly chunk: Buffer | string; readonly encoding: BufferEncoding }>,
+    done: Written
+  ): void {
+    this.note(chunks.map(({ chunk }) => chunk), done)
+  }
+
+  private note(chunks: ReadonlyArray<Buffer | string>, done: Written): void {
+    this.calls.push(chunks.map((chunk) => chunk.toString("latin1")).join(""))
+    if (this.isFull) this.stuck.push(done)
+    else done()
+  }
+
+  /** There is room again. `drain` is emitted before this returns. */
+  async empty(): Promise<void> {
+    this.isFull = false
+    for (const done of this.stuck.splice(0)) done()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
