@@ -55,6 +55,10 @@ describe.concurrent("the examples", () => {
     assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
   })
 
+  it("wire.ts: the engine serves a router and reaches a unix socket, without the balancer", async () => {
+    assert.deepStrictEqual(await run("wire.ts"), ["hello from /greet/ann?from=%2Fhere", "/status on a socket"])
+  })
+
   it("choose.ts: two queries at once go to two replicas, in an order that is up to chance", async () => {
     const replicas = (await run("choose.ts")).map((line) => /^select \d on (.+)$/.exec(line)?.[1])
     assert.deepStrictEqual(replicas.sort(), ["postgres://db-1:5432", "postgres://db-2:5432"])
@@ -116,7 +120,8 @@ describe.concurrent("the examples", () => {
       "embed.ts",
       "evenkeel.yaml",
       "serve.ts",
-      "test-with-fakes.test.ts"
+      "test-with-fakes.test.ts",
+      "wire.ts"
     ])
   })
 })

@@ -40,6 +40,11 @@ describe("the published package", () => {
     assert.deepStrictEqual(stdout.split("\n").slice(0, 3), ["ann -> http://c", "bob -> http://a", "cy -> http://b"])
   })
 
+  it("has the HTTP engine as modules of their own", async () => {
+    const stdout = await run(process.execPath, ["--disable-warning=ExperimentalWarning", "examples/wire.ts"], folder)
+    assert.include(stdout, "hello from /greet/ann")
+  })
+
   it("has a main export with types", () => {
     const { default: module, types } = manifest.exports["."]
     assert.isTrue(existsSync(join(installed(), module)))

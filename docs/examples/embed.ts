@@ -6,7 +6,7 @@ import { HttpClient, HttpServer, HttpServerResponse } from "effect/http"
 import * as AccessLog from "evenkeel/layers/AccessLog"
 import * as Configuration from "evenkeel/layers/Configuration"
 import * as LoadBalancer from "evenkeel/layers/LoadBalancer"
-import * as NodeEngine from "evenkeel/layers/NodeEngine"
+import * as Wire from "evenkeel/layers/Wire"
 import { createServer } from "node:http"
 
 /** Listens on a free port until the scope closes. Succeeds with its URL. */
@@ -32,7 +32,7 @@ const program = Effect.gen(function*() {
     health: { interval: "1s" }
   })
   const balancer = LoadBalancer.layer(settings).pipe(
-    Layer.provideMerge(NodeEngine.layer(settings)),
+    Layer.provideMerge(Wire.layer(settings)),
     Layer.provide(AccessLog.layerNone)
   )
   yield* Effect.provide(sendRequests, balancer)
