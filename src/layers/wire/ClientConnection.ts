@@ -6,72 +6,40 @@
  */
 import type { Socket } from "node:net"
 import { systemErrors, TransportFailure } from "../../services/Failure.ts"
-import { type Decoder, decoderFor } from "./Body.ts"
-import type { ClientExchange } from "./ClientExchange.ts"
+import { AnswerReader } from "./AnswerReader.ts"
+import { decoderFor } from "./Body.ts"
+import type { Client, Owner } from "./Client.ts"
+import type { Back, ClientExchange } from "./ClientExchange.ts"
 import { unwritable } from "./Connect.ts"
 import { Connection } from "./Connection.ts"
-import type { Deadlines } from "./Deadlines.ts"
 import { Flow } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
-import * as Head from "./Head.ts"
-import { HeadReader } from "./HeadReader.ts"
+import type { StatusLine } from "./Head.ts"
+import { Intake } from "./Intake.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
 import * as Persistence from "./Persistence.ts"
-
-/** In milliseconds. */
-export interface Timeouts {
-  /** For the connection. */
-  readonly connect: number
-  /** From the end of the request to the head of the response. */
-  readonly response: number
-  /** Between two reads or writes of a body. */
-  readonly idle: number
-  /** Between two requests. */
-  readonly keepAlive: number
-}
-
-/** What all connections of a client share. */
-export interface Client {
-  readonly limits: Head.Limits
-  readonly timeouts: Timeouts
-  readonly deadlines: Deadlines
-}
-
-/** Who is told what becomes of a connection. */
-export interface Owner {
-  /** It can be used, for the first time or again. */
-  onFree(connection: ClientConnection): void
-  /** The exchange was lost with the connection before there was an answer. `isStale` is a connection that was closed before. */
-  onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void
-  onGone(connection: ClientConnection): void
-}
 
 /** Milliseconds that are left to a response when its connection takes no more of the request. */
 const lastWords = 500
 
-/** More than any backend has reason to send before its answer. */
-const maxInterim = 100
-
-export class ClientConnection extends Connection {
+export class ClientConnection extends Connection implements Back, Listener {
   private readonly client: Client
   private readonly owner: Owner
-  private readonly reader: HeadReader
+  private readonly reader: AnswerReader
   /** Whose response is not complete yet. */
   private exchange: ClientExchange | undefined
   private writer: MessageWriter | undefined
-  private decoder: Decoder | undefined
-  private flow: Flow | undefined
+  /** The body of the response. */
+  private intake: Intake | undefined
   private isConnected = false
   /** Whether a request was answered on it before, so that the backend may have closed it by now. */
   private isUsed = false
   /** Whether anything has come since the request was sent. */
   private isAnswered = false
-  private isUpgraded = false
   private isUnwritable = false
   /** Whether somebody still refers to the chunk that is being read. */
   private isKept = false
-  private interim = 0
   private isLast = false
   private keepAlive: number
 
@@ -88,7 +56,7 @@ export class ClientConnection extends Connection {
     this.owner = owner
     this.exchange = exchange
     this.keepAlive = client.timeouts.keepAlive
-    this.reader = new HeadReader("response", client.limits)
+    this.reader = new AnswerReader(client.limits)
     this.deadline = this.deadlines.after(client.timeouts.connect)
     socket.on(connectedEvent, () => {
       this.isConnected = true
@@ -101,156 +69,127 @@ export class ClientConnection extends Connection {
     exchange.connection = this
   }
 
-  /** Whether a request can be sent on it. */
   get isFree(): boolean {
     return this.isConnected && this.exchange === undefined && this.socket.writable && !this.socket.readableEnded
   }
 
-  /** Sends a request. */
   start(exchange: ClientExchange): void {
-    const { head: { acceptsTrailers, fields, method, target, upgrade }, outgoing } = exchange
     this.exchange = exchange
     exchange.connection = this
     this.isAnswered = this.isLast = false
-    this.interim = 0
     this.deadline = Infinity
-    let more = outgoing.framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
-    if (acceptsTrailers) more += `Connection: ${upgrade === undefined ? "TE" : "TE, upgrade"}\r\nTE: trailers\r\n`
-    else if (upgrade !== undefined) more += "Connection: upgrade\r\n"
-    if (upgrade !== undefined) more += `Upgrade: ${upgrade}\r\n`
-    const head = Head.formatRequest(method, target, fields, more)
-    this.writer = new MessageWriter(this.socket, head, outgoing.framing, outgoing.source, this.listener)
+    const { headText, outgoing } = exchange
+    this.writer = new MessageWriter(this.socket, headText, outgoing.framing, outgoing.source, this)
     outgoing.start(this.writer)
   }
 
-  private readonly listener: Listener = {
-    onWritten: () => {
-      this.writer = undefined
-      if (this.flow === undefined) this.deadline = this.deadlines.after(this.client.timeouts.response)
-    },
-    // The request cannot be completed, so its connection is of no use, and neither is an answer to half of it.
-    onBroken: (failure) => {
-      const { exchange, flow } = this
-      this.forget()
-      this.socket.destroy()
-      exchange?.fail(failure)
-      flow?.fail(failure)
-    },
-    onWaiting: (isWaiting) => {
-      this.readBy = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
-    }
+  /** The last byte of the request is out. */
+  onWritten(): void {
+    this.writer = undefined
+    if (this.intake === undefined) this.deadline = this.deadlines.after(this.client.timeouts.response)
+  }
+
+  /** The request cannot be completed, so its connection is of no use, and neither is an answer to half of it. */
+  onBroken(failure: TransportFailure): void {
+    const { exchange, intake } = this
+    this.forget()
+    this.socket.destroy()
+    exchange?.fail(failure)
+    intake?.flow?.fail(failure)
+  }
+
+  /** The backend has to read before the request goes on, or has read. */
+  onWaiting(isWaiting: boolean): void {
+    this.readBy = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
   }
 
   protected override onBytes(chunk: Buffer): boolean {
-    if (this.isUpgraded) return this.keepForTunnel(chunk)
     this.isAnswered = true
     this.isKept = false
     let at = 0
     while (at < chunk.length && !this.socket.destroyed) {
-      if (this.isTunnel) return this.receive(chunk.subarray(at)) || this.isKept
-      if (this.isUpgraded) return this.keepForTunnel(chunk.subarray(at)) || this.isKept
+      if (this.isTunnel || this.isHolding) return this.receive(chunk.subarray(at)) || this.isKept
       if (this.exchange === undefined) {
         // Nobody asked for anything: whatever this is, it must not be taken for the next answer.
         this.socket.destroy()
-      } else if (this.decoder === undefined) {
+      } else if (this.intake === undefined) {
         at = this.readHead(this.exchange, chunk, at)
       } else {
-        const { flow } = this
-        at = this.readBody(this.decoder, chunk, at)
-        if (flow !== undefined) this.settle(flow)
+        const { flow } = this.intake
+        at = this.readBody(this.intake, chunk, at)
+        if (flow?.flush() === true) this.isKept = true
       }
     }
     return this.isKept
   }
 
-  private settle(flow: Flow): void {
-    if (flow.flush()) this.isKept = true
-  }
-
-  private keepForTunnel(chunk: Buffer): boolean {
-    this.early = this.early === undefined ? Buffer.from(chunk) : Buffer.concat([this.early, chunk])
-    this.socket.pause()
-    return false
-  }
-
   private readHead(exchange: ClientExchange, chunk: Buffer, at: number): number {
-    const found = this.reader.read(chunk, at)
-    if (found === undefined) return chunk.length
-    const head = found instanceof Malformed ? found : Head.parseResponse(found.text, this.client.limits)
-    if (found instanceof Malformed || head instanceof Malformed) {
-      if (head instanceof Malformed) this.fail("protocol_error", `The answer is not valid HTTP: ${head.detail}`)
-      return chunk.length
-    }
-    if (head.status >= 200) return this.readFinal(exchange, head, chunk, found.rest)
-    if (head.status === 101) return this.readUpgrade(exchange, head, chunk, found.rest)
-    if (++this.interim > maxInterim) this.fail("protocol_error", "Interim responses without an end")
-    // We expect none, and answer whoever does (RFC 9110 §15.2.1).
-    else if (head.status !== 100) exchange.onInterim(head.status, head.statusText, head.fields)
-    return found.rest
+    const answer = this.reader.read(exchange, chunk, at)
+    if (answer === undefined) return chunk.length
+    if (answer instanceof Malformed) return this.refuse(answer, chunk)
+    const { head, rest } = answer
+    return head.status === 101
+      ? this.readUpgrade(exchange, head, chunk, rest)
+      : this.readFinal(exchange, head, chunk, rest)
   }
 
-  private readUpgrade(exchange: ClientExchange, head: Head.StatusLine, chunk: Buffer, rest: number): number {
+  private refuse({ detail }: Malformed, chunk: Buffer): number {
+    this.fail("protocol_error", `The answer is not valid HTTP: ${detail}`)
+    return chunk.length
+  }
+
+  private readUpgrade(exchange: ClientExchange, head: StatusLine, chunk: Buffer, rest: number): number {
     const asked = exchange.head.upgrade
     if (asked === undefined || this.writer !== undefined || !Persistence.isAmong(head.fields, asked)) {
-      this.fail("protocol_error", "A 101 that nobody asked for")
-      return chunk.length
+      return this.refuse(new Malformed(400, "there is a 101 that nobody asked for"), chunk)
     }
-    this.isUpgraded = true
     // Whatever becomes of it is for the one that it will be joined to.
-    this.socket.pause()
+    this.hold()
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
     exchange.onHead(head, undefined)
     return rest
   }
 
   /** The final response has begun. What has already come of its body is decoded before anybody hears of it. */
-  private readFinal(exchange: ClientExchange, head: Head.StatusLine, chunk: Buffer, rest: number): number {
+  private readFinal(exchange: ClientExchange, head: StatusLine, chunk: Buffer, rest: number): number {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
-    if (framing instanceof Malformed) {
-      this.fail("protocol_error", `The answer is not valid HTTP: ${framing.detail}`)
-      return chunk.length
-    }
+    if (framing instanceof Malformed) return this.refuse(framing, chunk)
     const { timeouts } = this.client
-    this.isLast = framing._tag === "Close" ||
-      !Persistence.isPersistent(Persistence.optionsOf(head.fields), head.version)
+    const options = Persistence.optionsOf(head.fields)
+    this.isLast = framing._tag === "Close" || !Persistence.isPersistent(options, head.version)
     this.keepAlive = Math.min(timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
     // RFC 9112 §9.3: who sends a body watches for an answer that says that it is not wanted.
     if (head.status >= 400 && this.isLast) this.stopSending()
-    this.decoder = decoderFor(framing)
-    if (this.decoder === undefined) {
+    const decoder = decoderFor(framing)
+    if (decoder === undefined) {
       this.onAnswered(rest < chunk.length)
       exchange.onHead(head, undefined)
       return rest
     }
-    const flow = this.flow = new Flow(this)
+    const flow = new Flow(this)
+    const intake = this.intake = new Intake(decoder, flow, Infinity)
     this.deadline = this.deadlines.after(timeouts.idle)
-    const next = rest < chunk.length ? this.readBody(this.decoder, chunk, rest) : rest
+    const next = rest < chunk.length ? this.readBody(intake, chunk, rest) : rest
     exchange.onHead(head, flow)
-    this.settle(flow)
+    if (flow.flush()) this.isKept = true
     return next
   }
 
-  private readBody(decoder: Decoder, chunk: Buffer, at: number): number {
-    const { flow } = this
-    const rest = decoder.decode(chunk, at, this.onPiece)
-    if (rest instanceof Malformed) {
-      this.fail("protocol_error", rest.detail)
-      return chunk.length
-    }
+  private readBody(intake: Intake, chunk: Buffer, at: number): number {
+    const rest = intake.read(chunk, at)
+    if (rest instanceof Malformed) return this.refuse(rest, chunk)
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
-    if (decoder.isDone) {
-      flow?.end(decoder.trailers)
+    if (intake.isDone) {
+      intake.end()
       this.onAnswered(rest < chunk.length)
     }
     return rest
   }
 
-  private readonly onPiece = (piece: Buffer): void => this.flow?.push(piece)
-
   /** The response is complete. What comes after it belongs to nobody. */
   private onAnswered(hasMore: boolean): void {
     this.stopSending()
-    this.exchange = this.decoder = this.flow = undefined
+    this.exchange = this.intake = undefined
     this.isUsed = true
     if (this.isLast || this.isUnwritable || hasMore) this.socket.destroy()
     else this.becomeFree()
@@ -282,34 +221,24 @@ export class ClientConnection extends Connection {
   }
 
   private forget(): void {
-    this.exchange =
-      this.decoder =
-      this.flow =
-      this.writer =
-        undefined
+    this.exchange = this.intake = this.writer = undefined
   }
 
   /** The exchange cannot be completed. */
   private fail(reason: TransportFailure["reason"], message: string): void {
-    const { exchange, flow, isConnected, writer } = this
+    const { exchange, intake, isConnected, writer } = this
     this.forget()
     this.socket.destroy()
     writer?.abandon()
-    if (flow !== undefined) {
-      return flow.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
-    }
+    if (intake !== undefined) return intake.flow?.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
     if (exchange === undefined) return
-    const isStale = this.isUsed && !this.isAnswered && reason === "reset_before_headers"
-    const isUnconnected = !isConnected && reason === "reset_before_headers"
-    this.owner.onLost(
-      exchange,
-      TransportFailure.make({ reason: isUnconnected ? "connect_failed" : reason, message }),
-      isStale
-    )
+    const isReset = reason === "reset_before_headers"
+    const failure = TransportFailure.make({ reason: isReset && !isConnected ? "connect_failed" : reason, message })
+    this.owner.onLost(exchange, failure, isReset && this.isUsed && !this.isAnswered)
   }
 
-  /** Nobody waits for the response, or for the rest of it. A connection that is still being made is of use to others. */
   release(exchange: ClientExchange): void {
+    // A connection that is still being made is of use to others.
     if (this.exchange === exchange && this.isConnected) this.cancel()
   }
 
@@ -320,7 +249,6 @@ export class ClientConnection extends Connection {
     writer?.abandon()
   }
 
-  /** The client is closed. Whoever waits is told. */
   close(): void {
     this.fail("connect_failed", "The client is closed")
   }
@@ -337,11 +265,11 @@ export class ClientConnection extends Connection {
   }
 
   protected override onEnd(): void {
-    const { decoder, flow } = this
-    if (decoder?.end() === true) {
-      flow?.end(decoder.trailers)
+    const { intake } = this
+    if (intake?.endWithConnection() === true) {
+      intake.end()
       this.onAnswered(false)
-      flow?.flush()
+      intake.flow?.flush()
     } else {
       this.fail("reset_before_headers", "Connection closed")
     }
@@ -366,7 +294,7 @@ export class ClientConnection extends Connection {
     if (!this.isConnected) this.fail("connect_timeout", "Connection timed out")
     else if (this.writer !== undefined) this.fail("headers_timeout", "The backend stopped reading the request")
     else if (this.isUnwritable) this.fail("reset_before_headers", "Connection closed")
-    else if (this.flow !== undefined) this.fail("reset_mid_body", "The body stopped")
+    else if (this.intake !== undefined) this.fail("reset_mid_body", "The body stopped")
     else this.fail("headers_timeout", "No answer in time")
   }
 }

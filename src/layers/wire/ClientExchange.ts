@@ -6,10 +6,10 @@
  */
 import { isIdempotent, type TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines, ResponseBody, SentHead } from "../../services/Message.ts"
-import type { ClientConnection } from "./ClientConnection.ts"
+import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
-import type { StatusLine } from "./Head.ts"
+import { formatRequest, type StatusLine } from "./Head.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 
 /** A body that is to be sent. */
@@ -19,6 +19,18 @@ export interface Outgoing {
   readonly source: Source | undefined
   /** Gives the body to the writer, now or as it comes. Called once. */
   start(writer: MessageWriter): void
+}
+
+/** A connection to a backend, as exchanges and the pool see it. */
+export interface Back extends Connection {
+  /** Whether a request can be sent on it. */
+  readonly isFree: boolean
+  /** Sends a request. */
+  start(exchange: ClientExchange): void
+  /** Nobody waits for the response of this exchange, or for the rest of it. */
+  release(exchange: ClientExchange): void
+  /** The client is closed. Whoever waits is told. */
+  close(): void
 }
 
 /** Who waits for the answer. Exactly one of the last two is called, once. */
@@ -34,7 +46,7 @@ export class ClientExchange implements ResponseBody {
   readonly outgoing: Outgoing
   private readonly waiting: Waiting
   /** The connection that carries it, once there is one. */
-  connection: ClientConnection | undefined
+  connection: Back | undefined
   /** The body of the response; none, or not yet. */
   body: Flow | undefined
   /** Whether it was sent on a connection that turned out to be closed. */
@@ -46,6 +58,16 @@ export class ClientExchange implements ResponseBody {
     this.head = head
     this.outgoing = outgoing
     this.waiting = waiting
+  }
+
+  /** The head as it goes on the wire, with what concerns the connection only. */
+  get headText(): string {
+    const { acceptsTrailers, fields, method, target, upgrade } = this.head
+    let more = this.outgoing.framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
+    if (acceptsTrailers) more += `Connection: ${upgrade === undefined ? "TE" : "TE, upgrade"}\r\nTE: trailers\r\n`
+    else if (upgrade !== undefined) more += "Connection: upgrade\r\n"
+    if (upgrade !== undefined) more += `Upgrade: ${upgrade}\r\n`
+    return formatRequest(method, target, fields, more)
   }
 
   /** Whether a lost connection leaves no doubt that it may be sent once more (RFC 9112 §9.3.1). */

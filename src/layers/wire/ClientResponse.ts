@@ -56,7 +56,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
   }
 
   get remoteAddress(): Option.Option<string> {
-    return Option.fromUndefinedOr(this.exchange.connection?.socket.remoteAddress)
+    return Option.fromUndefinedOr(this.exchange.connection?.remoteAddress)
   }
 
   get cookies(): Cookies.Cookies {

@@ -30,12 +30,14 @@ export abstract class Connection implements Mortal, Source {
   /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
   protected readBy = Infinity
   readonly socket: Socket
-  protected readonly deadlines: Deadlines
+  readonly deadlines: Deadlines
   /** Bytes that came before there was anybody for them. */
   protected early: Buffer | undefined
   private tunnel: Tunnel | undefined
   private otherEnd: Connection | undefined
   private holder: Holder | undefined
+  protected isHolding = false
+  private address: string | undefined
 
   constructor(socket: Socket, deadlines: Deadlines) {
     this.socket = socket
@@ -59,6 +61,11 @@ export abstract class Connection implements Mortal, Source {
     })
   }
 
+  /** The address of the peer. */
+  get remoteAddress(): string | undefined {
+    return this.address ??= this.socket.remoteAddress
+  }
+
   get deadline(): number {
     return Math.min(this.sendBy, this.readBy)
   }
@@ -72,7 +79,10 @@ export abstract class Connection implements Mortal, Source {
    */
   receive(chunk: Buffer): boolean {
     const { otherEnd, tunnel } = this
-    if (otherEnd === undefined) return this.holder === undefined ? this.onBytes(chunk) : this.holder.receive(chunk)
+    if (otherEnd === undefined) {
+      if (this.holder !== undefined) return this.holder.receive(chunk)
+      return this.isHolding ? this.keep(Buffer.from(chunk)) : this.onBytes(chunk)
+    }
     if (tunnel === undefined) return false
     this.deadline = otherEnd.deadline = this.deadlines.after(tunnel.idle)
     if (!otherEnd.socket.write(chunk)) this.socket.pause()
@@ -99,6 +109,19 @@ export abstract class Connection implements Mortal, Source {
   /** Whether its bytes are no longer HTTP: it was joined to another connection or handed over. */
   get isTunnel(): boolean {
     return this.otherEnd !== undefined || this.holder !== undefined
+  }
+
+  /** Keeps bytes for whoever comes. The peer has to wait when there are this many. Nobody else may write to the chunk. */
+  protected keep(chunk: Buffer, maxBytes = 0): false {
+    this.early = this.early === undefined ? chunk : Buffer.concat([this.early, chunk])
+    if (this.early.length >= maxBytes) this.socket.pause()
+    return false
+  }
+
+  /** From now on bytes are kept for whoever it will be joined to or handed over to. */
+  protected hold(): void {
+    this.isHolding = true
+    this.socket.pause()
   }
 
   /** From now on every byte is the holder's, with what has come already, and nothing expires. */

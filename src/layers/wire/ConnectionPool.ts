@@ -5,8 +5,9 @@
  * closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
  */
 import { TransportFailure } from "../../services/Failure.ts"
-import { type Client, ClientConnection, type Owner } from "./ClientConnection.ts"
-import type { ClientExchange } from "./ClientExchange.ts"
+import type { Client, Owner } from "./Client.ts"
+import { ClientConnection } from "./ClientConnection.ts"
+import type { Back, ClientExchange } from "./ClientExchange.ts"
 import { connect, type Target } from "./Connect.ts"
 import type { Mortal } from "./Deadlines.ts"
 
@@ -20,9 +21,9 @@ export class ConnectionPool implements Owner, Mortal {
   deadline = Infinity
   private readonly target: Target
   private readonly options: Options
-  private readonly open = new Set<ClientConnection>()
+  private readonly open = new Set<Back>()
   /** The last one was used last. */
-  private readonly free: Array<ClientConnection> = []
+  private readonly free: Array<Back> = []
   /** First come, first served. */
   private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
 
@@ -65,7 +66,7 @@ export class ConnectionPool implements Owner, Mortal {
     return undefined
   }
 
-  onFree(connection: ClientConnection): void {
+  onFree(connection: Back): void {
     const next = this.nextWaiting()
     if (next === undefined) this.free.push(connection)
     else connection.start(next)
@@ -78,7 +79,7 @@ export class ConnectionPool implements Owner, Mortal {
     this.connect(exchange)
   }
 
-  onGone(connection: ClientConnection): void {
+  onGone(connection: Back): void {
     this.open.delete(connection)
     const at = this.free.indexOf(connection)
     if (at !== -1) this.free.splice(at, 1)

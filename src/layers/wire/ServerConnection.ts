@@ -6,39 +6,18 @@
  */
 import type { Socket } from "node:net"
 import { type Reason, TransportFailure } from "../../services/Failure.ts"
-import { type Decoder, decoderFor } from "./Body.ts"
+import { decoderFor } from "./Body.ts"
 import { Connection } from "./Connection.ts"
-import type { Deadlines } from "./Deadlines.ts"
 import { Flow } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { HeadReader } from "./HeadReader.ts"
+import { Intake } from "./Intake.ts"
 import * as Persistence from "./Persistence.ts"
-import { refusal } from "./Refusal.ts"
-import { ServerExchange } from "./ServerExchange.ts"
-
-/** In milliseconds. */
-export interface Timeouts {
-  /** From the first byte of a head to its end. */
-  readonly head: number
-  /** Between two reads or writes of a body. */
-  readonly idle: number
-  /** Between two requests. */
-  readonly keepAlive: number
-}
-
-/** What all connections of a server share. */
-export interface Server {
-  readonly limits: Head.Limits & { readonly bodyBytes: number }
-  readonly timeouts: Timeouts
-  readonly deadlines: Deadlines
-  /** Whether the server has stopped accepting, so that each response is the last of its connection. */
-  readonly isClosing: boolean
-  /** Starts to work on a request. */
-  readonly handle: (exchange: ServerExchange) => void
-  readonly onClose: (connection: ServerConnection) => void
-}
+import { objectionTo, reasonOf, refusal } from "./Refusal.ts"
+import type { Server } from "./Server.ts"
+import { type Front, ServerExchange } from "./ServerExchange.ts"
 
 /** Of a request that nobody wants to its end, this much is read and thrown away to save the connection. */
 const maxDrain = 256 * 1024
@@ -49,21 +28,17 @@ const maxEarly = 64 * 1024
 /** Milliseconds that a client gets to read the last response before the connection is reset (RFC 9112 §9.6). */
 const lingering = 2_000
 
-export class ServerConnection extends Connection {
+export class ServerConnection extends Connection implements Front {
   readonly server: Server
   private readonly reader: HeadReader
   private exchange: ServerExchange | undefined
-  private decoder: Decoder | undefined
-  /** The body that is being read; nobody wants it when there is a decoder and no flow. */
-  private flow: Flow | undefined
-  private bodyBytes = 0
-  private drained = 0
+  /** The body that is being read. */
+  private intake: Intake | undefined
   private isConsuming = false
   /** Whether there is no request after this one. */
   private isLast = false
   /** Whether the last response is out, or what comes makes no sense any more: everything else is thrown away. */
   private isDeaf = false
-  private address: string | undefined
 
   constructor(socket: Socket, server: Server) {
     super(socket, server.deadlines)
@@ -75,11 +50,6 @@ export class ServerConnection extends Connection {
     })
   }
 
-  /** The address of the client. */
-  get remoteAddress(): string | undefined {
-    return this.address ??= this.socket.remoteAddress
-  }
-
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
     return this.exchange === undefined && !this.isTunnel
@@ -88,7 +58,7 @@ export class ServerConnection extends Connection {
   protected override onBytes(chunk: Buffer): boolean {
     if (this.isDeaf) return false
     if (this.early === undefined) this.consume(chunk)
-    else this.keepForLater(chunk)
+    else this.keep(chunk, maxEarly)
     return false
   }
 
@@ -96,22 +66,17 @@ export class ServerConnection extends Connection {
     this.isConsuming = true
     let at = 0
     while (at < chunk.length && !this.isDeaf) {
-      if (this.decoder !== undefined) at = this.readBody(this.decoder, chunk, at)
+      if (this.intake !== undefined) at = this.readBody(this.intake, chunk, at)
       else if (this.isTunnel) {
         this.receive(chunk.subarray(at))
         break
       } else if (this.exchange === undefined && !this.socket.writableNeedDrain) at = this.readHead(chunk, at)
       else {
-        this.keepForLater(chunk.subarray(at))
+        this.keep(chunk.subarray(at), maxEarly)
         break
       }
     }
     this.isConsuming = false
-  }
-
-  private keepForLater(chunk: Buffer): void {
-    this.early = this.early === undefined ? chunk : Buffer.concat([this.early, chunk])
-    if (this.early.length >= maxEarly) this.socket.pause()
   }
 
   private readHead(chunk: Buffer, at: number): number {
@@ -124,40 +89,31 @@ export class ServerConnection extends Connection {
     }
     const head = found instanceof Malformed ? found : Head.parseRequest(found.text, limits)
     if (!(found instanceof Malformed) && !(head instanceof Malformed)) return this.begin(head, chunk, found.rest)
-    if (head instanceof Malformed) this.refuseMalformed(head)
+    if (head instanceof Malformed) this.refuse(reasonOf(head), head.detail)
     return chunk.length
   }
 
   /** A request has begun. What has already come of its body is decoded before anybody works on it. */
   private begin(head: Head.RequestLine, chunk: Buffer, rest: number): number {
     const framing = Framing.ofRequest(head.fields, head.version)
-    if (framing instanceof Malformed) {
-      this.refuseMalformed(framing)
-      return chunk.length
-    }
-    const expectation = Persistence.valueOf(head.fields, "expect")
-    const expectsContinue = expectation?.toLowerCase() === "100-continue"
-    if (expectation !== undefined && !expectsContinue) {
-      this.refuse("expectation_failed")
-      return chunk.length
-    }
-    if (framing._tag === "Length" && framing.length > this.server.limits.bodyBytes) {
-      this.refuse("body_too_large")
+    const objection = objectionTo(head, framing, this.server.limits.bodyBytes)
+    if (objection !== undefined || framing instanceof Malformed) {
+      this.refuse(objection ?? "bad_request", framing instanceof Malformed ? framing.detail : undefined)
       return chunk.length
     }
     const options = Persistence.optionsOf(head.fields)
     this.isLast = !Persistence.isPersistent(options, head.version)
-    this.decoder = decoderFor(framing)
-    this.bodyBytes = 0
-    this.drained = 0
-    this.flow = this.decoder === undefined ? undefined : new Flow(this)
-    const exchange = new ServerExchange(this, head, options, framing, this.flow)
-    this.exchange = exchange
-    let at = rest
-    if (this.decoder !== undefined && at < chunk.length) at = this.readBody(this.decoder, chunk, at)
-    if (this.flow !== undefined && this.decoder !== undefined) {
+    const decoder = decoderFor(framing)
+    const flow = decoder === undefined ? undefined : new Flow(this)
+    if (decoder !== undefined && flow !== undefined) {
+      this.intake = new Intake(decoder, flow, this.server.limits.bodyBytes)
+    }
+    const exchange = this.exchange = new ServerExchange(this, head, options, framing, flow)
+    const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
+    if (flow !== undefined && this.intake !== undefined) {
       this.deadline = this.deadlines.after(this.server.timeouts.idle)
-      if (expectsContinue && head.version === 1) this.flow.onTake = () => exchange.sendContinue()
+      const isExpecting = head.version === 1 && Persistence.valueOf(head.fields, "expect") !== undefined
+      if (isExpecting) flow.onTake = () => exchange.sendContinue()
     } else {
       this.deadline = Infinity
     }
@@ -165,34 +121,23 @@ export class ServerConnection extends Connection {
     return at
   }
 
-  private readonly onPiece = (piece: Buffer): void => {
-    this.bodyBytes += piece.length
-    if (this.flow === undefined) this.drained += piece.length
-    else if (this.bodyBytes <= this.server.limits.bodyBytes) this.flow.push(piece)
-  }
-
-  private readBody(decoder: Decoder, chunk: Buffer, at: number): number {
-    const rest = decoder.decode(chunk, at, this.onPiece)
-    const isTooLong = this.bodyBytes > this.server.limits.bodyBytes
-    if (rest instanceof Malformed || isTooLong) {
-      this.failBody(
-        rest instanceof Malformed
-          ? TransportFailure.make({ reason: "bad_request", message: rest.detail })
-          : TransportFailure.make({ reason: "body_too_large", message: "the body is over the limit" })
-      )
+  private readBody(intake: Intake, chunk: Buffer, at: number): number {
+    const rest = intake.read(chunk, at)
+    if (rest instanceof Malformed) {
+      const reason = rest.status === 413 ? "body_too_large" : "bad_request"
+      this.failBody(TransportFailure.make({ reason, message: rest.detail }))
       return chunk.length
     }
-    const { flow } = this
-    if (decoder.isDone) {
-      this.decoder = undefined
-      this.flow = undefined
-      flow?.end(decoder.trailers)
+    const { flow } = intake
+    if (intake.isDone) {
+      this.intake = undefined
+      intake.end()
       this.deadline = this.exchange === undefined
         ? this.deadlines.after(this.server.timeouts.keepAlive)
         : Infinity
     } else {
       this.expectMore()
-      if (this.drained > maxDrain) this.stopDraining()
+      if (intake.drained > maxDrain) this.stopDraining()
     }
     flow?.flush()
     return rest
@@ -200,18 +145,17 @@ export class ServerConnection extends Connection {
 
   /** The rest of the request cannot be read, and so neither can anything after it. */
   private failBody(failure: TransportFailure): void {
-    const { flow } = this
+    const { intake } = this
     this.isLast = this.isDeaf = true
-    this.decoder = undefined
-    this.flow = undefined
+    this.intake = undefined
     this.deadline = Infinity
-    flow?.fail(failure)
+    intake?.flow?.fail(failure)
     if (this.exchange === undefined) this.close()
   }
 
   /** More of the body has to come in time, unless an exchange goes on that does not want it. */
   private expectMore(): void {
-    this.deadline = this.flow === undefined && this.exchange !== undefined
+    this.deadline = this.intake?.flow === undefined && this.exchange !== undefined
       ? Infinity
       : this.deadlines.after(this.server.timeouts.idle)
   }
@@ -222,21 +166,20 @@ export class ServerConnection extends Connection {
     else this.pause()
   }
 
-  /** Whether the response that begins now has to say that it is the last one. */
   decideLast(): boolean {
-    const { decoder, flow } = this
-    const isUnwanted = decoder !== undefined && (flow === undefined || !flow.isTaken)
-    if (isUnwanted && (flow?.onTake !== undefined || decoder.remaining > maxDrain)) this.isLast = true
+    const { intake } = this
+    if (intake !== undefined && !intake.isWanted) {
+      // A client that waits for a 100 (Continue) would be left in doubt; one that has much to send had better stop.
+      if (intake.flow?.onTake !== undefined || intake.remaining > maxDrain) this.isLast = true
+    }
     this.isLast ||= this.server.isClosing
     return this.isLast
   }
 
-  /** The body of the response needs the end of the connection to end. */
-  endsWithConnection(): void {
+  endsWithExchange(): void {
     this.isLast = true
   }
 
-  /** The client has to read before the response goes on, or has read. */
   onWaiting(isWaiting: boolean): void {
     this.readBy = isWaiting ? this.deadlines.after(this.server.timeouts.idle) : Infinity
   }
@@ -252,19 +195,19 @@ export class ServerConnection extends Connection {
     super.resume()
   }
 
-  /** The response is complete. */
   onResponded(): void {
     this.exchange = undefined
-    const { flow } = this
-    if (flow !== undefined) {
+    const { intake } = this
+    if (intake?.flow !== undefined) {
       // What is left of the request is read without anybody to read it to.
-      this.flow = undefined
+      const { flow } = intake
+      intake.flow = undefined
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
     // What has come already is answered before the end.
     if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
-    this.deadline = this.decoder === undefined
+    this.deadline = intake === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
     this.consumeEarly()
@@ -279,7 +222,6 @@ export class ServerConnection extends Connection {
     this.consume(early)
   }
 
-  /** The connection goes on as a tunnel to another one, with whatever the client has sent after the request. */
   becomeTunnel(other: Connection, onOver: () => void): void {
     this.exchange = undefined
     this.joinTo(other, this.server.timeouts.idle, onOver)
@@ -287,7 +229,7 @@ export class ServerConnection extends Connection {
 
   /** Nobody wants the rest of the request's body. */
   override cancel(): void {
-    this.flow = undefined
+    if (this.intake !== undefined) this.intake.flow = undefined
     this.expectMore()
     this.socket.resume()
   }
@@ -309,21 +251,8 @@ export class ServerConnection extends Connection {
     else this.socket.destroySoon()
   }
 
-  /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */
   cut(): void {
     this.socket.resetAndDestroy()
-  }
-
-  private refuseMalformed({ detail, status }: Malformed): void {
-    const reasons: Readonly<Record<Malformed["status"], Reason>> = {
-      400: "bad_request",
-      413: "body_too_large",
-      414: "target_too_long",
-      431: "headers_too_large",
-      501: "not_implemented",
-      505: "version_not_supported"
-    }
-    this.refuse(reasons[status], detail)
   }
 
   /** Answers what never became a request, and closes. */
@@ -346,10 +275,10 @@ export class ServerConnection extends Connection {
   protected override onClose(): void {
     this.isDeaf = true
     this.early = undefined
-    const { exchange, flow } = this
-    this.exchange = this.flow = this.decoder = undefined
+    const { exchange, intake } = this
+    this.exchange = this.intake = undefined
     exchange?.abort()
-    flow?.fail(TransportFailure.make({ reason: "client_aborted", message: "the client left" }))
+    intake?.flow?.fail(TransportFailure.make({ reason: "client_aborted", message: "the client left" }))
   }
 
   protected override onGone(): void {
@@ -360,7 +289,7 @@ export class ServerConnection extends Connection {
     if (this.exchange === undefined) {
       if (this.reader.hasBegun && !this.isDeaf) this.refuse("request_timeout")
       else this.socket.destroy()
-    } else if (this.exchange.hasBegun || this.flow === undefined) {
+    } else if (this.exchange.hasBegun || this.intake?.flow === undefined) {
       this.cut()
     } else {
       this.failBody(TransportFailure.make({ reason: "request_timeout", message: "the body stopped" }))

@@ -13,9 +13,24 @@ import type { Flow, Source } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { formatResponse, type RequestLine } from "./Head.ts"
-import { MessageWriter } from "./MessageWriter.ts"
+import { type Listener, MessageWriter } from "./MessageWriter.ts"
 import { type Options, valueOf } from "./Persistence.ts"
-import type { ServerConnection } from "./ServerConnection.ts"
+
+/** The connection of a client, as its exchange sees it. */
+export interface Front extends Connection {
+  /** Whether the response that begins now has to say that it is the last one. */
+  decideLast(): boolean
+  /** There is no request after this one. */
+  endsWithExchange(): void
+  /** The client has to read before the response goes on, or has read. */
+  onWaiting(isWaiting: boolean): void
+  /** The response is complete. */
+  onResponded(): void
+  /** The connection goes on as a tunnel to another one, with whatever the client has sent after the request. */
+  becomeTunnel(other: Connection, onOver: () => void): void
+  /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */
+  cut(): void
+}
 
 /** The head of a response, and the protocol that the connection goes on with, if any. */
 export interface ResponseStart {
@@ -38,8 +53,8 @@ const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | und
   return version === 0 ? "Connection: keep-alive\r\n" : ""
 }
 
-export class ServerExchange {
-  readonly connection: ServerConnection
+export class ServerExchange implements Listener {
+  readonly connection: Front
   readonly request: RequestLine
   /** Of the request's `Connection` field. */
   readonly options: Options
@@ -55,7 +70,7 @@ export class ServerExchange {
   isAborted = false
 
   constructor(
-    connection: ServerConnection,
+    connection: Front,
     request: RequestLine,
     options: Options,
     framing: Framing.Framing,
@@ -88,20 +103,26 @@ export class ServerExchange {
     const { connection, request: { version } } = this
     this.hasBegun = true
     this.done = done
-    if (framing._tag === "Close") connection.endsWithConnection()
+    if (framing._tag === "Close") connection.endsWithExchange()
     const isLast = connection.decideLast()
     let more = framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
-    if (valueOf(start.fields, "date") === undefined) more += `Date: ${connection.server.deadlines.date}\r\n`
+    if (valueOf(start.fields, "date") === undefined) more += `Date: ${connection.deadlines.date}\r\n`
     more += connectionFields(isLast, version, start.upgrade)
     const head = formatResponse(start.status, start.statusText, start.fields, more)
-    return this.writer = new MessageWriter(connection.socket, head, framing, source, {
-      onWritten: () => this.finish(undefined),
-      onBroken: (failure) => {
-        connection.cut()
-        this.finish(failure)
-      },
-      onWaiting: (isWaiting) => connection.onWaiting(isWaiting)
-    })
+    return this.writer = new MessageWriter(connection.socket, head, framing, source, this)
+  }
+
+  onWritten(): void {
+    this.finish(undefined)
+  }
+
+  onBroken(failure: TransportFailure): void {
+    this.connection.cut()
+    this.finish(failure)
+  }
+
+  onWaiting(isWaiting: boolean): void {
+    this.connection.onWaiting(isWaiting)
   }
 
   /** The framing that a response with these fields gets on this connection (RFC 9112 §6). */

@@ -132,7 +132,7 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   if (!areSendable(fields) || !areSendable(["reason", statusText])) {
     throw new TypeError("a header has an invalid name or value")
   }
-  if (/(?:^|,)\s*close\s*(?:,|$)/i.test(headers["connection"] ?? "")) exchange.connection.endsWithConnection()
+  if (/(?:^|,)\s*close\s*(?:,|$)/i.test(headers["connection"] ?? "")) exchange.connection.endsWithExchange()
   const start = { status, statusText, fields, upgrade: headers["upgrade"] }
   if (framing._tag === "None") return sendBytes(exchange, start, framing, asBuffer(nothing))
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
