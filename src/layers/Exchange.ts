@@ -29,7 +29,9 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
   "draining",
   "bad_request",
   "body_too_large",
+  "headers_too_large",
   "request_timeout",
+  "overloaded",
   "not_implemented",
   "internal_error"
 ])

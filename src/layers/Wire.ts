@@ -4,38 +4,55 @@
  * Owns the pair, as the settings say. What moves through it stays as it was on the wire: field lines with their order, case
  * and repetition, targets with every byte, trailers, interim responses and upgrades; bodies move from socket to socket.
  */
+import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { AccessLog, refused } from "../services/AccessLog.ts"
 import type { Settings } from "../services/Configuration.ts"
 import * as WireClient from "./wire/WireClient.ts"
 import * as WireServer from "./wire/WireServer.ts"
 
-/** Both ends, as the settings say. */
-export const layer = (
-  { limit, listen, timeout }: Pick<Settings, "limit" | "listen" | "timeout">
-): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
-  const headLimits = { headBytes: limit.head, fields: limit.fields, targetBytes: limit.target }
-  return Layer.merge(
+/** Listens. What is refused before it becomes a request is in the log as well, if there is one. */
+const layerServer = ({ limit, listen, timeout }: Pick<Settings, "limit" | "listen" | "timeout">) =>
+  Layer.unwrap(Effect.map(Effect.serviceOption(AccessLog), (log) =>
     WireServer.layer({
       ...listen,
       shutdownTimeout: timeout.shutdown,
       headTimeout: timeout.head,
       idleTimeout: timeout.idle,
       keepAliveTimeout: timeout.keepAlive,
-      headLimits,
+      headLimits: headLimitsOf(limit),
       maxBodyBytes: limit.body,
       maxConnections: limit.connections,
-      maxConnectionsPerClient: limit.connectionsPerClient
-    }),
+      maxConnectionsPerClient: limit.connectionsPerClient,
+      onRefused: (reason, client) => {
+        if (Option.isSome(log)) log.value.write(refused(reason, client))
+      }
+    })))
+
+const headLimitsOf = ({ fields, head, target }: Settings["limit"]) => ({
+  headBytes: head,
+  fields,
+  targetBytes: target
+})
+
+/** Both ends, as the settings say. */
+export const layer = (
+  settings: Pick<Settings, "limit" | "listen" | "timeout">
+): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
+  const { limit, timeout } = settings
+  return Layer.merge(
+    layerServer(settings),
     WireClient.layer({
       connectTimeout: timeout.connect,
       responseTimeout: timeout.response,
       idleTimeout: timeout.idle,
       keepAliveTimeout: timeout.backendKeepAlive,
       maxConnectionsPerOrigin: limit.connectionsPerBackend,
-      headLimits
+      headLimits: headLimitsOf(limit)
     })
   )
 }

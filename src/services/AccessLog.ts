@@ -49,6 +49,19 @@ export interface Completed {
   readonly reason: Reason | undefined
 }
 
+/** What is said of a request that was refused before it was one: neither its method nor its path can be relied on. */
+export const refused = (reason: Reason, client: string | undefined): Completed => ({
+  _tag: "Completed",
+  method: "-",
+  path: "-",
+  backend: undefined,
+  client,
+  status: meaningOf[reason].status,
+  durationMs: 0,
+  tries: 0,
+  reason
+})
+
 export type Entry = Notice | HealthChanged | Sent | Completed
 
 /** Where everything reports to. `write` never waits and never fails: a slow terminal must not slow down traffic. */

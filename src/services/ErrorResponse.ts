@@ -49,7 +49,8 @@ const acceptsJson = (accept: string | undefined): boolean => {
 
 const sentenceOf = (reason: Reason, detail: string | undefined): string => {
   const { meaning } = meaningOf[reason]
-  return detail === undefined ? meaning : `${meaning} (${detail})`
+  const saysMore = detail !== undefined && meaning.toLowerCase() !== `${detail}.`
+  return saysMore ? `${meaning} (${detail})` : meaning
 }
 
 /** The text of a response. `detail` says more about this very request. */
@@ -69,7 +70,7 @@ export const make = (
   const response = acceptsJson(accept)
     ? ProblemDetails.toResponse({ ...problem, detail: sentenceOf(reason, detail) })
     : HttpServerResponse.text(text(reason, detail), { status })
-  return HttpServerResponse.setHeaders(response, {
+  return HttpServerResponse.setHeaders(HttpServerResponse.setStatus(response, status, titleOf(status)), {
     "cache-control": "no-store",
     ...(status === 503 ? { "retry-after": retryAfter } : {})
   })

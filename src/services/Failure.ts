@@ -24,7 +24,7 @@ export interface Meaning {
 /** Every reason and what it means. */
 export const reasons = {
   no_backend: { status: 503, level: "WARN", tryAnother: "never", meaning: "No backend is available." },
-  overloaded: { status: 503, level: "WARN", tryAnother: "never", meaning: "Every backend is at its limit." },
+  overloaded: { status: 503, level: "WARN", tryAnother: "always", meaning: "Every backend is at its limit." },
   connect_failed: {
     status: 502,
     level: "WARN",
@@ -125,8 +125,12 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
     "client_aborted",
     "bad_request",
     "body_too_large",
+    "headers_too_large",
+    "target_too_long",
+    "version_not_supported",
     "request_timeout",
-    "not_implemented"
+    "not_implemented",
+    "overloaded"
   ]),
   message: Schema.String
 }) {}

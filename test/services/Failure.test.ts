@@ -33,7 +33,7 @@ describe("the vocabulary", () => {
   })
 
   it("always allows another try where nothing can have been sent", () => {
-    for (const reason of ["connect_failed", "connect_timeout"] as const) {
+    for (const reason of ["connect_failed", "connect_timeout", "overloaded"] as const) {
       assert.isTrue(mayTryAnother(reason, "POST", true))
       assert.isTrue(mayTryAnother(reason, "GET", false))
     }
@@ -47,7 +47,9 @@ describe("the vocabulary", () => {
   })
 
   it("allows no other try in any other case", () => {
-    const others = Object.keys(reasons).filter((reason) => !/^connect_|^reset_before_headers$/.test(reason))
+    const others = Object.keys(reasons).filter((reason) =>
+      !/^connect_|^overloaded$|^reset_before_headers$/.test(reason)
+    )
     const known = (reason: string): reason is Reason => reason in reasons
     assert.deepStrictEqual(others.filter((reason) => known(reason) && mayTryAnother(reason, "GET", false)), [])
   })

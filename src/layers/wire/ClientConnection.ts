@@ -51,7 +51,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     client: Client,
     owner: Owner
   ) {
-    super(socket, client.deadlines)
+    super(socket, client.deadlines, client.timeouts.idle)
     this.client = client
     this.owner = owner
     this.exchange = exchange
@@ -251,17 +251,6 @@ export class ClientConnection extends Connection implements Back, Listener {
 
   close(): void {
     this.fail("connect_failed", "The client is closed")
-  }
-
-  /** Whoever reads the response cannot keep up, which is no fault of the backend. */
-  override pause(): void {
-    this.deadline = Infinity
-    super.pause()
-  }
-
-  override resume(): void {
-    this.deadline = this.deadlines.after(this.client.timeouts.idle)
-    super.resume()
   }
 
   protected override onEnd(): void {

@@ -31,6 +31,7 @@ export abstract class Connection implements Mortal, Source {
   protected readBy = Infinity
   readonly socket: Socket
   readonly deadlines: Deadlines
+  private readonly idle: number
   /** Bytes that came before there was anybody for them. */
   protected early: Buffer | undefined
   private tunnel: Tunnel | undefined
@@ -39,9 +40,11 @@ export abstract class Connection implements Mortal, Source {
   protected isHolding = false
   private address: string | undefined
 
-  constructor(socket: Socket, deadlines: Deadlines) {
+  /** `idle` is how many milliseconds may pass between two reads of a body. */
+  constructor(socket: Socket, deadlines: Deadlines, idle: number) {
     this.socket = socket
     this.deadlines = deadlines
+    this.idle = idle
     deadlines.add(this)
     socket.on("end", () => {
       if (this.otherEnd !== undefined) this.otherEnd.socket.end()
@@ -89,11 +92,14 @@ export abstract class Connection implements Mortal, Source {
     return otherEnd.socket.writableLength > 0
   }
 
+  /** Whoever reads a body from it cannot keep up, which is no fault of the peer. */
   pause(): void {
+    this.deadline = Infinity
     this.socket.pause()
   }
 
   resume(): void {
+    this.deadline = this.deadlines.after(this.idle)
     this.socket.resume()
   }
 

@@ -96,7 +96,7 @@ export class ConnectionPool implements Owner, Mortal {
     const message = "No connection became free in time"
     // They are in the order of their deadlines.
     while (this.waiting[0] !== undefined && this.waiting[0].until <= now) {
-      this.waiting.shift()?.exchange.fail(TransportFailure.make({ reason: "connect_timeout", message }))
+      this.waiting.shift()?.exchange.fail(TransportFailure.make({ reason: "overloaded", message }))
     }
     if (this.waiting[0] !== undefined) this.deadline = this.waiting[0].until
     else this.options.deadlines.delete(this)

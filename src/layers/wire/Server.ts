@@ -1,4 +1,5 @@
 /** What all connections of a server share. */
+import type { Reason } from "../../services/Failure.ts"
 import type { Connection } from "./Connection.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import type * as Head from "./Head.ts"
@@ -23,6 +24,8 @@ export interface Server {
   readonly isClosing: boolean
   /** Starts to work on a request. */
   handle(exchange: ServerExchange): void
+  /** A request was refused before anybody worked on it. */
+  onRefused(reason: Reason, connection: Connection): void
   /** A connection is gone. */
   onClose(connection: Connection): void
 }

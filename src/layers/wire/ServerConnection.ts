@@ -41,7 +41,7 @@ export class ServerConnection extends Connection implements Front {
   private isDeaf = false
 
   constructor(socket: Socket, server: Server) {
-    super(socket, server.deadlines)
+    super(socket, server.deadlines, server.timeouts.idle)
     this.server = server
     this.reader = new HeadReader("request", server.limits)
     this.deadline = server.deadlines.after(server.timeouts.keepAlive)
@@ -124,8 +124,7 @@ export class ServerConnection extends Connection implements Front {
   private readBody(intake: Intake, chunk: Buffer, at: number): number {
     const rest = intake.read(chunk, at)
     if (rest instanceof Malformed) {
-      const reason = rest.status === 413 ? "body_too_large" : "bad_request"
-      this.failBody(TransportFailure.make({ reason, message: rest.detail }))
+      this.failBody(TransportFailure.make({ reason: reasonOf(rest), message: rest.detail }))
       return chunk.length
     }
     const { flow } = intake
@@ -182,17 +181,6 @@ export class ServerConnection extends Connection implements Front {
 
   onWaiting(isWaiting: boolean): void {
     this.readBy = isWaiting ? this.deadlines.after(this.server.timeouts.idle) : Infinity
-  }
-
-  /** Whoever reads the request's body cannot keep up, which is no fault of the client. */
-  override pause(): void {
-    this.deadline = Infinity
-    super.pause()
-  }
-
-  override resume(): void {
-    this.deadline = this.deadlines.after(this.server.timeouts.idle)
-    super.resume()
   }
 
   onResponded(): void {
@@ -257,6 +245,7 @@ export class ServerConnection extends Connection implements Front {
 
   /** Answers what never became a request, and closes. */
   private refuse(reason: Reason, detail?: string): void {
+    this.server.onRefused(reason, this)
     this.socket.write(refusal(reason, detail, this.deadlines.date), "latin1")
     this.close()
   }

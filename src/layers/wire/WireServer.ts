@@ -14,6 +14,8 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Net from "node:net"
+import type { Reason } from "../../services/Failure.ts"
+import type { Connection } from "./Connection.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
 import type { Timeouts } from "./Server.ts"
@@ -44,6 +46,8 @@ export interface Options {
   readonly maxConnections?: number | undefined
   /** Connections of one client's address: no limit. What is beyond it is closed at once. */
   readonly maxConnectionsPerClient?: number | undefined
+  /** Told of each request that is refused before an application sees it, with the address of its client. */
+  readonly onRefused?: ((reason: Reason, client: string | undefined) => void) | undefined
 }
 
 /** Waiting connections; more than Node's 511, for when many clients come at once. The system may cut it. */
@@ -116,6 +120,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return isClosing
     },
     handle: (exchange: ServerExchange) => handle === undefined ? void waiting.push(exchange) : handle(exchange),
+    onRefused: (reason: Reason, { remoteAddress }: Connection) => options.onRefused?.(reason, remoteAddress),
     onClose: (connection: ServerConnection) => {
       connections.delete(connection)
       if (connections.size === 0) onEmpty?.()

@@ -59,6 +59,7 @@ export interface Wishes {
   readonly idle?: number
   readonly shutdown?: number
   readonly port?: number
+  readonly limit?: Partial<Settings["limit"]>
   /** Keeps each response back for a while, as a middleware of an embedding application may. */
   readonly hold?: number
 }
@@ -83,7 +84,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
-  limit: Configuration.make().limit,
+  limit: { ...Configuration.make().limit, ...wishes.limit },
   engine: "wire",
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? [],

@@ -192,7 +192,7 @@ describe("a pool", () => {
       yield* TestClock.adjust("1 second")
       const third = yield* fork(text(`${origin}/third`))
       yield* TestClock.adjust("1300 millis")
-      assert.strictEqual(yield* Fiber.join(second), "connect_timeout")
+      assert.strictEqual(yield* Fiber.join(second), "overloaded")
       assert.isUndefined(third.pollUnsafe())
       yield* next
       assert.strictEqual(yield* Fiber.join(first), "/first")
