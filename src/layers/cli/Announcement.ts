@@ -8,7 +8,7 @@ import * as Struct from "effect/Struct"
 import { AccessLog, type Notice } from "../../services/AccessLog.ts"
 import type { Backend } from "../../services/Backend.ts"
 import { Strategy } from "../../services/Strategy.ts"
-import type { Loaded } from "../Configuration.ts"
+import { type Loaded, make } from "../Configuration.ts"
 import { strategies, type StrategyName } from "../strategies/index.ts"
 
 const ignoresWeights = (name: StrategyName): Effect.Effect<boolean> =>
@@ -23,6 +23,16 @@ const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend
   )
   return [`The strategy ${chosen} ignores weights; ${others.join(" and ")} honour them`]
 })
+
+/** Limits that only the wire engine keeps. */
+const limitsOfWire = ["fields", "target", "body", "connectionsPerClient"] as const
+
+const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<string> => {
+  if (engine === "wire") return []
+  const defaults = make().limit
+  const ignored = limitsOfWire.filter((name) => limit[name] !== defaults[name])
+  return ignored.map((name) => `The engine node does not keep limit.${name}; wire does`)
+}
 
 const describe = ({ origin, weight }: Backend): string => weight === 1 ? origin : `${origin} (weight ${weight})`
 
@@ -43,7 +53,7 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", `Health checker started (checking every ${Duration.format(settings.health.interval)})`)
       for (const line of more(port)) say("INFO", line)
-      for (const warning of warnings) say("WARN", warning)
+      for (const warning of [...warnings, ...aboutLimits(settings)]) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })
   )

@@ -68,6 +68,29 @@ describe("the log of a load balancer", () => {
     }))
 })
 
+describe("limits", () => {
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("does not keep"))
+  const to = ["http://127.0.0.1:1"]
+
+  it.live("are worth a warning with an engine that does not keep them", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({
+        to,
+        engine: "node",
+        limit: { body: "1MiB", fields: 100, head: "8KiB", target: 500 }
+      })
+      assert.deepStrictEqual(warnings(lines), [
+        "WARN: The engine node does not keep limit.target; wire does",
+        "WARN: The engine node does not keep limit.body; wire does"
+      ])
+    }))
+
+  it.live("are kept by the engine that there is unless told otherwise", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(warnings(yield* logOf({ to, limit: { body: "1MiB" } })), [])
+    }))
+})
+
 describe("weights", () => {
   const to = ["http://127.0.0.1:1,weight=3", "http://127.0.0.1:2"]
   const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("ignores weights"))
