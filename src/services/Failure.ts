@@ -144,7 +144,10 @@ export const systemErrors: Readonly<Record<string, string>> = {
   EAI_AGAIN: "Host not found for now",
   EHOSTUNREACH: "Host unreachable",
   ENETUNREACH: "Network unreachable",
-  ETIMEDOUT: "Connection timed out"
+  ETIMEDOUT: "Connection timed out",
+  EMFILE: "Too many open files",
+  ENFILE: "Too many open files on this machine",
+  EADDRNOTAVAIL: "No local port is free"
 }
 
 /** The failure behind a client error. A client layer that says nothing about its cause could not connect, we must assume. */

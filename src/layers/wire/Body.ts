@@ -17,7 +17,7 @@ export type Sink = (piece: Buffer) => void
 export interface Decoder {
   /** Whether the whole body has been decoded. */
   readonly isDone: boolean
-  /** Bytes that are known to be missing; 0 where nothing is known. */
+  /** Bytes that may be missing; infinite where nothing is known. */
   readonly remaining: number
   /** The trailer section (RFC 9110 §6.5), when the body is done. */
   readonly trailers: FieldLines
@@ -62,7 +62,7 @@ class LengthDecoder implements Decoder {
 }
 
 class CloseDecoder implements Decoder {
-  readonly remaining = 0
+  readonly remaining = Infinity
   readonly trailers = noTrailers
   isDone = false
 
@@ -111,7 +111,7 @@ const hexDigit = (code: number): number => {
 type State = "Size" | "Extension" | "SizeLF" | "Data" | "DataCR" | "DataLF" | "End" | "EndLF" | "Trailers"
 
 class ChunkedDecoder implements Decoder {
-  readonly remaining = 0
+  readonly remaining = Infinity
   trailers = noTrailers
   isDone = false
   private state: State = "Size"

@@ -20,6 +20,9 @@ import { Intake } from "./Intake.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
 import * as Persistence from "./Persistence.ts"
 
+/** What this process lacks, and no fault of the backend. */
+const ownLimits = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL"])
+
 /** Milliseconds that are left to a response when its connection takes no more of the request. */
 const lastWords = 500
 
@@ -226,15 +229,14 @@ export class ClientConnection extends Connection implements Back, Listener {
 
   /** The exchange cannot be completed. */
   private fail(reason: TransportFailure["reason"], message: string): void {
-    const { exchange, intake, isConnected, writer } = this
+    const { exchange, intake, writer } = this
     this.forget()
     this.socket.destroy()
     writer?.abandon()
     if (intake !== undefined) return intake.flow?.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
     if (exchange === undefined) return
-    const isReset = reason === "reset_before_headers"
-    const failure = TransportFailure.make({ reason: isReset && !isConnected ? "connect_failed" : reason, message })
-    this.owner.onLost(exchange, failure, isReset && this.isUsed && !this.isAnswered)
+    const isStale = reason === "reset_before_headers" && this.isUsed && !this.isAnswered
+    this.owner.onLost(exchange, TransportFailure.make({ reason, message }), isStale)
   }
 
   release(exchange: ClientExchange): void {
@@ -271,8 +273,9 @@ export class ClientConnection extends Connection implements Back, Listener {
   protected override onClose(cause: NodeJS.ErrnoException | undefined): void {
     const code = cause?.code ?? ""
     const message = cause === undefined ? "Connection closed" : systemErrors[code] ?? cause.message
-    if (!this.isConnected && code === "ETIMEDOUT") this.fail("connect_timeout", message)
-    else this.fail("reset_before_headers", message)
+    if (this.isConnected) this.fail("reset_before_headers", message)
+    else if (ownLimits.has(code)) this.fail("overloaded", message)
+    else this.fail(code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed", message)
   }
 
   protected override onGone(): void {

@@ -23,7 +23,7 @@ export class Intake {
     this.maxBytes = maxBytes
   }
 
-  /** Bytes that are known to be missing; 0 where nothing is known. */
+  /** Bytes that may be missing; infinite where nothing is known. */
   get remaining(): number {
     return this.decoder.remaining
   }

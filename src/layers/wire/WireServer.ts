@@ -4,6 +4,7 @@
  * Owns listening, the fibers that work on requests, connection limits and the graceful end. What happens on a connection is
  * in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as they were on the wire.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -61,13 +62,16 @@ const timeoutsOf = (
   keepAlive: Duration.toMillis(keepAliveTimeout)
 })
 
-const listen = (server: Net.Server, { host, port }: Options): Effect.Effect<NetAddress.SocketAddress, ServeError> =>
+const listen = (
+  server: Net.Server,
+  { host, port }: Options,
+  onError: (error: Error) => void
+): Effect.Effect<NetAddress.SocketAddress, ServeError> =>
   Effect.callback((resume) => {
     server.once("error", (cause) => resume(Effect.fail(new ServeError({ cause }))))
     server.listen({ port, backlog, ...(host === undefined ? {} : { host }) }, () => {
       server.removeAllListeners("error")
-      // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
-      server.on("error", () => {})
+      server.on("error", onError)
       const address = server.address()
       resume(
         typeof address === "object" && address !== null
@@ -78,6 +82,22 @@ const listen = (server: Net.Server, { host, port }: Options): Effect.Effect<NetA
       )
     })
   })
+
+/** Milliseconds between two lines about the same. */
+const complaintEvery = 1_000
+
+/** What is said when connections cannot be accepted, for want of file descriptors most of all: they wait, or are lost. */
+const acceptFailed = Effect.gen(function*() {
+  const context = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
+  let complainedAt = -Infinity
+  return (error: Error): void => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (now - complainedAt < complaintEvery) return
+    complainedAt = now
+    Effect.runForkWith(context)(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
+  }
+})
 
 /** Counts connections by client address, where that is limited. */
 class PerClient {
@@ -150,7 +170,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   const close = Effect.andThen(yield* drain, end)
   yield* Effect.addFinalizer(() => close)
-  const address = yield* listen(server, options)
+  const address = yield* listen(server, options, yield* acceptFailed)
 
   return HttpServer.make({
     address,
