@@ -37,7 +37,8 @@ describe.each(documents)("%s", (path) => {
       "--rounds",
       "--only",
       "--case",
-      "--cpu-prof"
+      "--cpu-prof",
+      "--no-allocation-site-pretenuring"
     ])
     const scripts = Object.keys(JSON.parse(read("package.json")).scripts)
     const ours = text.split("\n").filter((line) => !line.includes("npx vitest")).join("\n")
