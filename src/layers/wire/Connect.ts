@@ -65,6 +65,9 @@ class SharedRead implements Net.OnReadOpts {
   }
 }
 
+/** Milliseconds until the next address of a name is tried as well (RFC 8305 §8). */
+const nextAddress = 250
+
 /** Told instead of an error when the peer takes no more bytes, although it may have sent some. */
 export const unwritable = "unwritable"
 
@@ -98,7 +101,10 @@ export const connect = (
   target: Target,
   use: (socket: Net.Socket, connectedEvent: "connect" | "secureConnect") => Receiver
 ): void => {
-  const common = { noDelay: true, allowHalfOpen: true, lookup, autoSelectFamily: true }
+  const common = {
+    ...{ noDelay: true, allowHalfOpen: true, lookup },
+    ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: nextAddress }
+  }
   if (target._tag === "Tls") {
     const { host, port } = target
     const servername = Net.isIP(host) === 0 ? { servername: host } : {}
