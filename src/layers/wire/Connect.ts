@@ -105,10 +105,8 @@ export const connect = (
 	noDelay: true,
 	allowHalfOpen: true,
 	lookup,
-	...{
-		autoSelectFamily: true,
-		autoSelectFamilyAttemptTimeout: nextAddress
-	}
+	autoSelectFamily: true,
+	autoSelectFamilyAttemptTimeout: nextAddress
 })
   if (target._tag === "Tls") {
     const { host, port } = target
