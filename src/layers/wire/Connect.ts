@@ -101,13 +101,13 @@ export const connect = (
   target: Target,
   use: (socket: Net.Socket, connectedEvent: "connect" | "secureConnect") => Receiver
 ): void => {
-  const common = ({
-	noDelay: true,
-	allowHalfOpen: true,
-	lookup,
-	autoSelectFamily: true,
-	autoSelectFamilyAttemptTimeout: nextAddress
-})
+  const common = {
+    noDelay: true,
+    allowHalfOpen: true,
+    lookup,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: nextAddress
+  }
   if (target._tag === "Tls") {
     const { host, port } = target
     const servername = Net.isIP(host) === 0 ? { servername: host } : {}
