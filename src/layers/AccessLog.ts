@@ -15,7 +15,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AccessLog, type Entry, json, pretty } from "../services/AccessLog.ts"
 
-/** `pretty` for people, `json` for machines; `off` leaves out what concerns single requests. */
+/** `pretty` for people, `json` for machines, one line for each exchange; `off` leaves out what concerns single requests. */
 export type Format = "pretty" | "json" | "off"
 
 /** Lines that may wait for a slow reader. */
@@ -38,7 +38,12 @@ export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdi
       const clock = yield* Clock.Clock
       const isTerminal = yield* stdio.stdoutIsTerminal
       const usesJson = format === "json" || (format !== "pretty" && !isTerminal)
-      const render = (entry: Entry): string => usesJson ? json(entry, clock.currentTimeMillisUnsafe()) : pretty(entry)
+      /** Nothing for what is left out. */
+      const render = (entry: Entry): string | undefined => {
+        if (format === "off" && isAboutOneRequest(entry)) return undefined
+        if (!usesJson) return pretty(entry)
+        return entry._tag === "Sent" ? undefined : json(entry, clock.currentTimeMillisUnsafe())
+      }
 
       let dropped = 0
       const queue = yield* Queue.dropping<string, Cause.Done>(capacity)
@@ -66,8 +71,8 @@ export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdi
 
       return AccessLog.of({
         write: (entry) => {
-          if (format === "off" && isAboutOneRequest(entry)) return
-          if (!Queue.offerUnsafe(queue, render(entry))) dropped++
+          const line = render(entry)
+          if (line !== undefined && !Queue.offerUnsafe(queue, line)) dropped++
         }
       })
     })

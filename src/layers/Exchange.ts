@@ -118,6 +118,7 @@ export class Exchange implements PickContext {
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
+      failed: this.tried.length < 2 ? undefined : this.tried.slice(0, -1).map(({ backend }) => backend.origin),
       reason: this.reason
     })
   }

@@ -1,7 +1,7 @@
 /** The processes of the bench: on which core they run, what they have used, and that none of them is left behind. Linux only. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -84,6 +84,19 @@ export interface Program {
 
 const startLimit = 10_000
 
+/**
+ * The writing end of a pipe that `cat` reads, as in a shell. Node would read by itself, on a core that is busy, and gives its
+ * children sockets for pipes, which cost more to write to.
+ */
+const pipeToNowhere = (): number => {
+  const fifo = join(folder, "output")
+  rmSync(fifo, { force: true })
+  const problem = outputOf("mkfifo", fifo)
+  if (problem !== "") throw new Error(problem)
+  spawn("cat", [fifo], { env, stdio: "ignore" })
+  return openSync(fifo, "w")
+}
+
 const answersAt = async (port: number): Promise<boolean> => {
   try {
     const response = await fetch(`http://127.0.0.1:${port}/tiny`, { signal: AbortSignal.timeout(1_000) })
@@ -96,11 +109,11 @@ const answersAt = async (port: number): Promise<boolean> => {
 
 /** Starts a program and waits until it answers at this port. */
 export const start = async ({ args, file }: Command, port: number): Promise<Program> => {
-  const child = spawn(file, args, { env, cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+  const stdout = pipeToNowhere()
+  const child = spawn(file, args, { env, cwd: folder, stdio: ["ignore", stdout, "pipe"] })
+  closeSync(stdout)
   let output = ""
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => output = (output + text).slice(-1_000))
-  }
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => output = (output + text).slice(-1_000))
   running.add(child)
   const ended = new Promise<void>((resolve) => {
     child.once("error", () => resolve())

@@ -79,6 +79,7 @@ describe("an exchange that goes well", () => {
         status: 200,
         durationMs: 325,
         tries: 1,
+        failed: undefined,
         reason: undefined
       })
     }))
@@ -141,7 +142,13 @@ describe("an exchange that goes wrong", () => {
       exchange.finish(Exit.void)
       assert.deepStrictEqual(ended, [["a", "failure", 10], ["b", "success", 7]])
       assert.deepStrictEqual(entries.map(({ _tag }) => _tag), ["Sent", "Sent", "Completed"])
-      assert.deepInclude(completed(), { backend: "http://b.test", status: 200, tries: 2, reason: undefined })
+      assert.deepInclude(completed(), {
+        backend: "http://b.test",
+        status: 200,
+        tries: 2,
+        failed: ["http://a.test"],
+        reason: undefined
+      })
     }))
 
   it.effect("ends no try twice", () =>

@@ -1,12 +1,23 @@
 /** Whatever a client sends, the log is one printable line for each fact. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Entry, json, pretty } from "../../src/services/AccessLog.ts"
+import { type Completed, type HealthChanged, json, pretty } from "../../src/services/AccessLog.ts"
 
 const anyText = fc.string({ unit: "binary" })
 
-const entry: fc.Arbitrary<Entry> = fc.oneof(
-  fc.record({ _tag: fc.constant("Sent"), method: anyText, path: anyText, backend: anyText }),
+const entry: fc.Arbitrary<Completed | HealthChanged> = fc.oneof(
+  fc.record({
+    _tag: fc.constant("Completed"),
+    method: anyText,
+    path: anyText,
+    backend: anyText,
+    client: anyText,
+    status: fc.integer({ min: 100, max: 599 }),
+    durationMs: fc.nat(),
+    tries: fc.nat(),
+    failed: fc.option(fc.array(anyText), { nil: undefined }),
+    reason: fc.constantFrom(undefined, "no_backend", "client_aborted")
+  }),
   fc.record({
     _tag: fc.constant("HealthChanged"),
     backend: anyText,
@@ -27,7 +38,10 @@ describe("the log", () => {
         assert.notMatch(line, unprintable)
         const parsed: unknown = JSON.parse(line)
         assert.propertyVal(parsed, "timestamp", new Date(at).toISOString())
-        if (entry._tag === "Sent") assert.propertyVal(parsed, "url.path", entry.path)
+        if (entry._tag === "Completed") {
+          assert.propertyVal(parsed, "url.path", entry.path)
+          if (entry.failed !== undefined) assert.deepNestedPropertyVal(parsed, "lb\\.failed", entry.failed)
+        }
         if (entry._tag === "HealthChanged") assert.propertyVal(parsed, "lb.why", entry.why)
       }),
       { numRuns: 1_000 }

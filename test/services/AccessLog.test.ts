@@ -47,7 +47,13 @@ const entries: ReadonlyArray<Entry> = [
   { _tag: "Sent", method: "POST", path: "/orders/7", backend: "http://10.0.0.1:8080" },
   completed({ method: "POST", path: "/orders/7", backend: "http://10.0.0.1:8080", status: 500, durationMs: 0.04 }),
   completed({ path: "/slow", status: 504, durationMs: 15_003, reason: "headers_timeout" }),
-  completed({ path: "/retried", backend: "http://localhost:3003", durationMs: 7.55, tries: 2 }),
+  completed({
+    path: "/retried",
+    backend: "http://localhost:3003",
+    durationMs: 7.55,
+    tries: 2,
+    failed: ["http://localhost:3001"]
+  }),
   completed({
     path: "/retried",
     backend: "http://localhost:3003",
@@ -71,7 +77,7 @@ const entries: ReadonlyArray<Entry> = [
     path: "/\u001b[2J\r\nHEALTH: HEALTHY\u007f\u009b31m\u0000",
     backend: "http://localhost:3001"
   },
-  completed({ method: "G\tT", durationMs: 1 }),
+  completed({ method: "G\tT", path: "/\u001b[2J\r\nHEALTH: HEALTHY\u007f\u009b31m\u0000", durationMs: 1 }),
   health("http://localhost:3001", "Down", "status: \u001b]0;title\u0007"),
   notice("grüße, 世界"),
   notice("one\u2028two\u0085three")
@@ -79,18 +85,21 @@ const entries: ReadonlyArray<Entry> = [
 
 const at = Date.UTC(2026, 10, 5, 12)
 
+/** What there is a line of JSON for: the end of an exchange says all of it. */
+const said = entries.filter((entry) => entry._tag !== "Sent")
+
 describe("the log", () => {
   it("reads like this on a terminal", () => {
     assert.deepStrictEqual(entries.map(pretty), golden("log/pretty.txt"))
   })
 
   it("reads like this as JSON", () => {
-    assert.deepStrictEqual(entries.map((entry) => json(entry, at)), golden("log/json.txt"))
+    assert.deepStrictEqual(said.map((entry) => json(entry, at)), golden("log/json.txt"))
   })
 
   it("is one line for each entry, without anything that could move the cursor", () => {
     for (const entry of entries) {
-      for (const line of [pretty(entry), json(entry, at)]) {
+      for (const line of entry._tag === "Sent" ? [pretty(entry)] : [pretty(entry), json(entry, at)]) {
         // oxlint-disable-next-line no-control-regex -- control characters are what this is about
         assert.notMatch(line, /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
       }
@@ -98,10 +107,11 @@ describe("the log", () => {
   })
 
   it("as JSON says what was said, control characters included", () => {
-    const said = entries.map((entry) => JSON.parse(json(entry, at)))
     assert.deepStrictEqual(
-      said.map((parsed) => parsed["url.path"] ?? parsed["lb.why"] ?? parsed["message"]),
-      entries.map((entry) => "path" in entry ? entry.path : "why" in entry ? entry.why : entry.message)
+      said.map((entry) => JSON.parse(json(entry, at))).map((parsed) =>
+        parsed["url.path"] ?? parsed["lb.why"] ?? parsed["message"]
+      ),
+      said.map((entry) => "path" in entry ? entry.path : "why" in entry ? entry.why : entry.message)
     )
   })
 })
