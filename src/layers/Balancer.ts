@@ -25,6 +25,7 @@ export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect
   Effect.gen(function*() {
     const pool = yield* Pool
     const strategy = yield* Strategy
+    const clock = yield* Clock.Clock
 
     let list: ReadonlyArray<Load.Endpoint> = []
     let picker: Picker = strategy.make(list)
@@ -51,7 +52,7 @@ export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect
     const begin = (endpoint: Load.Endpoint): void => Load.begin(endpoint.load)
 
     const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number): void => {
-      Load.end(endpoint.load, outcome)
+      Load.end(endpoint.load, outcome, latencyMs, clock.currentTimeMillisUnsafe())
       picker.observe?.(endpoint, outcome, latencyMs)
     }
 
@@ -60,18 +61,17 @@ export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect
       begin,
       end,
       use: (context, f) =>
-        Effect.flatMap(Clock.Clock, (clock) =>
-          Effect.acquireUseRelease(
-            Effect.suspend(() => {
-              const endpoint = select(context)
-              if (endpoint === undefined) return Effect.fail(NoBackend.make({}))
-              begin(endpoint)
-              return Effect.succeed({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })
-            }),
-            ({ endpoint }) => f(endpoint),
-            ({ endpoint, startedAt }, exit) =>
-              Effect.sync(() => end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
-          ))
+        Effect.acquireUseRelease(
+          Effect.suspend(() => {
+            const endpoint = select(context)
+            if (endpoint === undefined) return Effect.fail(NoBackend.make({}))
+            begin(endpoint)
+            return Effect.succeed({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })
+          }),
+          ({ endpoint }) => f(endpoint),
+          ({ endpoint, startedAt }, exit) =>
+            Effect.sync(() => end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
+        )
     })
   })
 )

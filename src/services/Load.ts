@@ -1,14 +1,22 @@
 /**
- * How busy a backend is: the live numbers beside the frozen snapshots of the pool.
+ * How busy a backend is, and how it has done lately: the live numbers beside the frozen snapshots of the pool.
  *
  * Owns the counters that `Balancer` writes and strategies read. One object per backend id serves every snapshot, so that
  * what was learned survives a change of weight, of strategy or of the configuration. It is a bag of numbers on purpose:
- * it never decides anything and can be copied to another process.
+ * it never decides anything and can be copied to another process. All times are milliseconds of the same clock.
  */
 import type { Backend } from "./Backend.ts"
 
 /** What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. */
 export type Outcome = "success" | "failure" | "aborted"
+
+/** What a backend did in the last 30 s, in buckets of 3 s that are used over and over. */
+export interface Window {
+  readonly successes: Array<number>
+  readonly failures: Array<number>
+  /** Which bucket was written last, counted since the beginning of time. */
+  bucket: number
+}
 
 /** The counters of one backend. All are written by `Balancer` only. */
 export interface Load {
@@ -20,10 +28,34 @@ export interface Load {
   failed: number
   /** Failures since the last success. */
   consecutiveFailures: number
+  /** The moving average of latencies, in milliseconds, which a slow answer raises at once: see `observe`. 0 is none yet. */
+  latency: number
+  /** When `latency` was last updated. */
+  latencyAt: number
+  readonly window: Window
+  /** The most tries that may be in flight. */
+  limit: number
+  /** When the backend came back or joined, for its slow start; `NaN` when it is warm. */
+  warmingSince: number
 }
 
+/** The length of a bucket of the window, in milliseconds. */
+const bucketLength = 3_000
+
+const buckets = 10
+
 /** The load of a backend that has just joined. */
-export const make = (): Load => ({ inFlight: 0, total: 0, failed: 0, consecutiveFailures: 0 })
+export const make = (): Load => ({
+  inFlight: 0,
+  total: 0,
+  failed: 0,
+  consecutiveFailures: 0,
+  latency: 0,
+  latencyAt: 0,
+  window: { successes: Array<number>(buckets).fill(0), failures: Array<number>(buckets).fill(0), bucket: 0 },
+  limit: Infinity,
+  warmingSince: NaN
+})
 
 /** A backend together with its live load: what a strategy picks. */
 export interface Endpoint {
@@ -37,13 +69,68 @@ export const begin = (load: Load): void => {
   load.total++
 }
 
-/** Counts the end of a try. */
-export const end = (load: Load, outcome: Outcome): void => {
+/** What an idle minute forgets: 10 s, as Finagle and Linkerd have it, is the time in which an old latency loses 63 % of its say. */
+const latencyMemory = 10_000
+
+/** A failure counts as this long at least, or a backend that fails at once would look like the best of all. Linkerd has 5 s. */
+const failureLatency = 1_000
+
+/**
+ * Peak-EWMA (Finagle's `PeakEwma`): a latency above the average replaces it at once, one below moves it by as much as time has
+ * passed. So bad news is believed immediately and good news when it lasts.
+ */
+const observe = (load: Load, latency: number, now: number): void => {
+  if (load.latency === 0 || latency > load.latency) load.latency = latency
+  else load.latency = latency + (load.latency - latency) * Math.exp((load.latencyAt - now) / latencyMemory)
+  load.latencyAt = now
+}
+
+/** Empties the buckets in which nothing was written since they were last used. */
+const turn = (window: Window, now: number): number => {
+  const bucket = Math.floor(now / bucketLength)
+  for (let i = Math.max(window.bucket + 1, bucket - buckets + 1); i <= bucket; i++) {
+    window.successes[i % buckets] = window.failures[i % buckets] = 0
+  }
+  window.bucket = Math.max(bucket, window.bucket)
+  return window.bucket % buckets
+}
+
+/** Counts the end of a try, which took so many milliseconds to the head of its response, or to its end without one. */
+export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number): void => {
   load.inFlight--
+  if (outcome === "aborted") {
+    // It would have taken at least as long.
+    if (latencyMs > load.latency && load.latency > 0) observe(load, latencyMs, now)
+    return
+  }
+  const i = turn(load.window, now)
   if (outcome === "success") {
     load.consecutiveFailures = 0
-  } else if (outcome === "failure") {
+    load.window.successes[i]!++
+    observe(load, latencyMs, now)
+  } else {
     load.failed++
     load.consecutiveFailures++
+    load.window.failures[i]!++
+    observe(load, Math.max(latencyMs, failureLatency), now)
   }
+}
+
+/** The tries of the window, and how many of them succeeded. */
+export const recent = (load: Load, now: number): { readonly total: number; readonly succeeded: number } => {
+  turn(load.window, now)
+  let succeeded = 0
+  let failed = 0
+  for (let i = 0; i < buckets; i++) {
+    succeeded += load.window.successes[i]!
+    failed += load.window.failures[i]!
+  }
+  return { total: succeeded + failed, succeeded }
+}
+
+/** Forgets the results of real traffic, so that a new chance is one. The averages stay: they forget by themselves. */
+export const forgive = (load: Load): void => {
+  load.consecutiveFailures = 0
+  load.window.successes.fill(0)
+  load.window.failures.fill(0)
 }

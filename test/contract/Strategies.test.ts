@@ -34,7 +34,7 @@ const serve = (picker: Picker, n: number, concurrency: number): Map<string, numb
     const ended = inFlight[at]!
     inFlight[at] = inFlight.at(-1)!
     inFlight.pop()
-    Load.end(ended.load, "success")
+    Load.end(ended.load, "success", 1, i)
     picker.observe?.(ended, "success", 1)
   }
   return counts

@@ -1,43 +1,157 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
 import * as Load from "../../src/services/Load.ts"
 
-describe("Load", () => {
-  it("starts at zero", () => {
-    assert.deepStrictEqual(Load.make(), { inFlight: 0, total: 0, failed: 0, consecutiveFailures: 0 })
+/** One try that takes so many milliseconds and ends at this time. */
+const attempt = (load: Load.Load, outcome: Load.Outcome, latency = 1, now = 0): void => {
+  Load.begin(load)
+  Load.end(load, outcome, latency, now)
+}
+
+describe("the counters", () => {
+  it("start at zero", () => {
+    const load = Load.make()
+    assert.deepInclude(load, { inFlight: 0, total: 0, failed: 0, consecutiveFailures: 0, latency: 0 })
+    assert.deepStrictEqual(Load.recent(load, 0), { total: 0, succeeded: 0 })
   })
 
-  it("is a new object for each backend", () => {
+  it("are a new object for each backend", () => {
     assert.notStrictEqual(Load.make(), Load.make())
+    assert.notStrictEqual(Load.make().window, Load.make().window)
   })
 
-  it("counts a try from its begin to its end", () => {
+  it("count a try from its begin to its end", () => {
     const load = Load.make()
     Load.begin(load)
     Load.begin(load)
-    assert.deepStrictEqual(load, { inFlight: 2, total: 2, failed: 0, consecutiveFailures: 0 })
-    Load.end(load, "success")
-    assert.deepStrictEqual(load, { inFlight: 1, total: 2, failed: 0, consecutiveFailures: 0 })
+    assert.deepInclude(load, { inFlight: 2, total: 2, failed: 0, consecutiveFailures: 0 })
+    Load.end(load, "success", 1, 0)
+    assert.deepInclude(load, { inFlight: 1, total: 2, failed: 0, consecutiveFailures: 0 })
   })
 
-  it("counts failures in a row until a success", () => {
+  it("count failures in a row until a success", () => {
     const load = Load.make()
-    const attempt = (outcome: Load.Outcome) => {
-      Load.begin(load)
-      Load.end(load, outcome)
-    }
-    attempt("failure")
-    attempt("failure")
-    assert.deepStrictEqual(load, { inFlight: 0, total: 2, failed: 2, consecutiveFailures: 2 })
-    attempt("success")
-    assert.deepStrictEqual(load, { inFlight: 0, total: 3, failed: 2, consecutiveFailures: 0 })
+    attempt(load, "failure")
+    attempt(load, "failure")
+    assert.deepInclude(load, { inFlight: 0, total: 2, failed: 2, consecutiveFailures: 2 })
+    attempt(load, "success")
+    assert.deepInclude(load, { inFlight: 0, total: 3, failed: 2, consecutiveFailures: 0 })
   })
 
-  it("draws no conclusion about a backend from a client that left", () => {
+  it("draw no conclusion about a backend from a client that left", () => {
     const load = Load.make()
-    Load.begin(load)
-    Load.end(load, "failure")
-    Load.begin(load)
-    Load.end(load, "aborted")
-    assert.deepStrictEqual(load, { inFlight: 0, total: 2, failed: 1, consecutiveFailures: 1 })
+    attempt(load, "failure")
+    attempt(load, "aborted")
+    assert.deepInclude(load, { inFlight: 0, total: 2, failed: 1, consecutiveFailures: 1 })
+    assert.deepStrictEqual(Load.recent(load, 0), { total: 1, succeeded: 0 })
+  })
+})
+
+describe("the latency", () => {
+  it("is the first one that was seen", () => {
+    const load = Load.make()
+    attempt(load, "success", 20)
+    assert.strictEqual(load.latency, 20)
+  })
+
+  it("rises at once", () => {
+    const load = Load.make()
+    attempt(load, "success", 20, 1_000)
+    attempt(load, "success", 900, 1_001)
+    assert.strictEqual(load.latency, 900)
+  })
+
+  it("falls with time: by 63 % of the way in ten seconds", () => {
+    const load = Load.make()
+    attempt(load, "success", 1_020, 0)
+    attempt(load, "success", 20, 10_000)
+    assert.closeTo(load.latency, 20 + 1_000 * Math.exp(-1), 1e-9)
+  })
+
+  it("does not fall for many answers at one moment", () => {
+    const load = Load.make()
+    attempt(load, "success", 1_000, 5)
+    for (let i = 0; i < 100; i++) attempt(load, "success", 1, 5)
+    assert.strictEqual(load.latency, 1_000)
+  })
+
+  it("is at least a second after a failure, however fast that was", () => {
+    const load = Load.make()
+    attempt(load, "success", 20)
+    attempt(load, "failure", 1, 1)
+    assert.strictEqual(load.latency, 1_000)
+    attempt(load, "failure", 3_000, 2)
+    assert.strictEqual(load.latency, 3_000)
+  })
+
+  it("learns from a client that gave up that it would have taken longer, and nothing else", () => {
+    const load = Load.make()
+    attempt(load, "aborted", 5_000)
+    assert.strictEqual(load.latency, 0)
+    attempt(load, "success", 20)
+    attempt(load, "aborted", 1, 1)
+    assert.strictEqual(load.latency, 20)
+    attempt(load, "aborted", 5_000, 2)
+    assert.strictEqual(load.latency, 5_000)
+  })
+
+  it("stays between the least and the greatest that was seen", () => {
+    fc.assert(fc.property(
+      fc.array(fc.tuple(fc.double({ min: 1e-3, max: 1e6, noNaN: true }), fc.nat(60_000)), { minLength: 1 }),
+      (seen) => {
+        const load = Load.make()
+        let now = 0
+        for (const [latency, pause] of seen) attempt(load, "success", latency, now += pause)
+        const latencies = seen.map(([latency]) => latency)
+        assert.isAtLeast(load.latency, Math.min(...latencies) * (1 - 1e-9))
+        assert.isAtMost(load.latency, Math.max(...latencies))
+      }
+    ))
+  })
+})
+
+describe("the window", () => {
+  it("holds what happened in the last 30 seconds", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 0)
+    attempt(load, "success", 1, 15_000)
+    attempt(load, "success", 1, 29_999)
+    assert.deepStrictEqual(Load.recent(load, 29_999), { total: 3, succeeded: 2 })
+    assert.deepStrictEqual(Load.recent(load, 30_000), { total: 2, succeeded: 2 })
+    assert.deepStrictEqual(Load.recent(load, 45_000), { total: 1, succeeded: 1 })
+    assert.deepStrictEqual(Load.recent(load, 1e12), { total: 0, succeeded: 0 })
+  })
+
+  it("counts what falls into the same bucket a turn later from zero", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 1_000)
+    attempt(load, "success", 1, 31_000)
+    assert.deepStrictEqual(Load.recent(load, 31_000), { total: 1, succeeded: 1 })
+  })
+
+  it("agrees with a list of all that happened, whenever it is asked", () => {
+    fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(20_000))), (events) => {
+      const load = Load.make()
+      const seen: Array<readonly [ok: boolean, bucket: number]> = []
+      let now = 0
+      for (const [ok, pause] of events) {
+        now += pause
+        attempt(load, ok ? "success" : "failure", 1, now)
+        seen.push([ok, Math.floor(now / 3_000)])
+        const within = seen.filter(([, bucket]) => bucket > Math.floor(now / 3_000) - 10)
+        assert.deepStrictEqual(Load.recent(load, now), {
+          total: within.length,
+          succeeded: within.filter(([ok]) => ok).length
+        })
+      }
+    }))
+  })
+
+  it("is empty once the backend is forgiven", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 1_000)
+    Load.forgive(load)
+    assert.deepStrictEqual(Load.recent(load, 1_000), { total: 0, succeeded: 0 })
+    assert.deepInclude(load, { failed: 1, total: 1, consecutiveFailures: 0 })
   })
 })
