@@ -29,6 +29,7 @@ import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
 import { strategies, type StrategyName } from "./strategies/index.ts"
+import * as TcpProbe from "./TcpProbe.ts"
 
 /**
  * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
@@ -39,6 +40,22 @@ export const layerBalancer = (policy: Health.Policy = Health.defaultPolicy): Lay
   never,
   DiscoveryService.Discovery | Strategy
 > => Layer.merge(Balancer.layer, Discovery.layer).pipe(Layer.provideMerge(Pool.layer(policy)))
+
+/** The rules of the settings. A backend that nobody checks could never be proven to be up. */
+const policyOf = ({ health: { fall, initial, kind, rise } }: Settings): Health.Policy => ({
+  ...Health.defaultPolicy,
+  rise,
+  fall,
+  initial: kind === "off" ? "up" : initial
+})
+
+/** The checks of the settings, which nobody makes where they are off. */
+const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
+  if (health.kind === "off") return Layer.empty
+  return HealthChecker.layer({ interval: health.interval }).pipe(
+    Layer.provide(health.kind === "tcp" ? TcpProbe.layer(health) : HttpProbe.layer(health))
+  )
+}
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
@@ -52,11 +69,8 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
     isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
   }).pipe(
     Layer.merge(HealthLog.layer),
-    Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
-    Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),
-    Layer.provideMerge(
-      layerBalancer({ ...Health.defaultPolicy, rise: settings.health.rise, fall: settings.health.fall })
-    )
+    Layer.merge(layerChecks(settings)),
+    Layer.provideMerge(layerBalancer(policyOf(settings)))
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */

@@ -23,12 +23,16 @@ const withMembers = (state: Pool.PoolState, members: ReadonlyArray<Pool.Member>)
 
 const sameBackend = (a: Backend, b: Backend): boolean => a.origin === b.origin && a.weight === b.weight
 
-const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
+const admit = (
+  state: Pool.PoolState,
+  backends: ReadonlyArray<Backend>,
+  policy: Health.Policy
+): ReadonlyArray<Pool.Member> => {
   const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
   const wanted = new Map(backends.map((backend) => [backend.id, backend]))
   return Array.from(wanted.values(), (backend): Pool.Member => {
     const member = known.get(backend.id)
-    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initial }
+    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initialBy(policy) }
     if (sameBackend(member.endpoint.backend, backend)) return member
     return { ...member, endpoint: { backend, load: member.endpoint.load } }
   })
@@ -58,7 +62,7 @@ export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer
 
       return Pool.Pool.of({
         state,
-        reconcile: (backends) => update((current) => admit(current, backends)),
+        reconcile: (backends) => update((current) => admit(current, backends, policy)),
         signal: (id, signal) =>
           update((current, now) =>
             current.members.map((member) => {

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 
 /** What an entry says about itself beyond its type. */
@@ -18,6 +19,8 @@ interface Entry {
   readonly title: string
   /** Completes "expected ...". A choice between words needs none. */
   readonly expected?: string
+  /** What separates the items of a list within a text: spaces, unless it is given. */
+  readonly separator?: "line break"
 }
 
 const defaultKey = "evenkeel/default"
@@ -45,9 +48,12 @@ const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16K
 
 const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
 
+/** An entry without a value, unless somebody sets it. `meaning` is what it means to have none. */
+const unset = <T, E>(meaning: string, codec: Schema.Codec<T, E>, annotations: Entry) =>
+  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: meaning })
+
 /** A limit that there is not, unless somebody sets it. */
-const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
-  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
+const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) => unset("none", codec, annotations)
 
 /** The Schema of the settings, for the strategies of these names. */
 export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
@@ -71,19 +77,67 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       title: "name"
     }),
     health: Schema.Struct({
+      kind: entry(Schema.Literals(["http", "tcp", "off"]), {
+        default: "http",
+        description: "What a health check is: a request, a connection that is closed at once, or nothing.",
+        title: "what"
+      }),
       path: entry(UrlPath, {
         default: "/",
-        description: "What a health check asks a backend for. A status from 200 to 399 passes.",
+        description: "What a health check asks a backend for.",
         title: "path",
         expected: "a path that begins with a slash, such as /healthz"
       }),
+      method: entry(Schema.Literals(["GET", "HEAD", "OPTIONS", "POST"]), {
+        default: "GET",
+        description: "The method of a health check.",
+        title: "method"
+      }),
+      headers: entry(Schema.Array(HeaderField), {
+        default: [],
+        description: "A header field that health checks have besides.",
+        title: "field",
+        expected: "a header field such as \"X-Check: deep\"",
+        separator: "line break"
+      }),
+      host: unset("the backend's own", Authority, {
+        description: "The Host field of health checks.",
+        title: "host",
+        expected: "a host such as example.com, or a host and a port"
+      }),
+      status: entry(Statuses, {
+        default: "200-399",
+        description: "The statuses with which a health check passes.",
+        title: "statuses",
+        expected: "statuses from 200 to 599, such as 200-399,401"
+      }),
+      body: unset("any", Schema.NonEmptyString, {
+        description: "A text that must be in the first 64 KiB of the answer to a health check.",
+        title: "text",
+        expected: "a text that is not empty"
+      }),
+      address: unset("the backend's own", HostName, {
+        description: "Where health checks connect to instead of the backend's own host.",
+        title: "host",
+        expected: "a host name or an address, without a port"
+      }),
+      port: unset("the backend's own", Port, {
+        description: "The port that health checks connect to instead of the backend's own.",
+        title: "port",
+        expected: "a port from 1 to 65535"
+      }),
       interval: duration(
         "5s",
-        "From one check of a healthy backend to the next. A failing one is checked every second."
+        "From one check of a healthy backend to the next. A failing one is checked every second, and every 30s in the end."
       ),
       timeout: duration("2s", "How long a check may take."),
       rise: count(2, "Passed checks in a row that bring a failing backend back."),
-      fall: count(1, "Failed checks in a row that take a backend out.")
+      fall: count(1, "Failed checks in a row that take a backend out."),
+      initial: entry(Schema.Literals(["up", "down"]), {
+        default: "up",
+        description: "Whether a new backend is offered requests before its first check has passed.",
+        title: "state"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
@@ -175,6 +229,8 @@ export interface Option {
   readonly choices: ReadonlyArray<string>
   readonly defaultText: string
   readonly isList: boolean
+  /** What separates the items of a list within a text. */
+  readonly separator: "space" | "line break"
   /** Decodes this setting alone. */
   readonly codec: Schema.Codec<unknown>
 }
@@ -189,7 +245,7 @@ const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
+  const { description, expected, separator, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
   const choices = choicesOf(ast)
   const flag = path.map(kebab).join("-")
   return {
@@ -202,7 +258,8 @@ const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
     expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
     choices,
     defaultText: textOf(defaultValue),
-    isList: SchemaAST.isArrays(ast),
+    isList: SchemaAST.isArrays(SchemaAST.toEncoded(ast)),
+    separator: separator === "line break" ? separator : "space",
     codec: Schema.make(ast)
   }
 }

@@ -15,6 +15,8 @@ import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
+import { parseOrigin } from "../../services/Backend.ts"
+import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Message from "../../services/Message.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -169,17 +171,46 @@ const withResets = (connect: buildConnector.connector): buildConnector.connector
     callback(null, socket)
   })
 
+/** How connections are made. */
+const connectorFor = ({ connectTimeout }: Limits) =>
+  Effect.map(
+    loadUndici,
+    ({ buildConnector }) =>
+      withResets(buildConnector({ timeout: Duration.toMillis(connectTimeout), allowH2: false, lookup }))
+  )
+
+/** Makes a connection as the client does, and closes it. Other origins than those of HTTP fail. */
+export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Connector> =>
+  Layer.effect(
+    Connector,
+    Effect.map(connectorFor(limits), (connect) =>
+      Connector.of({
+        connect: (origin) =>
+          Effect.callback((resume, signal) => {
+            const url = parseOrigin(origin) === origin && !origin.startsWith("unix:") ? new URL(origin) : undefined
+            if (url === undefined) {
+              const message = `no address to connect to: ${origin}`
+              return resume(TransportFailure.make({ reason: "bad_request", message }))
+            }
+            const { host, port, protocol } = url
+            const hostname = url.hostname.replace(/^\[|\]$/g, "")
+            connect({ host, hostname, port, protocol }, (...[error, socket]) => {
+              socket?.destroy()
+              if (!signal.aborted) resume(error === null ? Effect.void : failureOf(error, false))
+            })
+          })
+      }))
+  )
+
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
     Layer.provide(Layer.effect(
       NodeHttpClient.Dispatcher,
-      loadUndici.pipe(
-        Effect.flatMap(({ buildConnector }) =>
+      connectorFor(limits).pipe(
+        Effect.flatMap((connect) =>
           NodeHttpClient.makeDispatcherOptions({
-            connect: withResets(
-              buildConnector({ timeout: Duration.toMillis(limits.connectTimeout), allowH2: false, lookup })
-            ),
+            connect,
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,

@@ -54,6 +54,7 @@ export interface Wishes {
   readonly trustedProxies?: Settings["trustedProxies"]
   readonly healthInterval?: number
   readonly rise?: number
+  readonly health?: Partial<Settings["health"]>
   readonly connect?: number
   readonly response?: number
   readonly idle?: number
@@ -69,11 +70,13 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
   health: {
+    ...Configuration.make().health,
     path: probePath,
     interval: Duration.millis(wishes.healthInterval ?? 3_600_000),
     timeout: Duration.seconds(1),
     rise: wishes.rise ?? 1,
-    fall: 1
+    fall: 1,
+    ...wishes.health
   },
   timeout: {
     connect: Duration.millis(wishes.connect ?? 1_000),
