@@ -171,19 +171,19 @@ const withResets = (connect: buildConnector.connector): buildConnector.connector
     callback(null, socket)
   })
 
-/** How connections are made. */
-const connectorFor = ({ connectTimeout }: Limits) =>
-  Effect.map(
-    loadUndici,
-    ({ buildConnector }) =>
-      withResets(buildConnector({ timeout: Duration.toMillis(connectTimeout), allowH2: false, lookup }))
-  )
+/** How connections are made, unless the signal says that they are not wanted any more. */
+const connecting = ({ connectTimeout }: Limits, signal?: AbortSignal) => ({
+  timeout: Duration.toMillis(connectTimeout),
+  allowH2: false,
+  lookup,
+  ...(signal === undefined ? {} : { signal })
+})
 
 /** Makes a connection as the client does, and closes it. Other origins than those of HTTP fail. */
 export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Connector> =>
   Layer.effect(
     Connector,
-    Effect.map(connectorFor(limits), (connect) =>
+    Effect.map(loadUndici, ({ buildConnector }) =>
       Connector.of({
         connect: (origin) =>
           Effect.callback((resume, signal) => {
@@ -194,9 +194,9 @@ export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Conn
             }
             const { host, port, protocol } = url
             const hostname = url.hostname.replace(/^\[|\]$/g, "")
-            connect({ host, hostname, port, protocol }, (...[error, socket]) => {
+            buildConnector(connecting(limits, signal))({ host, hostname, port, protocol }, (...[error, socket]) => {
               socket?.destroy()
-              if (!signal.aborted) resume(error === null ? Effect.void : failureOf(error, false))
+              resume(error === null ? Effect.void : failureOf(error, false))
             })
           })
       }))
@@ -207,10 +207,10 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
   Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
     Layer.provide(Layer.effect(
       NodeHttpClient.Dispatcher,
-      connectorFor(limits).pipe(
-        Effect.flatMap((connect) =>
+      loadUndici.pipe(
+        Effect.flatMap(({ buildConnector }) =>
           NodeHttpClient.makeDispatcherOptions({
-            connect,
+            connect: withResets(buildConnector(connecting(limits))),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,
