@@ -2,52 +2,14 @@
  * The settings: one Schema for their types, decoding, help texts and defaults.
  *
  * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help and
- * its row in the documents all follow from where it stands and how it is annotated. Where values come from, and which source
+ * its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values come from, and which source
  * wins, is the business of `layers/Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
-import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
-
-/** What an entry says about itself beyond its type. */
-interface Entry {
-  /** One or two sentences for the help. */
-  readonly description: string
-  /** What stands for a value in the help, such as `duration`. */
-  readonly title: string
-  /** Completes "expected ...". A choice between words needs none. */
-  readonly expected?: string
-}
-
-const defaultKey = "evenkeel/default"
-
-/** An entry with a default, given as it is written in a file. */
-const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly default: E }) => {
-  const { default: value, ...annotations } = options
-  return codec.annotate({ ...annotations, [defaultKey]: value }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(value))
-  )
-}
-
-const duration = (value: string, description: string) =>
-  entry(PositiveDuration, {
-    default: value,
-    description,
-    title: "duration",
-    expected: "a duration such as 5s or 500ms"
-  })
-
-const count = (value: number, description: string) =>
-  entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
-
-const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const
-
-const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
-
-/** A limit that there is not, unless somebody sets it. */
-const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
-  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
+import { Listen } from "./ListenAddress.ts"
+import { Backends, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { bytes, bytesExpected, count, defaultKey, duration, entry, noLimit, percent } from "./Setting.ts"
 
 /** The Schema of the settings, for the strategies of these names. */
 export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
@@ -83,7 +45,39 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       ),
       timeout: duration("2s", "How long a check may take."),
       rise: count(2, "Passed checks in a row that bring a failing backend back."),
-      fall: count(1, "Failed checks in a row that take a backend out.")
+      fall: count(1, "Failed checks in a row that take a backend out."),
+      panic: percent(
+        "50%",
+        "When a smaller share of the backends is well, all that answer their checks at all get traffic; 0% is never."
+      )
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    ejection: Schema.Struct({
+      failures: count(5, "Requests in a row that have to fail before a backend is ejected."),
+      successRate: percent(
+        "80%",
+        "A backend with a smaller share of successes in the last 30s is ejected; 0% is never."
+      ),
+      volume: count(20, "Requests in the last 30s before the share of successes means anything."),
+      time: duration("10s", "The length of an ejection; each further one in a row is twice as long."),
+      maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
+      maxShare: percent("50%", "The share of the backends that may be ejected at once; 0% turns ejection off.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    slowStart: Schema.Struct({
+      duration: noLimit(PositiveDuration, {
+        description: "How long a backend that has come back or joined takes to its whole share.",
+        title: "duration",
+        expected: "a duration such as 30s"
+      }),
+      from: percent("10%", "The share that it begins with.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    queue: Schema.Struct({
+      size: count(128, "Requests that may wait while every backend is at its limit."),
+      timeout: duration("1s", "How long a request waits."),
+      order: entry(Schema.Literals(["oldest", "newest"]), {
+        default: "oldest",
+        description: "Who is next when a backend has room.",
+        title: "word"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
@@ -115,6 +109,12 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
         title: "count",
         expected: "a whole number of 1 or more"
       }),
+      inFlight: noLimit(Count, {
+        description: "The most requests in flight, on all backends together.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
       connectionsPerBackend: count(
         1024,
         "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."
@@ -148,72 +148,3 @@ export type Settings<Name extends string = string> = ReturnType<typeof schema<Na
 
 /** The settings as they are written in a file: everything may be left out. */
 export type Input<Name extends string = string> = ReturnType<typeof schema<Name>>["Encoded"]
-
-// -----------------------------------------------------------------------------
-// The same settings as a list
-// -----------------------------------------------------------------------------
-
-/** What the names of environment variables begin with. */
-export const variablePrefix = "EVENKEEL"
-
-/** One setting and its names. */
-export interface Option {
-  /** Where it stands, such as `["health", "interval"]`. */
-  readonly path: ReadonlyArray<string>
-  /** In a file and in code: `health.interval`. */
-  readonly key: string
-  /** On the command line, without the dashes: `health-interval`. */
-  readonly flag: string
-  /** In the environment: `EVENKEEL_HEALTH_INTERVAL`. */
-  readonly variable: string
-  readonly description: string
-  /** What stands for a value, such as `duration`. */
-  readonly placeholder: string
-  /** Completes "expected ..."; for a list, what one item is. */
-  readonly expected: string
-  /** The words to choose from, if it is such a setting. */
-  readonly choices: ReadonlyArray<string>
-  readonly defaultText: string
-  readonly isList: boolean
-  /** Decodes this setting alone. */
-  readonly codec: Schema.Codec<unknown>
-}
-
-const choicesOf = (ast: SchemaAST.AST): ReadonlyArray<string> => {
-  if (SchemaAST.isUnion(ast)) return ast.types.flatMap(choicesOf)
-  return SchemaAST.isLiteral(ast) && typeof ast.literal === "string" ? [ast.literal] : []
-}
-
-const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" ") || "none" : String(value))
-
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-
-const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
-  const choices = choicesOf(ast)
-  const flag = path.map(kebab).join("-")
-  return {
-    path,
-    key: path.join("."),
-    flag,
-    variable: `${variablePrefix}_${flag.replaceAll("-", "_").toUpperCase()}`,
-    description: String(description),
-    placeholder: String(title),
-    expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
-    choices,
-    defaultText: textOf(defaultValue),
-    isList: SchemaAST.isArrays(ast),
-    codec: Schema.make(ast)
-  }
-}
-
-/** Every setting of a Schema, in the order of the Schema. */
-export const optionsOf = (struct: Schema.Constraint): ReadonlyArray<Option> => {
-  const walk = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Option> => {
-    // Only groups of settings are structs without a description of their own.
-    const isGroup = SchemaAST.isObjects(ast) && SchemaAST.resolve(ast)?.["description"] === undefined
-    if (!isGroup) return [option(path, ast)]
-    return ast.propertySignatures.flatMap((field) => walk(field.type, [...path, String(field.name)]))
-  }
-  return walk(struct.ast, [])
-}

@@ -57,7 +57,8 @@ describe("Configuration.make", () => {
       interval: Duration.seconds(5),
       timeout: Duration.seconds(2),
       rise: 2,
-      fall: 1
+      fall: 1,
+      panic: 0.5
     })
     assert.deepStrictEqual(settings.timeout, {
       connect: Duration.seconds(2),
@@ -168,6 +169,20 @@ describe("every setting", () => {
     "health.timeout": ["800ms", "800ms"],
     "health.rise": ["3", "3"],
     "health.fall": ["4", "4"],
+    "health.panic": ["0%", "0%"],
+    "ejection.failures": ["7", "7"],
+    "ejection.successRate": ["90%", "90%"],
+    "ejection.volume": ["100", "100"],
+    "ejection.time": ["30s", "30s"],
+    "ejection.maxTime": ["1h", "1h"],
+    "ejection.maxShare": ["10%", "10%"],
+    "slowStart.duration": ["30s", "30s"],
+    "slowStart.from": ["25%", "25%"],
+    "queue.size": ["10", "10"],
+    "queue.timeout": ["5s", "5s"],
+    "queue.order": ["newest", "newest"],
+    "limit.inFlight": ["5000", "5000"],
+    "limit.inFlightPerBackend": ["100", "100"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],

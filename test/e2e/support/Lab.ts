@@ -64,11 +64,15 @@ export interface Wishes {
   readonly hold?: number
 }
 
+const defaults = Configuration.make()
+
 const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<StrategyName> => ({
+  ...defaults,
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
   health: {
+    ...defaults.health,
     path: probePath,
     interval: Duration.millis(wishes.healthInterval ?? 3_600_000),
     timeout: Duration.seconds(1),
@@ -76,19 +80,15 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     fall: 1
   },
   timeout: {
+    ...defaults.timeout,
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
     idle: Duration.millis(wishes.idle ?? 5_000),
-    head: Duration.seconds(10),
-    keepAlive: Duration.seconds(75),
-    backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
-  limit: { ...Configuration.make().limit, ...wishes.limit },
-  engine: "wire",
+  limit: { ...defaults.limit, ...wishes.limit },
   hostHeader: wishes.hostHeader ?? "preserve",
-  trustedProxies: wishes.trustedProxies ?? [],
-  accessLog: undefined
+  trustedProxies: wishes.trustedProxies ?? []
 })
 
 /** The forwarder behind a middleware that keeps each response back. */
