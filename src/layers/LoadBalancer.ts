@@ -28,7 +28,7 @@ import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { decorators, strategies, type StrategyName } from "./strategies/index.ts"
 
 /**
  * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
@@ -38,7 +38,10 @@ export const layerBalancer = (policy: Health.Policy = Health.defaultPolicy): Lay
   BalancerService.Balancer | PoolService.Pool,
   never,
   DiscoveryService.Discovery | Strategy
-> => Layer.merge(Balancer.layer, Discovery.layer).pipe(Layer.provideMerge(Pool.layer(policy)))
+> =>
+  Layer.merge(Balancer.layer.pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
+    Layer.provideMerge(Pool.layer(policy))
+  )
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
@@ -72,5 +75,8 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([
+      decorators.zone(settings.zone).pipe(Layer.provide(strategies[settings.strategy])),
+      sources.static(settings.to)
+    ])
   )

@@ -21,7 +21,8 @@ const withMembers = (state: Pool.PoolState, members: ReadonlyArray<Pool.Member>)
   return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible }
 }
 
-const sameBackend = (a: Backend, b: Backend): boolean => a.origin === b.origin && a.weight === b.weight
+const sameBackend = (a: Backend, b: Backend): boolean =>
+  a.origin === b.origin && a.weight === b.weight && a.tier === b.tier && a.zone === b.zone
 
 const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
   const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))

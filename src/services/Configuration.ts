@@ -8,7 +8,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { Zone } from "./Backend.ts"
+import { Backends } from "./BackendNotation.ts"
+import { Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 
 /** What an entry says about itself beyond its type. */
 interface Entry {
@@ -23,9 +25,12 @@ interface Entry {
 const defaultKey = "evenkeel/default"
 
 /** An entry with a default, given as it is written in a file. */
-const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly default: E }) => {
-  const { default: value, ...annotations } = options
-  return codec.annotate({ ...annotations, [defaultKey]: value }).pipe(
+const entry = <T, E>(
+  codec: Schema.Codec<T, E>,
+  options: Entry & { readonly default: E; readonly defaultText?: string }
+) => {
+  const { default: value, defaultText, ...annotations } = options
+  return codec.annotate({ ...annotations, [defaultKey]: defaultText ?? value }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(value))
   )
 }
@@ -45,12 +50,16 @@ const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16K
 
 const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
 
-/** A limit that there is not, unless somebody sets it. */
-const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
+/** What there is not, unless somebody sets it. */
+const optional = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
   Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
 
-/** The Schema of the settings, for the strategies of these names. */
-export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
+/** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
+export const schema = <const Name extends string>(
+  names: ReadonlyArray<Name>,
+  defaultName: NoInfer<Name>,
+  defaultText: string = defaultName
+) =>
   Schema.Struct({
     listen: entry(Listen, {
       default: ":3000",
@@ -61,14 +70,21 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
     }),
     to: entry(Backends, {
       default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
-      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1.",
-      title: "URL[,weight=N]",
+      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1. " +
+        "A backup gets traffic only when no other backend is eligible.",
+      title: "URL[,weight=N][,zone=NAME][,backup]",
       expected: "an http:// or https:// URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock"
     }),
     strategy: entry(Schema.Literals(names), {
       default: defaultName,
+      defaultText,
       description: "How a backend is chosen for each request.",
       title: "name"
+    }),
+    zone: optional(Zone, {
+      description: "Where this balancer is. Backends of the same zone are preferred, as long as they are enough.",
+      title: "name",
+      expected: "a name of letters, digits and . _ - : /"
     }),
     health: Schema.Struct({
       path: entry(UrlPath, {
@@ -101,16 +117,16 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       head: bytes("16KiB", "The longest head of a request or a response."),
       fields: count(100, "The most field lines in a head. Only the wire engine limits them."),
       target: bytes("8KiB", "The longest request target. Only the wire engine limits it."),
-      body: noLimit(Bytes, {
+      body: optional(Bytes, {
         description: "The longest body of a request. Only the wire engine limits it.",
         ...bytesExpected
       }),
-      connections: noLimit(Count, {
+      connections: optional(Count, {
         description: "The most connections of clients. More are closed at once.",
         title: "count",
         expected: "a whole number of 1 or more"
       }),
-      connectionsPerClient: noLimit(Count, {
+      connectionsPerClient: optional(Count, {
         description: "The most connections from one address. Only the wire engine limits them.",
         title: "count",
         expected: "a whole number of 1 or more"
