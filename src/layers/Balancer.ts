@@ -30,6 +30,10 @@ const overloaded = Effect.fail(Overloaded.make({}))
 
 const isWarm = ({ load }: Load.Endpoint): boolean => Number.isNaN(load.warmingSince)
 
+/** Backups come last, and before them those that are still warming. */
+const isBetter = (a: Load.Endpoint, b: Load.Endpoint | undefined): boolean =>
+  b === undefined || a.backend.tier < b.backend.tier || (a.backend.tier === b.backend.tier && isWarm(a) && !isWarm(b))
+
 const hasRoom = ({ load }: Load.Endpoint): boolean => load.inFlight < load.limit
 
 /** Balances over the pool with the strategy. */
@@ -90,13 +94,12 @@ export const layer = (
           passedOver = endpoint
         }
         cursor = (cursor + 1) % list.length
+        let best = passedOver
         for (let i = 0; i < list.length; i++) {
           const endpoint = list[(cursor + i) % list.length]!
-          if (!hasRoom(endpoint) || isAmong(tried, endpoint)) continue
-          if (isWarm(endpoint)) return endpoint
-          passedOver ??= endpoint
+          if (hasRoom(endpoint) && !isAmong(tried, endpoint) && isBetter(endpoint, best)) best = endpoint
         }
-        return passedOver
+        return best
       }
 
       const advance = (): void => line.advance(({ context, tried }) => select(context, tried))

@@ -30,7 +30,7 @@ import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { decorators, strategies, type StrategyName } from "./strategies/index.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
 export interface BalancerOptions {
@@ -49,7 +49,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer(limits), Discovery.layer).pipe(
+  Layer.merge(Balancer.layer(limits).pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
     Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
     Layer.provideMerge(Pool.layer(pool))
   )
@@ -106,5 +106,8 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([
+      decorators.zone(settings.zone).pipe(Layer.provide(strategies[settings.strategy])),
+      sources.static(settings.to)
+    ])
   )

@@ -40,7 +40,8 @@ const mayEject = (members: ReadonlyArray<Pool.Member>, candidate: Pool.Member, p
   return ejected + 1 <= ready.length * policy.maxEjected && others.some(({ health }) => Health.isEligible(health))
 }
 
-const sameBackend = (a: Backend, b: Backend): boolean => a.origin === b.origin && a.weight === b.weight
+const sameBackend = (a: Backend, b: Backend): boolean =>
+  a.origin === b.origin && a.weight === b.weight && a.tier === b.tier && a.zone === b.zone
 
 const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
   const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))

@@ -7,12 +7,18 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { Zone } from "./Backend.ts"
+import { Backends } from "./BackendNotation.ts"
 import { Listen } from "./ListenAddress.ts"
-import { Backends, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
-import { bytes, bytesExpected, count, defaultKey, duration, entry, noLimit, percent } from "./Setting.ts"
+import { Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { bytes, bytesExpected, count, defaultKey, duration, entry, optional, percent } from "./Setting.ts"
 
-/** The Schema of the settings, for the strategies of these names. */
-export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
+/** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
+export const schema = <const Name extends string>(
+  names: ReadonlyArray<Name>,
+  defaultName: NoInfer<Name>,
+  defaultText: string = defaultName
+) =>
   Schema.Struct({
     listen: entry(Listen, {
       default: ":3000",
@@ -23,14 +29,21 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
     }),
     to: entry(Backends, {
       default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
-      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1.",
-      title: "URL[,weight=N]",
+      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1. " +
+        "A backup gets traffic only when no other backend is eligible.",
+      title: "URL[,weight=N][,zone=NAME][,backup]",
       expected: "an http:// or https:// URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock"
     }),
     strategy: entry(Schema.Literals(names), {
       default: defaultName,
+      defaultText,
       description: "How a backend is chosen for each request.",
       title: "name"
+    }),
+    zone: optional(Zone, {
+      description: "Where this balancer is. Backends of the same zone are preferred, as long as they are enough.",
+      title: "name",
+      expected: "a name of letters, digits and . _ - : /"
     }),
     health: Schema.Struct({
       path: entry(UrlPath, {
@@ -63,7 +76,7 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       maxShare: percent("50%", "The share of the backends that may be ejected at once; 0% turns ejection off.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     slowStart: Schema.Struct({
-      duration: noLimit(PositiveDuration, {
+      duration: optional(PositiveDuration, {
         description: "How long a backend that has come back or joined takes to its whole share.",
         title: "duration",
         expected: "a duration such as 30s"
@@ -95,21 +108,21 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       head: bytes("16KiB", "The longest head of a request or a response."),
       fields: count(100, "The most field lines in a head. Only the wire engine limits them."),
       target: bytes("8KiB", "The longest request target. Only the wire engine limits it."),
-      body: noLimit(Bytes, {
+      body: optional(Bytes, {
         description: "The longest body of a request. Only the wire engine limits it.",
         ...bytesExpected
       }),
-      connections: noLimit(Count, {
+      connections: optional(Count, {
         description: "The most connections of clients. More are closed at once.",
         title: "count",
         expected: "a whole number of 1 or more"
       }),
-      connectionsPerClient: noLimit(Count, {
+      connectionsPerClient: optional(Count, {
         description: "The most connections from one address. Only the wire engine limits them.",
         title: "count",
         expected: "a whole number of 1 or more"
       }),
-      inFlight: noLimit(Count, {
+      inFlight: optional(Count, {
         description: "The most requests in flight, on all backends together.",
         title: "count",
         expected: "a whole number of 1 or more"

@@ -1,5 +1,6 @@
 /**
- * How single values of the configuration are written: backends, durations, networks, numbers.
+ * How single values of the configuration are written: durations, networks, numbers. Backends and addresses to listen on have
+ * files of their own, `BackendNotation` and `ListenAddress`.
  *
  * Owns the codecs between those notations and values. Which settings there are is the business of `Configuration`. Where a
  * codec can say more than what it expects, its issue has a `message`, or a `suggestion` of what was probably meant.
@@ -12,7 +13,6 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { Backend, parseOrigin, Weight } from "./Backend.ts"
 
 /** What is wrong with a value, beyond that it is not what was expected. */
 interface Complaint {
@@ -120,63 +120,6 @@ export const Percent: Schema.Codec<number, string> = Schema.String.pipe(
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
 export const UrlPath: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((path: string) => /^\/[!"$-~]*$/.test(path))
-)
-
-// -----------------------------------------------------------------------------
-// Backends
-// -----------------------------------------------------------------------------
-
-const BackendFields = Schema.Struct({
-  url: Schema.String,
-  weight: Schema.optionalKey(Weight),
-  id: Schema.optionalKey(Schema.NonEmptyString)
-})
-
-/** A scheme is easily forgotten. */
-const withScheme = (url: string): Complaint => {
-  const origin = parseOrigin(`http://${url}`)
-  return origin === undefined ? {} : { suggestion: origin }
-}
-
-/** `http://host:port`, or the same with `,weight=N`, or an object that may also have an `id`. */
-export const BackendNotation: Schema.Codec<
-  Backend,
-  string | { readonly url: string; readonly weight?: number; readonly id?: string }
-> = Schema.Union([Schema.String, BackendFields]).pipe(
-  Schema.decodeTo(
-    Schema.toType(Backend),
-    SchemaTransformation.transformEffect({
-      decode: (input: string | typeof BackendFields.Type) => {
-        const [url = "", attribute, ...others] = typeof input === "string" ? input.trim().split(",") : [input.url]
-        const origin = parseOrigin(url)
-        if (origin === undefined) return invalid(withScheme(url))
-        const { id, weight } = typeof input === "string"
-          ? { id: undefined, weight: attribute === undefined ? 1 : Number(/^weight=(\d{1,5})$/.exec(attribute)?.[1]) }
-          : input
-        return others.length === 0 && Schema.is(Weight)(weight ?? 1)
-          ? Effect.succeed(Backend.make({ id: id ?? origin, origin, weight: weight ?? 1 }))
-          : invalid({ message: "expected nothing after the URL but ,weight=N with a whole number from 1 to 1000" })
-      },
-      encode: ({ id, origin, weight }) =>
-        Effect.succeed({ url: origin, ...(weight === 1 ? {} : { weight }), ...(id === origin ? {} : { id }) })
-    })
-  )
-)
-
-/** Backends of which no two share an origin or an id; at least one. */
-export const Backends = Schema.Array(BackendNotation).check(
-  Schema.makeFilter((backends: ReadonlyArray<Backend>) => {
-    if (backends.length === 0) return "expected at least one backend"
-    return backends.flatMap((backend, i) => {
-      const earlier = backends.slice(0, i)
-      const issue = earlier.some((other) => other.origin === backend.origin)
-        ? `${backend.origin} is there twice`
-        : earlier.some((other) => other.id === backend.id)
-        ? `the id "${backend.id}" is there twice`
-        : undefined
-      return issue === undefined ? [] : [{ path: [i], issue }]
-    })
-  })
 )
 
 // -----------------------------------------------------------------------------

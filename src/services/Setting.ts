@@ -23,9 +23,12 @@ interface Entry {
 export const defaultKey = "evenkeel/default"
 
 /** An entry with a default, given as it is written in a file. */
-export const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly default: E }) => {
-  const { default: value, ...annotations } = options
-  return codec.annotate({ ...annotations, [defaultKey]: value }).pipe(
+export const entry = <T, E>(
+  codec: Schema.Codec<T, E>,
+  options: Entry & { readonly default: E; readonly defaultText?: string }
+) => {
+  const { default: value, defaultText, ...annotations } = options
+  return codec.annotate({ ...annotations, [defaultKey]: defaultText ?? value }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(value))
   )
 }
@@ -54,8 +57,8 @@ export const bytesExpected = { title: "bytes", expected: "a number of bytes such
 export const bytes = (value: string, description: string) =>
   entry(Bytes, { default: value, description, ...bytesExpected })
 
-/** A limit that there is not, unless somebody sets it. */
-export const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
+/** What there is not, unless somebody sets it. */
+export const optional = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
   Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
 
 // -----------------------------------------------------------------------------

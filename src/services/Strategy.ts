@@ -42,5 +42,7 @@ export class Strategy extends Context.Service<Strategy, {
   readonly name: string
   /** Set by a strategy that gives every backend the same share; giving weights to it is then a mistake worth a warning. */
   readonly ignoresWeights?: boolean
+  /** Set by a strategy that sends the same key to the same backend. */
+  readonly usesKey?: boolean
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}

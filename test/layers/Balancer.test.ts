@@ -368,6 +368,19 @@ describe("the queue", () => {
       assert.deepStrictEqual(yield* visits("1", "2", "3", "4"), { done: ["1", "4", "3"], refused: ["2"] })
     }).pipe(one({ timeout: Duration.seconds(4), order: "newest" })))
 
+  it.effect("admits each once, also when those who are admitted are done at once", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, end, select, use } = yield* Balancer
+      const first = select(anonymous)!
+      begin(first)
+      const quick = Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
+      const fibers = [yield* quick, yield* quick]
+      end(first, "success", 1)
+      for (const fiber of fibers) yield* Fiber.join(fiber)
+      assert.deepInclude(first.load, { inFlight: 0, total: 3 })
+    }).pipe(one({ order: "newest" })))
+
   it.effect("forgets who leaves", () =>
     Effect.gen(function*() {
       yield* reconcile("a")

@@ -107,6 +107,29 @@ describe("Configuration.make", () => {
   })
 })
 
+describe("the strategy where none is given", () => {
+  const backends = (n: number) => Array.from({ length: n }, (_, i) => `http://a${i}`)
+
+  it.each(
+    [[1, "least-requests"], [2, "least-requests"], [3, "peak-ewma"], [9, "peak-ewma"]] as const
+  )("goes by the number of backends that are: %i", (n, strategy) => {
+    assert.strictEqual(Configuration.make({ to: backends(n) }).strategy, strategy)
+    assert.strictEqual(Configuration.make({ to: backends(n), strategy: "random" }).strategy, "random")
+  })
+
+  it.effect("is round-robin over the backends of the quickstart, and goes by the number from any source", () =>
+    Effect.gen(function*() {
+      const chosen = (situation: Situation) => Effect.map(load(situation), ({ settings }) => settings.strategy)
+      assert.strictEqual(yield* chosen({ flags: { listen: [":1"] } }), "round-robin")
+      assert.strictEqual(yield* chosen({ flags: { to: backends(3) } }), "peak-ewma")
+      assert.strictEqual(yield* chosen({ variables: { EVENKEEL_TO: "http://a http://b" } }), "least-requests")
+      assert.strictEqual(
+        yield* chosen({ flags: { to: backends(3) }, variables: { EVENKEEL_STRATEGY: "first" } }),
+        "first"
+      )
+    }))
+})
+
 describe("precedence", () => {
   const sources = ["flag", "variable", "file"] as const
 
@@ -164,6 +187,7 @@ describe("every setting", () => {
     "listen": ["127.0.0.1:81", "127.0.0.1:81"],
     "to": ["http://a:1 http://b:2,weight=2", "[http://a:1, { url: http://b:2, weight: 2 }]"],
     "strategy": ["random", "random"],
+    "zone": ["eu-1a", "eu-1a"],
     "health.path": ["/up", "/up"],
     "health.interval": ["7s", "7s"],
     "health.timeout": ["800ms", "800ms"],

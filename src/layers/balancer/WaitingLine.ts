@@ -52,6 +52,8 @@ export class WaitingLine {
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
     const inLine = this.options.order === "oldest" ? this.waiters : [...this.waiters].toReversed()
     for (const waiter of inLine) {
+      // Whoever is admitted may be done at once, and others are then admitted from there.
+      if (!this.waiters.has(waiter)) continue
       const endpoint = select(waiter)
       if (endpoint !== undefined) {
         this.waiters.delete(waiter)
