@@ -16,6 +16,7 @@ import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
+import * as HashKey from "../services/HashKey.ts"
 import * as Health from "../services/Health.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
@@ -28,7 +29,7 @@ import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { type StrategyName, strategyOf } from "./strategies/index.ts"
 
 /**
  * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
@@ -49,7 +50,8 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   Forwarder.layer({
     ...ForwarderService.defaultOptions,
     hostHeader: settings.hostHeader,
-    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
+    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies),
+    hashKey: HashKey.extractor(settings.hash.key)
   }).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
@@ -72,5 +74,5 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )

@@ -8,7 +8,8 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { expected as hashKeys, HashKey } from "./HashKey.ts"
+import { Backends, BalanceFactor, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 
 /** What an entry says about itself beyond its type. */
 interface Entry {
@@ -70,6 +71,20 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       description: "How a backend is chosen for each request.",
       title: "name"
     }),
+    hash: Schema.Struct({
+      key: entry(HashKey, {
+        default: "client",
+        description: "What hash strategies hash. Where a request has no such value, it is the client's address.",
+        title: "key",
+        expected: hashKeys
+      }),
+      balanceFactor: noLimit(BalanceFactor, {
+        description:
+          "The most that a backend may have in flight, in percent of its fair share; what is beyond goes to others.",
+        title: "percent",
+        expected: "a percentage of more than 100, such as 125"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
       path: entry(UrlPath, {
         default: "/",

@@ -6,7 +6,7 @@ import * as Random from "effect/Random"
 import * as Struct from "effect/Struct"
 import * as fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
-import { strategies } from "../../src/layers/strategies/index.ts"
+import { decorators, strategies } from "../../src/layers/strategies/index.ts"
 import * as Load from "../../src/services/Load.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
 import { endpoints, idsOf } from "../endpoints.ts"
@@ -58,7 +58,9 @@ const tolerance = 0.02
 const rounds = 20_000
 
 describe.each(Struct.keys(strategies))("%s", (name) => {
-  const { honoursWeights, isDeterministic, readsLoad } = traits[name]
+  const { honoursWeights, isDeterministic, readsLoad, usesKey } = traits[name]
+  // A ring or a table takes milliseconds to build.
+  const fewer = usesKey ? { numRuns: 20 } : {}
   const strategy = (seed: number) => build(strategies[name], seed)
 
   it("says its own name", () => {
@@ -79,21 +81,24 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
   })
 
   it("picks somebody, and from its list only, whatever the list, the context, the load and the observations", () => {
-    fc.assert(fc.property(
-      seeds,
-      fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
-      fc.constantFrom(...contexts),
-      (seed, backends, context) => {
-        const list = endpoints(backends.map(([weight]) => weight))
-        backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
-        const picker = strategy(seed).make(list)
-        for (let i = 0; i < 3 * list.length; i++) {
-          const endpoint = picker.pick(context)
-          assert(endpoint !== undefined && list.includes(endpoint))
-          picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
+    fc.assert(
+      fc.property(
+        seeds,
+        fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
+        fc.constantFrom(...contexts),
+        (seed, backends, context) => {
+          const list = endpoints(backends.map(([weight]) => weight))
+          backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
+          const picker = strategy(seed).make(list)
+          for (let i = 0; i < 3 * list.length; i++) {
+            const endpoint = picker.pick(context)
+            assert(endpoint !== undefined && list.includes(endpoint))
+            picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
+          }
         }
-      }
-    ))
+      ),
+      fewer
+    )
   })
 
   it("leaves the list and the loads alone", () => {
@@ -126,22 +131,25 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
   })
 
   it("works on a list that shrinks to nothing and grows again, with a picker for each", () => {
-    fc.assert(fc.property(
-      seeds,
-      fc.array(weight, { minLength: 1, maxLength: 8 }),
-      fc.array(fc.nat(7), { maxLength: 30 }),
-      (seed, weights, sizes) => {
-        const all = endpoints(weights)
-        const made = strategy(seed)
-        for (const size of [...sizes, 0, all.length]) {
-          const list = all.slice(0, size)
-          for (const endpoint of picks(made.make(list), 5)) {
-            if (list.length === 0) assert.isUndefined(endpoint)
-            else assert(endpoint !== undefined && list.includes(endpoint))
+    fc.assert(
+      fc.property(
+        seeds,
+        fc.array(weight, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(7), { maxLength: 30 }),
+        (seed, weights, sizes) => {
+          const all = endpoints(weights)
+          const made = strategy(seed)
+          for (const size of [...sizes, 0, all.length]) {
+            const list = all.slice(0, size)
+            for (const endpoint of picks(made.make(list), 5)) {
+              if (list.length === 0) assert.isUndefined(endpoint)
+              else assert(endpoint !== undefined && list.includes(endpoint))
+            }
           }
         }
-      }
-    ))
+      ),
+      fewer
+    )
   })
 
   it("serves two pickers at once, each from its own list", () => {
@@ -189,6 +197,16 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
     }
     if (readsLoad) assert.isUndefined(counts.get("a0"))
     else assert.approximately(counts.get("a0") ?? 0, 1_000, 150)
+  })
+
+  it(`${usesKey ? "gives the same key to the same backend" : "does not look at the key"}`, () => {
+    const list = endpoints([1, 2, 1, 1])
+    const order = (key: string | undefined) =>
+      idsOf(picks(strategy(1).make(list), 20, { ...anonymous, key: () => key })).join(" ")
+    for (const key of ["a", "b", ""]) {
+      if (usesKey) assert.strictEqual(new Set(order(key).split(" ")).size, 1)
+      else assert.strictEqual(order(key), order(undefined))
+    }
   })
 })
 
@@ -346,17 +364,21 @@ const sourceFiles = readdirSync(new URL("../../src", import.meta.url), { recursi
 /** Somebody must say what is used when nobody says anything; any other name outside the family is one too many. */
 const defaultStrategy = "round-robin"
 
+const family = sourceFiles.flatMap(({ file, text }) => {
+  const name = /^layers\/strategies\/(\w+)\.ts$/.exec(file)?.[1]
+  // Files without a layer are what several of them share.
+  return name === undefined || !/^export const layer\b/m.test(text) ? [] : [name]
+})
+
 describe("a new strategy", () => {
   it("needs a row of traits, and a row needs a strategy", () => {
     assert.sameMembers(Object.keys(traits), Object.keys(strategies))
   })
 
   it("needs a line in the index: no file of the family is left out", () => {
-    const files = sourceFiles.flatMap(({ file }) => /^layers\/strategies\/(\w+)\.ts$/.exec(file)?.[1] ?? [])
-      .filter((name) => name !== "index")
     const index = sourceFiles.find(({ file }) => file === "layers/strategies/index.ts")!.text
-    assert.sameMembers([...index.matchAll(/from "\.\/(\w+)\.ts"/g)].map(([, name]) => name), files)
-    assert.strictEqual(files.length, Object.keys(strategies).length)
+    assert.sameMembers([...index.matchAll(/from "\.\/(\w+)\.ts"/g)].map(([, name]) => name), family)
+    assert.strictEqual(family.length, Object.keys(strategies).length + Object.keys(decorators).length)
   })
 
   it("needs nothing else: no other source file knows a strategy or its name", () => {

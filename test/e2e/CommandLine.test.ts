@@ -144,7 +144,7 @@ describe("the program", () => {
     ])
     assert.includeMembers(program.out, [
       "WARN: EVENKEEL_COLOUR: unknown environment variable, ignored",
-      "WARN: The strategy round-robin ignores weights; weighted-round-robin and least-requests honour them"
+      "WARN: The strategy round-robin ignores weights; these honour them: weighted-round-robin, least-requests, ring-hash, maglev, rendezvous"
     ])
   })
 })
@@ -230,7 +230,7 @@ describe("a program that cannot run says why in a line", () => {
     assert.strictEqual(await program.ended(), 2)
     assert.deepStrictEqual(program.err, [
       "error: --health-interval: expected a duration such as 5s or 500ms, got \"abc\"",
-      "error: EVENKEEL_STRATEGY: expected \"round-robin\" | \"weighted-round-robin\" | \"random\" | \"least-requests\", " +
+      "error: EVENKEEL_STRATEGY: expected \"round-robin\" | \"weighted-round-robin\" | \"random\" | \"least-requests\" | \"ring-hash\" | \"maglev\" | \"rendezvous\", " +
       "got \"rond-robin\" (did you mean \"round-robin\"?)",
       "error: no/such.yaml: there is no such file (named by --config)"
     ])

@@ -21,7 +21,7 @@ const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend
     Struct.keys(strategies),
     (name) => Effect.map(ignoresWeights(name), (yes) => !yes)
   )
-  return [`The strategy ${chosen} ignores weights; ${others.join(" and ")} honour them`]
+  return [`The strategy ${chosen} ignores weights; these honour them: ${others.join(", ")}`]
 })
 
 /** Limits that only the wire engine keeps. */
