@@ -89,12 +89,20 @@ export const layer = (
         for (let i = 0; i <= tried.length + 1; i++) {
           const endpoint = picker.pick(context)
           if (endpoint === undefined) return undefined
-          if (!hasRoom(endpoint) || isAmong(tried, endpoint) || endpoint === passedOver) continue
-          if (isWarm(endpoint) || mayWarm(endpoint)) return endpoint
-          passedOver = endpoint
+          const canBeTaken = hasRoom(endpoint) && !isAmong(tried, endpoint) && endpoint !== passedOver
+          if (canBeTaken && (isWarm(endpoint) || mayWarm(endpoint))) return endpoint
+          if (canBeTaken) passedOver = endpoint
+          if (picker.pickWhere !== undefined) {
+            const accepts = (other: Load.Endpoint) => hasRoom(other) && !isAmong(tried, other) && isWarm(other)
+            return picker.pickWhere(context, accepts) ?? passedOver ?? firstWithRoom(tried)
+          }
         }
+        return firstWithRoom(tried, passedOver)
+      }
+
+      const firstWithRoom = (tried: ReadonlyArray<Load.Endpoint>, known?: Load.Endpoint): Load.Endpoint | undefined => {
         cursor = (cursor + 1) % list.length
-        let best = passedOver
+        let best = known
         for (let i = 0; i < list.length; i++) {
           const endpoint = list[(cursor + i) % list.length]!
           if (hasRoom(endpoint) && !isAmong(tried, endpoint) && isBetter(endpoint, best)) best = endpoint

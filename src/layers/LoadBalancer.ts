@@ -17,6 +17,7 @@ import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
+import * as HashKey from "../services/HashKey.ts"
 import type * as PoolService from "../services/Pool.ts"
 import * as SlowStart from "../services/SlowStart.ts"
 import type { Strategy } from "../services/Strategy.ts"
@@ -30,7 +31,7 @@ import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { decorators, strategies, type StrategyName } from "./strategies/index.ts"
+import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
 export interface BalancerOptions {
@@ -85,7 +86,8 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   Forwarder.layer({
     ...ForwarderService.defaultOptions,
     hostHeader: settings.hostHeader,
-    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
+    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies),
+    hashKey: HashKey.extractor(settings.hash.key)
   }).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
@@ -106,8 +108,5 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([
-      decorators.zone(settings.zone).pipe(Layer.provide(strategies[settings.strategy])),
-      sources.static(settings.to)
-    ])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )

@@ -9,8 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Zone } from "./Backend.ts"
 import { Backends } from "./BackendNotation.ts"
+import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
-import { Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 import { bytes, bytesExpected, count, defaultKey, duration, entry, optional, percent } from "./Setting.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
@@ -45,6 +46,20 @@ export const schema = <const Name extends string>(
       title: "name",
       expected: "a name of letters, digits and . _ - : /"
     }),
+    hash: Schema.Struct({
+      key: entry(HashKey, {
+        default: "client",
+        description: "What hash strategies hash. Where a request has no such value, it is the client's address.",
+        title: "key",
+        expected: hashKeys
+      }),
+      balanceFactor: optional(BalanceFactor, {
+        description:
+          "The most that a backend may have in flight, in percent of its fair share; what is beyond goes to others.",
+        title: "percent",
+        expected: "a percentage of more than 100, such as 125"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
       path: entry(UrlPath, {
         default: "/",

@@ -117,6 +117,23 @@ export const Percent: Schema.Codec<number, string> = Schema.String.pipe(
   )
 )
 
+/**
+ * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0, for none, is no
+ * factor.
+ */
+export const BalanceFactor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
+  Schema.decodeTo(
+    Schema.Finite.check(Schema.isBetween({ minimum: 1.01, maximum: 100 })),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) => {
+        const percent = /^(\d{1,5})\s*%?$/.exec(String(input).trim())?.[1]
+        return percent === undefined ? invalid() : Effect.succeed(Number(percent) / 100)
+      },
+      encode: (factor) => Effect.succeed(Math.round(factor * 100))
+    })
+  )
+)
+
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
 export const UrlPath: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((path: string) => /^\/[!"$-~]*$/.test(path))

@@ -58,7 +58,9 @@ const tolerance = 0.02
 const rounds = 20_000
 
 describe.each(Struct.keys(strategies))("%s", (name) => {
-  const { isDeterministic, readsLoad, shares } = traits[name]
+  const { isDeterministic, readsLoad, shares, usesKey } = traits[name]
+  // A ring or a table takes milliseconds to build.
+  const fewer = usesKey ? { numRuns: 20 } : {}
   const strategy = (seed: number) => build(strategies[name], seed)
 
   it("says its own name", () => {
@@ -79,21 +81,24 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
   })
 
   it("picks somebody, and from its list only, whatever the list, the context, the load and the observations", () => {
-    fc.assert(fc.property(
-      seeds,
-      fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
-      fc.constantFrom(...contexts),
-      (seed, backends, context) => {
-        const list = endpoints(backends.map(([weight]) => weight))
-        backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
-        const picker = strategy(seed).make(list)
-        for (let i = 0; i < 3 * list.length; i++) {
-          const endpoint = picker.pick(context)
-          assert(endpoint !== undefined && list.includes(endpoint))
-          picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
+    fc.assert(
+      fc.property(
+        seeds,
+        fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
+        fc.constantFrom(...contexts),
+        (seed, backends, context) => {
+          const list = endpoints(backends.map(([weight]) => weight))
+          backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
+          const picker = strategy(seed).make(list)
+          for (let i = 0; i < 3 * list.length; i++) {
+            const endpoint = picker.pick(context)
+            assert(endpoint !== undefined && list.includes(endpoint))
+            picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
+          }
         }
-      }
-    ))
+      ),
+      fewer
+    )
   })
 
   it("leaves the list and the loads alone", () => {
@@ -126,22 +131,25 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
   })
 
   it("works on a list that shrinks to nothing and grows again, with a picker for each", () => {
-    fc.assert(fc.property(
-      seeds,
-      fc.array(weight, { minLength: 1, maxLength: 8 }),
-      fc.array(fc.nat(7), { maxLength: 30 }),
-      (seed, weights, sizes) => {
-        const all = endpoints(weights)
-        const made = strategy(seed)
-        for (const size of [...sizes, 0, all.length]) {
-          const list = all.slice(0, size)
-          for (const endpoint of picks(made.make(list), 5)) {
-            if (list.length === 0) assert.isUndefined(endpoint)
-            else assert(endpoint !== undefined && list.includes(endpoint))
+    fc.assert(
+      fc.property(
+        seeds,
+        fc.array(weight, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(7), { maxLength: 30 }),
+        (seed, weights, sizes) => {
+          const all = endpoints(weights)
+          const made = strategy(seed)
+          for (const size of [...sizes, 0, all.length]) {
+            const list = all.slice(0, size)
+            for (const endpoint of picks(made.make(list), 5)) {
+              if (list.length === 0) assert.isUndefined(endpoint)
+              else assert(endpoint !== undefined && list.includes(endpoint))
+            }
           }
         }
-      }
-    ))
+      ),
+      fewer
+    )
   })
 
   it("serves two pickers at once, each from its own list", () => {
@@ -194,6 +202,16 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
     }
     if (readsLoad) assert.isUndefined(counts.get("a0"))
     else assert.approximately(counts.get("a0") ?? 0, 1_000, 150)
+  })
+
+  it(`${usesKey ? "gives the same key to the same backend" : "does not look at the key"}`, () => {
+    const list = endpoints([1, 2, 1, 1])
+    const order = (key: string | undefined) =>
+      idsOf(picks(strategy(1).make(list), 20, { ...anonymous, key: () => key })).join(" ")
+    for (const key of ["a", "b", ""]) {
+      if (usesKey) assert.strictEqual(new Set(order(key).split(" ")).size, 1)
+      else assert.strictEqual(order(key), order(undefined))
+    }
   })
 })
 

@@ -8,14 +8,19 @@ export interface Traits {
   readonly isDeterministic: boolean
   /** Who has fewer requests in flight gets more. */
   readonly readsLoad: boolean
+  /** Requests with the same key go to the same backend. */
+  readonly usesKey: boolean
 }
 
 export const traits: Readonly<Record<StrategyName, Traits>> = {
-  "round-robin": { shares: "equal", isDeterministic: true, readsLoad: false },
-  "weighted-round-robin": { shares: "weights", isDeterministic: true, readsLoad: false },
-  random: { shares: "equal", isDeterministic: false, readsLoad: false },
-  "weighted-random": { shares: "weights", isDeterministic: false, readsLoad: false },
-  "least-requests": { shares: "weights", isDeterministic: false, readsLoad: true },
-  "peak-ewma": { shares: "weights", isDeterministic: false, readsLoad: true },
-  first: { shares: "other", isDeterministic: true, readsLoad: false }
+  "round-robin": { shares: "equal", isDeterministic: true, readsLoad: false, usesKey: false },
+  "weighted-round-robin": { shares: "weights", isDeterministic: true, readsLoad: false, usesKey: false },
+  random: { shares: "equal", isDeterministic: false, readsLoad: false, usesKey: false },
+  "weighted-random": { shares: "weights", isDeterministic: false, readsLoad: false, usesKey: false },
+  "least-requests": { shares: "weights", isDeterministic: false, readsLoad: true, usesKey: false },
+  "peak-ewma": { shares: "weights", isDeterministic: false, readsLoad: true, usesKey: false },
+  "ring-hash": { shares: "weights", isDeterministic: false, readsLoad: false, usesKey: true },
+  maglev: { shares: "weights", isDeterministic: false, readsLoad: false, usesKey: true },
+  rendezvous: { shares: "weights", isDeterministic: false, readsLoad: false, usesKey: true },
+  first: { shares: "other", isDeterministic: true, readsLoad: false, usesKey: false }
 }

@@ -188,6 +188,8 @@ describe("every setting", () => {
     "to": ["http://a:1 http://b:2,weight=2", "[http://a:1, { url: http://b:2, weight: 2 }]"],
     "strategy": ["random", "random"],
     "zone": ["eu-1a", "eu-1a"],
+    "hash.key": ["cookie:user", "cookie:user"],
+    "hash.balanceFactor": ["150%", "150"],
     "health.path": ["/up", "/up"],
     "health.interval": ["7s", "7s"],
     "health.timeout": ["800ms", "800ms"],

@@ -17,7 +17,7 @@ import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
 import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
-import { strategies, type StrategyName } from "../../../src/layers/strategies/index.ts"
+import { type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
@@ -71,6 +71,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
+  hash: Configuration.make().hash,
   health: {
     ...defaults.health,
     path: probePath,
@@ -98,7 +99,7 @@ const layerHolding = (millis: number) =>
 const layerOf = (settings: Settings<StrategyName>, { hold }: Wishes) =>
   hold === undefined ? LoadBalancer.layer(settings) : layerHolding(hold).pipe(
     Layer.provideMerge(LoadBalancer.layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )
 
 /** A backend, whatever it speaks. */
