@@ -58,7 +58,8 @@ export const layer = (
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock }
+      const { hashKey } = options
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock, hashKey }
       const execute = sender(yield* HttpClient.HttpClient)
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {

@@ -128,7 +128,7 @@ const open = (trips: number, now: number, policy: Policy, random: number): Circu
   // Beyond 64 doublings nothing is left to be learned, and 2 ** 1024 is infinite: that times zero is not a number.
   const length = Duration.toMillis(policy.ejectionTime) * 2 ** Math.min(trips - 1, 64)
   const capped = Math.min(length, Duration.toMillis(policy.maxEjectionTime))
-  return { _tag: "Open", until: now + capped * (1 + jitter * random), trips }
+  return { _tag: "Open", until: now + Math.round(capped * (1 + jitter * random)), trips }
 }
 
 const step = (health: Health, signal: Signal, now: number, policy: Policy): Health => {

@@ -33,7 +33,7 @@ const lab = (
   input: Input = {},
   entries: Array<Entry> = []
 ) =>
-  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), ...input })).pipe(
+  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), strategy: "round-robin", ...input })).pipe(
     Layer.provide(AccessLog.layerMemory(entries)),
     Layer.provideMerge([FakeBackends.layer(scripts), FakeServer.layer])
   )
@@ -191,11 +191,11 @@ describe("LoadBalancer", () => {
       yield* TestClock.adjust(400)
       assert.deepStrictEqual(yield* Effect.replicateEffect(text, 3), ["a", "a", "a"])
       assert.deepStrictEqual(healthLines(entries), [
-        "HEALTH: UNHEALTHY http://b - status: 500",
+        "HEALTH: UNHEALTHY http://b - Connection refused",
         "HEALTH: HEALTHY http://a - status: 200"
       ])
     }).pipe(Effect.provide(lab(
-      { "http://a": onPath("/up", delayed(500, respond("")), respond("a")), "http://b": respond("b", { status: 500 }) },
+      { "http://a": onPath("/up", delayed(500, respond("")), respond("a")), "http://b": refuses },
       { health: { path: "/up", initial: "down" } },
       entries
     )))
