@@ -17,7 +17,7 @@ export interface Illness {
 
 const slowTime = 1_500
 
-const [port, name = "", journal = "", life] = process.argv.slice(2)
+const [port, name = "", journal = ""] = process.argv.slice(2)
 const begun = openSync(journal, "a")
 let illness: Illness | undefined
 let isStopping = false
@@ -32,7 +32,7 @@ const serve = async (request: Http.IncomingMessage, response: Http.ServerRespons
   const isItem = request.url?.startsWith(itemPath) === true
   const id = String(request.headers[idField] ?? "probe")
   const ill = isItem || illness?.isSeenByProbes === true ? illness?.kind : undefined
-  if (isItem) writeSync(begun, `${life} ${request.method} ${id}\n`)
+  if (isItem) writeSync(begun, `${request.method} ${id}\n`)
   const posted = await bodyOf(request)
 
   if (ill === "reset") return void request.socket.resetAndDestroy()

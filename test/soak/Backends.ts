@@ -50,17 +50,20 @@ export const lastingPort = async (): Promise<number> => {
 export interface Begun {
   readonly method: string
   readonly id: string
-  /** When the life in which it began was ended by a SIGKILL, if it was, by `performance.now()`. */
-  readonly killedAt: number | undefined
+}
+
+/** A SIGKILL, from the signal until nothing of the process was left, by `performance.now()`. */
+export interface Death {
+  readonly from: number
+  readonly to: number
 }
 
 export class Backend {
   readonly name: string
   readonly port: number
   private readonly journal: string
-  private readonly kills = new Map<number, number>()
+  private readonly ends: Array<Death> = []
   private child: ChildProcess | undefined
-  private life = 0
 
   constructor(name: string, port: number) {
     this.name = name
@@ -71,9 +74,9 @@ export class Backend {
 
   /** Starts it. It listens when this resolves. */
   async start(): Promise<void> {
-    this.life++
-    const args = [this.port, this.name, this.journal, this.life].map(String)
-    const child = fork(program, args, { execArgv: ["--disable-warning=ExperimentalWarning"] })
+    const child = fork(program, [String(this.port), this.name, this.journal], {
+      execArgv: ["--disable-warning=ExperimentalWarning"]
+    })
     this.child = child
     running.add(child)
     child.once("exit", () => running.delete(child))
@@ -90,8 +93,9 @@ export class Backend {
 
   /** SIGKILL. */
   async kill(): Promise<void> {
-    this.kills.set(this.life, performance.now())
+    const from = performance.now()
     await this.end("SIGKILL")
+    this.ends.push({ from, to: performance.now() })
   }
 
   /** SIGTERM, and again from the start as soon as it has exited. */
@@ -121,14 +125,20 @@ export class Backend {
   /** All that it has begun to work on, in all its lives. */
   begun(): ReadonlyArray<Begun> {
     return readFileSync(this.journal, "utf8").split("\n").filter((line) => line !== "").map((line) => {
-      const [life, method = "", id = ""] = line.split(" ")
-      return { method, id, killedAt: this.kills.get(Number(life)) }
+      const [method = "", id = ""] = line.split(" ")
+      return { method, id }
     })
   }
 
-  /** Forgets what it has begun, between two scenarios. Nothing may be in flight. */
+  /** How often and when it was killed. */
+  get deaths(): ReadonlyArray<Death> {
+    return this.ends
+  }
+
+  /** Forgets what it has begun and how it died, between two scenarios. Nothing may be in flight. */
   forget(): void {
     writeFileSync(this.journal, "")
+    this.ends.length = 0
   }
 }
 

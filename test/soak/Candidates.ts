@@ -54,7 +54,7 @@ http {
   uwsgi_temp_path ${folder}/nginx-uwsgi;
   scgi_temp_path ${folder}/nginx-scgi;
   upstream backend {
-${lines(backendPorts, (backendPort) => `    server 127.0.0.1:${backendPort};`)}
+${lines(backendPorts, (backendPort) => `    server 127.0.0.1:${backendPort} fail_timeout=2s;`)}
     keepalive 64;
   }
   server {
@@ -80,7 +80,7 @@ defaults
   mode http
   option forwardfor
   option http-keep-alive
-  option redispatch
+  option redispatch 1
   retries 3
   timeout connect 2s
   timeout client 75s
@@ -109,7 +109,7 @@ http://127.0.0.1:${port} {
   reverse_proxy ${backendPorts.map((backendPort) => `127.0.0.1:${backendPort}`).join(" ")} {
     lb_policy round_robin
     lb_try_duration 2s
-    fail_duration 10s
+    fail_duration 2s
     health_uri /
     health_interval 2s
     health_timeout 2s

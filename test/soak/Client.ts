@@ -4,10 +4,14 @@
  */
 import * as Http from "node:http"
 import { answer, backendField, idField, itemPath } from "./Answers.ts"
+import type { Random } from "./Random.ts"
 
 /** Requests per second. */
 export const rate = 300
-/** Every fourth request is a POST. */
+/**
+ * One of so many requests is a POST. Which one is left to chance: a fixed order and the one in which a balancer goes around three
+ * backends would fall into step, and an ill backend would be sent all POSTs, or none.
+ */
 const postEvery = 4
 const maxConnections = 60
 /** Timers are no finer than this; what is due is sent together. In milliseconds. */
@@ -38,17 +42,21 @@ export class Client {
   lateness = 0
   private readonly port: number
   private readonly prefix: string
+  private readonly random: Random
   private readonly agent = new Http.Agent({ keepAlive: true, maxSockets: maxConnections, scheduling: "fifo" })
   private readonly open = new Map<Seen, Http.ClientRequest>()
   private readonly startedAt = performance.now()
   private readonly timer = setInterval(() => this.sendDue(), tick)
   private sent = 0
+  /** The number of the next POST, or of the last. */
+  private post = 0
   private onIdle: (() => void) | undefined
 
   /** Begins at once. Ids begin with the prefix. */
-  constructor(port: number, prefix: string) {
+  constructor(port: number, prefix: string, random: Random) {
     this.port = port
     this.prefix = prefix
+    this.random = random
   }
 
   private sendDue(): void {
@@ -64,7 +72,8 @@ export class Client {
   private send(scheduledAt: number): void {
     const number = this.sent++
     const id = `${this.prefix}-${number}`
-    const method = number % postEvery === postEvery - 1 ? "POST" : "GET"
+    if (number % postEvery === 0) this.post = number + Math.floor(this.random() * postEvery)
+    const method = number === this.post ? "POST" : "GET"
     const posted = method === "POST" ? `posted with ${id}` : ""
     const seen: Seen = {
       id,

@@ -105,7 +105,7 @@ export const text = (report: Report, scenarios: ReadonlyArray<Scenario>): string
   const heads = ["scenario", ...names.map((name) => `${name} ${report.versions[name] ?? ""}`.trim()), "to reach"]
   return [
     `${report.date}: ${report.machine}${report.flags.length > 0 ? `; evenkeel ${report.flags.join(" ")}` : ""}.`,
-    "GETs/POSTs that failed (of them lost in a killed backend), over a second, even spread after; the worst of all rounds.",
+    "GETs/POSTs that failed (of them under way to a backend as it was killed), over a second, even spread after; the worst of all rounds.",
     table([heads, ...rows])
   ].join("\n\n")
 }

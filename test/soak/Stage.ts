@@ -8,6 +8,7 @@ import { backendField, itemPath } from "./Answers.ts"
 import { type Backend, count, lastingPort, startAll } from "./Backends.ts"
 import type { Candidate } from "./Candidates.ts"
 import { Client, type Seen } from "./Client.ts"
+import type { Random } from "./Random.ts"
 import type { Scenario } from "./Scenarios.ts"
 import * as Spread from "./Spread.ts"
 
@@ -29,7 +30,10 @@ export interface Outcome {
   /** Requests that have failed, whoever is to blame. */
   readonly get: number
   readonly post: number
-  /** Of the POSTs that have failed, those on which a backend had begun to work when it was killed. No balancer can save them. */
+  /**
+   * Of the POSTs that have failed, those that were under way while a backend was being killed. It may have worked on them, so that
+   * no balancer may send them again.
+   */
   readonly lost: number
   /** Requests that took over a second, failed or not. */
   readonly slow: number
@@ -136,12 +140,12 @@ export class Stage {
   }
 
   /** Plays a scenario while the load runs, first on the backend with this index. */
-  async play(scenario: Scenario, victim: number): Promise<readonly [Outcome, Details]> {
+  async play(scenario: Scenario, victim: number, random: Random): Promise<readonly [Outcome, Details]> {
     for (const backend of this.backends) backend.forget()
     const linesBefore = this.log().length
     const startedAt = performance.now()
-    const client = new Client(this.port, `p${this.plays++}`)
-    await sleep(warmUp + Math.random() * warmUpJitter)
+    const client = new Client(this.port, `p${this.plays++}`, random)
+    await sleep(warmUp + random() * warmUpJitter)
     await scenario.play(this.backends.map((_, i) => this.backends[(victim + i) % count]!))
     const recoveredAt = performance.now()
     let evenAfter: number | undefined
@@ -167,14 +171,17 @@ export class Stage {
 
   private outcome({ lateness, seen }: Client, evenAfter: number | undefined): Outcome {
     const begun = this.backends.flatMap((backend) => backend.begun()).filter(({ method }) => method === "POST")
-    const killed = new Map(begun.flatMap(({ id, killedAt }) => killedAt === undefined ? [] : [[id, killedAt]]))
+    const deaths = this.backends.flatMap((backend) => backend.deaths)
     const failed = seen.filter(({ problem }) => problem !== undefined)
     const failedPosts = failed.filter(({ method }) => method === "POST")
     return {
       requests: seen.length,
       get: failed.length - failedPosts.length,
       post: failedPosts.length,
-      lost: failedPosts.filter(({ endedAt, id }) => endedAt >= (killed.get(id) ?? Infinity)).length,
+      lost:
+        failedPosts.filter(({ endedAt, scheduledAt }) =>
+          deaths.some(({ from, to }) => scheduledAt <= to && endedAt >= from)
+        ).length,
       slow: seen.filter(({ endedAt, scheduledAt }) => endedAt - scheduledAt > slowFrom).length,
       twice: begun.length - new Set(begun.map(({ id }) => id)).size,
       wrong: seen.filter(({ hasWrongBody }) => hasWrongBody).length,

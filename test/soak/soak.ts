@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import * as Bench from "../bench/Report.ts"
 import { count } from "./Backends.ts"
 import * as Candidates from "./Candidates.ts"
+import { type Random, randomFrom } from "./Random.ts"
 import * as Report from "./Report.ts"
 import * as Scenarios from "./Scenarios.ts"
 import { type Details, type Outcome, Stage } from "./Stage.ts"
@@ -118,11 +119,18 @@ const sayOutcome = (where: string, outcome: Outcome, missed: ReadonlyArray<strin
   if (lateness > tolerableLateness) say(`  the client itself was late by up to ${lateness} ms`)
 }
 
-/** Plays one scenario. Says whether the stage can still be used. */
-const play = async (stage: Stage, candidate: string, scenario: Scenarios.Scenario, victim: number, where: string) => {
+/** A scenario, and what is by chance in it. */
+interface Play {
+  readonly scenario: Scenarios.Scenario
+  readonly victim: number
+  readonly random: Random
+}
+
+/** Plays a scenario. Says whether the stage can still be used. */
+const play = async (stage: Stage, candidate: string, { random, scenario, victim }: Play, where: string) => {
   const cell = cellOf(candidate, scenario.name)
   try {
-    const [outcome, details] = await stage.play(scenario, victim)
+    const [outcome, details] = await stage.play(scenario, victim, random)
     cell.outcomes.push(outcome)
     sayOutcome(`${where}, ${scenario.name}, ${candidate}`, outcome, Report.excess(outcome, scenario.limit))
     if (wishes.isVerbose) sayDetails(details)
@@ -151,23 +159,17 @@ const playRounds = async (present: ReadonlyArray<Candidates.Candidate>): Promise
       for (const candidate of present) {
         const stage = await started(candidate, scenario.name)
         if (stage === undefined) continue
-        await play(stage, candidate.name, scenario, (round - 1) % count, `round ${round} of ${wishes.rounds}`)
+        const random = randomFrom(wishes.seed + round)
+        const victim = (round - 1) % count
+        await play(stage, candidate.name, { scenario, victim, random }, `round ${round} of ${wishes.rounds}`)
         await stage.stop()
       }
     }
   }
 }
 
-/** Numbers from 0 to below 1 that follow from the seed (mulberry32). */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+/** Resident memory of the balancers after the first and after the last scenario at random, in MiB. */
+const memories: Record<string, { readonly first: number; readonly last: number }> = {}
 
 /** Scenarios at random on the same processes, for each candidate the same ones. */
 const playMinutes = async (present: ReadonlyArray<Candidates.Candidate>, minutes: number): Promise<void> => {
@@ -179,18 +181,19 @@ const playMinutes = async (present: ReadonlyArray<Candidates.Candidate>, minutes
     const sizes: Array<number> = []
     for (let number = 1; number === 1 || performance.now() < end; number++) {
       const scenario = wishes.scenarios[Math.floor(random() * wishes.scenarios.length)]!
-      if (!(await play(stage, candidate.name, scenario, Math.floor(random() * count), `number ${number}`))) break
+      const victim = Math.floor(random() * count)
+      const rest = random() * longestRest
+      // Its own source: how many numbers a scenario takes depends on how long it lasts.
+      const one: Play = { scenario, victim, random: randomFrom(wishes.seed + number) }
+      if (!(await play(stage, candidate.name, one, `number ${number}`))) break
       sizes.push(Math.round(stage.memory() / mebibyte))
-      await sleep(random() * longestRest)
+      await sleep(rest)
     }
     say(`${candidate.name}: resident memory after each scenario, in MiB: ${sizes.join(" ")}`)
     memories[candidate.name] = { first: sizes[0] ?? 0, last: sizes.at(-1) ?? 0 }
     await stage.stop()
   }
 }
-
-/** Resident memory of the balancers after the first and after the last scenario at random, in MiB. */
-const memories: Record<string, { readonly first: number; readonly last: number }> = {}
 
 const main = async (): Promise<void> => {
   if (process.platform !== "linux") fail("the soak reads /proc, and so needs Linux")
