@@ -1,6 +1,6 @@
 /** A balancer in front of three backends, all real processes, and what comes of a scenario that is played on it. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { closeSync, openSync, readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, truncateSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { folder, memory } from "../bench/Processes.ts"
@@ -17,6 +17,8 @@ const warmUp = 1_500
 /** Spreads the moment of the illness over the schedule of the requests. */
 const warmUpJitter = 100
 const startLimit = 15_000
+/** How long the balancer may take, from the first answer, to bring one from each backend. */
+const meetLimit = 3_000
 const slowFrom = 1_000
 /** So many at least, so long at most after the recovery. */
 const requests = 2_750
@@ -77,7 +79,7 @@ export class Stage {
     this.backends = backends
     this.output = join(folder, `output-${++stages}`)
     const { args, file } = candidate.command(port, backends.map((backend) => backend.port))
-    const descriptor = openSync(this.output, "w")
+    const descriptor = openSync(this.output, "a")
     this.child = spawn(file, args, {
       // Where an ordinary user's PATH does not lead, Debian has its servers. No other variable may reach them.
       env: { PATH: `${process.env["PATH"]}:/usr/sbin:/usr/local/sbin`, HOME: folder },
@@ -96,7 +98,7 @@ export class Stage {
     })
   }
 
-  /** Starts everything, and waits until the balancer has got an answer from each backend. */
+  /** Starts everything, and waits until the balancer has brought an answer from each backend, if it does. */
   static async start(candidate: Candidate): Promise<Stage> {
     const backends = await startAll()
     const stage = new Stage(candidate, await lastingPort(), backends)
@@ -111,18 +113,25 @@ export class Stage {
 
   private async untilAllAnswer(): Promise<void> {
     const names = new Set<string>()
-    for (const deadline = performance.now() + startLimit; names.size < count;) {
+    const deadline = performance.now() + startLimit
+    // A strategy may have its reasons not to use all of them.
+    for (let given = Infinity; names.size < count && performance.now() < given; await sleep(20)) {
       if (!this.isRunning || performance.now() > deadline) {
         throw new Error(`it did not start: ${this.log().at(-1) ?? "it printed nothing"}`)
       }
-      try {
-        const response = await fetch(`http://127.0.0.1:${this.port}${itemPath}`, { signal: AbortSignal.timeout(1_000) })
-        await response.arrayBuffer()
-        const name = response.headers.get(backendField)
-        if (name !== null) names.add(name)
-      } catch {
-        await sleep(50)
-      }
+      const name = await this.whoAnswers()
+      if (name !== undefined && names.add(name).size === 1) given = performance.now() + meetLimit
+    }
+  }
+
+  /** The backend that one request has reached, if any. */
+  private async whoAnswers(): Promise<string | undefined> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.port}${itemPath}`, { signal: AbortSignal.timeout(1_000) })
+      await response.arrayBuffer()
+      return response.headers.get(backendField) ?? undefined
+    } catch {
+      return undefined
     }
   }
 
@@ -142,29 +151,24 @@ export class Stage {
   /** Plays a scenario while the load runs, first on the backend with this index. */
   async play(scenario: Scenario, victim: number, random: Random): Promise<readonly [Outcome, Details]> {
     for (const backend of this.backends) backend.forget()
-    const linesBefore = this.log().length
+    truncateSync(this.output)
     const startedAt = performance.now()
     const client = new Client(this.port, `p${this.plays++}`, random)
-    await sleep(warmUp + random() * warmUpJitter)
-    await scenario.play(this.backends.map((_, i) => this.backends[(victim + i) % count]!))
-    const recoveredAt = performance.now()
     let evenAfter: number | undefined
-    for (;;) {
-      const now = performance.now()
-      evenAfter ??= Spread.evenAfter(client.seen, recoveredAt, now)
-      const isDecided = evenAfter !== undefined || now > recoveredAt + evenLimit + Spread.stretch
-      if (isDecided && client.seen.length >= requests) break
-      await sleep(look)
+    try {
+      await sleep(warmUp + random() * warmUpJitter)
+      await scenario.play(this.backends.map((_, i) => this.backends[(victim + i) % count]!))
+      evenAfter = await untilDecided(client.seen)
+    } finally {
+      await client.stop()
     }
-    const stoppedAt = performance.now()
-    await client.stop()
     if (!this.isRunning) throw new Error(`the balancer has ended: ${this.log().at(-1) ?? "it printed nothing"}`)
     return [
       this.outcome(client, evenAfter),
       {
         troubles: troubles(client.seen, startedAt),
-        spread: Spread.bySecond(client.seen, startedAt, stoppedAt),
-        log: this.log().slice(linesBefore)
+        spread: Spread.bySecond(client.seen, startedAt, performance.now()),
+        log: this.log()
       }
     ]
   }
@@ -172,16 +176,15 @@ export class Stage {
   private outcome({ lateness, seen }: Client, evenAfter: number | undefined): Outcome {
     const begun = this.backends.flatMap((backend) => backend.begun()).filter(({ method }) => method === "POST")
     const deaths = this.backends.flatMap((backend) => backend.deaths)
+    const wasLost = ({ endedAt, scheduledAt }: Seen) =>
+      deaths.some(({ from, to }) => scheduledAt <= to && endedAt >= from)
     const failed = seen.filter(({ problem }) => problem !== undefined)
     const failedPosts = failed.filter(({ method }) => method === "POST")
     return {
       requests: seen.length,
       get: failed.length - failedPosts.length,
       post: failedPosts.length,
-      lost:
-        failedPosts.filter(({ endedAt, scheduledAt }) =>
-          deaths.some(({ from, to }) => scheduledAt <= to && endedAt >= from)
-        ).length,
+      lost: failedPosts.filter(wasLost).length,
       slow: seen.filter(({ endedAt, scheduledAt }) => endedAt - scheduledAt > slowFrom).length,
       twice: begun.length - new Set(begun.map(({ id }) => id)).size,
       wrong: seen.filter(({ hasWrongBody }) => hasWrongBody).length,
@@ -195,6 +198,19 @@ export class Stage {
     await Promise.all(this.backends.map((backend) => backend.kill()))
     this.child.kill("SIGKILL")
     await this.ended
+  }
+}
+
+/** Waits until the spread is even, or has had the time to become so, and enough requests were made. Says when it was. */
+const untilDecided = async (seen: ReadonlyArray<Seen>): Promise<number | undefined> => {
+  const recoveredAt = performance.now()
+  let evenAfter: number | undefined
+  for (;;) {
+    const now = performance.now()
+    evenAfter ??= Spread.evenAfter(seen, recoveredAt, now)
+    const isDecided = evenAfter !== undefined || now > recoveredAt + evenLimit + Spread.stretch
+    if (isDecided && seen.length >= requests) return evenAfter
+    await sleep(look)
   }
 }
 
