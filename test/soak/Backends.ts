@@ -52,6 +52,9 @@ export interface Begun {
   readonly id: string
 }
 
+/** The system closes the connections of a process that is killed in a few milliseconds; this is the most that is believed. */
+const deathTime = 50
+
 /** A SIGKILL, from the signal until nothing of the process was left, by `performance.now()`. */
 export interface Death {
   readonly from: number
@@ -95,7 +98,8 @@ export class Backend {
   async kill(): Promise<void> {
     const from = performance.now()
     await this.end("SIGKILL")
-    this.ends.push({ from, to: performance.now() })
+    // On a busy machine it is noticed late, which would excuse too much.
+    this.ends.push({ from, to: Math.min(performance.now(), from + deathTime) })
   }
 
   /** SIGTERM, and again from the start as soon as it has exited. */

@@ -43,7 +43,9 @@ const ill = (illness: Illness): Scenario["play"] => async ([backend]) => {
 
 /** Does something to each in turn, two seconds apart. */
 const inTurn = (what: (backend: Backend) => Promise<void>): Scenario["play"] => async (backends) => {
-  for (const [i, backend] of backends.entries()) await Promise.all([what(backend), i < backends.length - 1 ? sleep(pause) : undefined])
+  for (const [i, backend] of backends.entries()) {
+    await Promise.all([what(backend), i < backends.length - 1 ? sleep(pause) : undefined])
+  }
 }
 
 /** `isSeenByProbes` says whether health checks meet with the same where the scenario itself leaves it open. */
