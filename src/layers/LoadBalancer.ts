@@ -18,8 +18,8 @@ import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
 import * as HashKey from "../services/HashKey.ts"
+import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
-import * as SlowStart from "../services/SlowStart.ts"
 import type { Strategy } from "../services/Strategy.ts"
 import * as TrustedProxies from "../services/TrustedProxies.ts"
 import * as Balancer from "./Balancer.ts"
@@ -56,30 +56,6 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
     Layer.provideMerge(Pool.layer(pool))
   )
 
-const balancerOptions = ({ ejection, health, limit, queue, slowStart }: Settings): Required<BalancerOptions> => ({
-  pool: {
-    rise: health.rise,
-    fall: health.fall,
-    // A backend that nobody checks could never be proven to be up.
-    initial: health.kind === "off" ? "up" : health.initial,
-    panicThreshold: health.panic,
-    ejectionTime: ejection.time,
-    maxEjectionTime: ejection.maxTime,
-    maxEjected: ejection.maxShare
-  },
-  limits: {
-    maxInFlight: limit.inFlightPerBackend,
-    maxTotalInFlight: limit.inFlight ?? Infinity,
-    queue,
-    slowStart: { ...SlowStart.off, from: slowStart.from, ...(slowStart.duration && { duration: slowStart.duration }) }
-  },
-  ejection: {
-    consecutiveFailures: ejection.failures,
-    successRate: ejection.successRate,
-    minimumVolume: ejection.volume
-  }
-})
-
 /** The checks of the settings, which nobody makes where they are off. */
 const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
   if (health.kind === "off") return Layer.empty
@@ -102,7 +78,11 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   }).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
-    Layer.provideMerge(layerBalancer(balancerOptions(settings)))
+    Layer.provideMerge(layerBalancer({
+      pool: Policies.pool(settings),
+      limits: Policies.balancer(settings),
+      ejection: Policies.ejection(settings)
+    }))
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */

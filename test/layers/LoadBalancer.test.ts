@@ -191,12 +191,12 @@ describe("LoadBalancer", () => {
       yield* TestClock.adjust(400)
       assert.deepStrictEqual(yield* Effect.replicateEffect(text, 3), ["a", "a", "a"])
       assert.deepStrictEqual(healthLines(entries), [
-        "HEALTH: UNHEALTHY http://b - Connection refused",
+        "HEALTH: UNHEALTHY http://b - status: 500",
         "HEALTH: HEALTHY http://a - status: 200"
       ])
     }).pipe(Effect.provide(lab(
-      { "http://a": onPath("/up", delayed(500, respond("")), respond("a")), "http://b": refuses },
-      { health: { path: "/up", initial: "down" } },
+      { "http://a": onPath("/up", delayed(500, respond("")), respond("a")), "http://b": respond("b", { status: 500 }) },
+      { health: { path: "/up", initial: "down", panic: "0%" } },
       entries
     )))
   })

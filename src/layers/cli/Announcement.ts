@@ -34,19 +34,6 @@ const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<strin
   return ignored.map((name) => `The engine node does not keep limit.${name}; wire does`)
 }
 
-/** What the settings ask of a health check and cannot get. */
-const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
-  if (health.kind === "off") return health.initial === "down" ? ["health.initial has no effect without checks"] : []
-  return health.kind === "http" && health.method === "HEAD" && health.body !== undefined
-    ? ["health.body cannot be found: there is no body in the answer to HEAD"]
-    : []
-}
-
-const describeChecks = ({ health }: Loaded["settings"]): string =>
-  health.kind === "off"
-    ? "Health checker is off"
-    : `Health checker started (checking every ${Duration.format(health.interval)})`
-
 /** A warning when the balancer is in a zone where no backend is. */
 const aboutZone = ({ to, zone }: Loaded["settings"]): ReadonlyArray<string> =>
   zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
@@ -59,6 +46,19 @@ const describe = ({ origin, tier, weight, zone }: Backend): string => {
   ]
   return more.length === 0 ? origin : `${origin} (${more.join(", ")})`
 }
+
+/** What the settings ask of a health check and cannot get. */
+const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
+  if (health.kind === "off") return health.initial === "down" ? ["health.initial has no effect without checks"] : []
+  return health.kind === "http" && health.method === "HEAD" && health.body !== undefined
+    ? ["health.body cannot be found: there is no body in the answer to HEAD"]
+    : []
+}
+
+const describeChecks = ({ health }: Loaded["settings"]): string =>
+  health.kind === "off"
+    ? "Health checker is off"
+    : `Health checker started (checking every ${Duration.format(health.interval)})`
 
 /** Announces the load balancer. `more` are lines that follow, for the port that it listens on. */
 export const layer = (
@@ -77,9 +77,8 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      for (const warning of [...warnings, ...aboutLimits(settings), ...aboutZone(settings), ...aboutChecks(settings)]) {
-        say("WARN", warning)
-      }
+      const complaints = [...warnings, ...aboutLimits(settings), ...aboutZone(settings), ...aboutChecks(settings)]
+      for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })
   )

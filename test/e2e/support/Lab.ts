@@ -72,7 +72,6 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
-  hash: Configuration.make().hash,
   health: {
     ...defaults.health,
     path: probePath,
