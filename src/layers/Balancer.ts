@@ -40,6 +40,10 @@ export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect
 
     const select = (context: PickContext, tried: ReadonlyArray<Load.Endpoint> = []): Load.Endpoint | undefined => {
       const current = currentPicker()
+      if (tried.length > 0 && current.pickWhere !== undefined) {
+        const next = current.pickWhere(context, (endpoint) => !isAmong(tried, endpoint))
+        if (next !== undefined) return next
+      }
       // The strategy may propose an endpoint that was tried; it gets as many chances as there are, then the first that
       // was not tried is taken.
       for (let i = 0; i <= tried.length; i++) {

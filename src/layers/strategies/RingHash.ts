@@ -82,10 +82,11 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
 
   /** Where the first point is that is not below the hash. */
   const placeOf = (hash: number): number => {
+    const point = hash >>> 0
     let low = 0
     for (let high = points.length; low < high;) {
       const middle = (low + high) >>> 1
-      if (points[middle]! < hash) low = middle + 1
+      if (points[middle]! < point) low = middle + 1
       else high = middle
     }
     return low === points.length ? 0 : low
@@ -93,9 +94,9 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
 
   return {
     first: (hash) => endpoints[owners[placeOf(hash)]!],
-    firstWhere: (hash, accepts) => search(placeOf(hash), accepts),
+    firstWhere: (hash, accepts) => search(placeOf(hash), 1, accepts),
     // A point drawn at random belongs to each by weight exactly, while the arcs between the points differ.
-    draw: (point) => points[Math.floor(point * points.length)] ?? 0
+    draw: (point) => (points[Math.floor(point * points.length)] ?? 0) | 0
   }
 }
 
