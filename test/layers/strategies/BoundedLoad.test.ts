@@ -95,6 +95,28 @@ describe.each(names)("bounded load around %s", (name) => {
     }
   })
 
+  it("knows in a large pool that many have ended since the sum was taken", () => {
+    const list = endpoints(Array.from({ length: 500 }, () => 1))
+    const picker = bounded(name, 1.25, list)
+    const open = Array.from({ length: 4_001 }, () => begin(picker, "hot"))
+    for (const one of open.splice(500)) end(picker, one)
+    for (let i = 0; i < 20; i++) {
+      const one = picker.pick(contextOf("hot"))!
+      assert.isAtMost(one.load.inFlight + 1, boundOf(list, one, 1.25))
+      Load.begin(one.load)
+    }
+  })
+
+  it("takes the sum anew in a large pool when nobody seems to be within the bound", () => {
+    const list = endpoints(Array.from({ length: 500 }, () => 1))
+    const picker = bounded(name, 1.25, list)
+    const first = picker.pick(contextOf("hot"))!
+    // Another balancer over the same backends has been busy since.
+    for (const { load } of list) load.inFlight = 5
+    first.load.inFlight = 100
+    for (let i = 0; i < 20; i++) assert.notStrictEqual(picker.pick(contextOf("hot")), first)
+  })
+
   it("picks somebody all the same when everybody is far above what is fair, or nobody tells how tries end", () => {
     const list = endpoints([1, 1, 1])
     const picker = bounded(name, 1.25, list)
