@@ -220,4 +220,26 @@ describe.each(hashStrategies)("%s", (name) => {
       )
     ))
   })
+
+  it.effect("tells clients behind a trusted proxy apart", () => {
+    const scripts = Object.fromEntries(["a", "b", "c", "d"].map((id) => [`http://${id}`, FakeBackends.respond(id)]))
+    const answers = (trustedProxies: ReadonlyArray<string>) =>
+      Effect.forEach(
+        keys(20),
+        (client) =>
+          FakeServer.request(HttpClientRequest.get("/", { headers: { "x-forwarded-for": `6.6.6.6, ${client}` } }))
+      ).pipe(
+        Effect.map((replies) => new Set(replies.map(({ text }) => text)).size),
+        Effect.provide(
+          LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), strategy: name, trustedProxies })).pipe(
+            Layer.provide(AccessLog.layerMemory([])),
+            Layer.provideMerge([FakeBackends.layer(scripts), FakeServer.layer])
+          )
+        )
+      )
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* answers([]), 1)
+      assert.isAbove(yield* answers(["127.0.0.1"]), 2)
+    })
+  })
 })
