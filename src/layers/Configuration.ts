@@ -8,20 +8,25 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { type Input, optionsOf, schema, type Settings } from "../services/Configuration.ts"
+import { type Input, schema, type Settings } from "../services/Configuration.ts"
 import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
+import { optionsOf } from "../services/Setting.ts"
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
 import * as Flags from "./configuration/Flags.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { defaultFor, defaultText, strategies, type StrategyName } from "./strategies/index.ts"
 
-const settings = schema(Struct.keys(strategies), "round-robin")
+const settings = schema(Struct.keys(strategies), defaultFor(undefined), defaultText)
 
 /** Every setting, for help texts, flags and documents. */
 export const options = optionsOf(settings)
 
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<StrategyName>, ConfigurationError> =>
-  Result.map(merge(sources, options), Schema.decodeUnknownSync(settings))
+  Result.map(merge(sources, options), (given) => {
+    const decoded = Schema.decodeUnknownSync(settings)(given)
+    if ("strategy" in given || !("to" in given)) return decoded
+    return { ...decoded, strategy: defaultFor(decoded.to) }
+  })
 
 /**
  * Settings from code, written as in a file; what is left out has its default. Throws a `ConfigurationError` that names

@@ -53,11 +53,17 @@ describe("Configuration.make", () => {
     ])
     assert.strictEqual(settings.strategy, "round-robin")
     assert.deepStrictEqual(settings.health, {
+      kind: "http",
       path: "/",
+      method: "GET",
+      headers: [],
+      status: [{ first: 200, last: 399 }],
       interval: Duration.seconds(5),
       timeout: Duration.seconds(2),
       rise: 2,
-      fall: 1
+      fall: 1,
+      initial: "up",
+      panic: 0.5
     })
     assert.deepStrictEqual(settings.timeout, {
       connect: Duration.seconds(2),
@@ -104,6 +110,29 @@ describe("Configuration.make", () => {
       "settings: unknown key \"colour\""
     ])
   })
+})
+
+describe("the strategy where none is given", () => {
+  const backends = (n: number) => Array.from({ length: n }, (_, i) => `http://a${i}`)
+
+  it.each(
+    [[1, "least-requests"], [2, "least-requests"], [3, "peak-ewma"], [9, "peak-ewma"]] as const
+  )("goes by the number of backends that are: %i", (n, strategy) => {
+    assert.strictEqual(Configuration.make({ to: backends(n) }).strategy, strategy)
+    assert.strictEqual(Configuration.make({ to: backends(n), strategy: "random" }).strategy, "random")
+  })
+
+  it.effect("is round-robin over the backends of the quickstart, and goes by the number from any source", () =>
+    Effect.gen(function*() {
+      const chosen = (situation: Situation) => Effect.map(load(situation), ({ settings }) => settings.strategy)
+      assert.strictEqual(yield* chosen({ flags: { listen: [":1"] } }), "round-robin")
+      assert.strictEqual(yield* chosen({ flags: { to: backends(3) } }), "peak-ewma")
+      assert.strictEqual(yield* chosen({ variables: { EVENKEEL_TO: "http://a http://b" } }), "least-requests")
+      assert.strictEqual(
+        yield* chosen({ flags: { to: backends(3) }, variables: { EVENKEEL_STRATEGY: "first" } }),
+        "first"
+      )
+    }))
 })
 
 describe("precedence", () => {
@@ -163,13 +192,37 @@ describe("every setting", () => {
     "listen": ["127.0.0.1:81", "127.0.0.1:81"],
     "to": ["http://a:1 http://b:2,weight=2", "[http://a:1, { url: http://b:2, weight: 2 }]"],
     "strategy": ["random", "random"],
+    "zone": ["eu-1a", "eu-1a"],
     "hash.key": ["cookie:user", "cookie:user"],
     "hash.balanceFactor": ["150%", "150"],
+    "health.kind": ["tcp", "tcp"],
     "health.path": ["/up", "/up"],
+    "health.method": ["HEAD", "HEAD"],
+    "health.headers": ["X-Check: very deep\nX-Other:1", "['X-Check: very deep', 'X-Other:1']"],
+    "health.host": ["example.com:80", "example.com:80"],
+    "health.status": ["200", "200"],
+    "health.body": ["all is well", "all is well"],
+    "health.address": ["::1", "'::1'"],
+    "health.port": ["9000", "9000"],
     "health.interval": ["7s", "7s"],
     "health.timeout": ["800ms", "800ms"],
     "health.rise": ["3", "3"],
     "health.fall": ["4", "4"],
+    "health.panic": ["0%", "0%"],
+    "ejection.failures": ["7", "7"],
+    "ejection.successRate": ["90%", "90%"],
+    "ejection.volume": ["100", "100"],
+    "ejection.time": ["30s", "30s"],
+    "ejection.maxTime": ["1h", "1h"],
+    "ejection.maxShare": ["10%", "10%"],
+    "slowStart.duration": ["30s", "30s"],
+    "slowStart.from": ["25%", "25%"],
+    "queue.size": ["10", "10"],
+    "queue.timeout": ["5s", "5s"],
+    "queue.order": ["newest", "newest"],
+    "limit.inFlight": ["5000", "5000"],
+    "limit.inFlightPerBackend": ["100", "100"],
+    "health.initial": ["down", "down"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],

@@ -31,6 +31,8 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
         log: { write: (entry) => void entries.push(entry) },
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
+          wait: () => Effect.die("there is always room"),
+          swap: () => Effect.die("nobody asks for another strategy"),
           select: (context, tried = []) => {
             selections.push([context, [...tried]])
             return endpoints.find((endpoint) => !tried.includes(endpoint))

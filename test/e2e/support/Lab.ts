@@ -54,6 +54,7 @@ export interface Wishes {
   readonly trustedProxies?: Settings["trustedProxies"]
   readonly healthInterval?: number
   readonly rise?: number
+  readonly health?: Partial<Settings["health"]>
   readonly connect?: number
   readonly response?: number
   readonly idle?: number
@@ -64,32 +65,32 @@ export interface Wishes {
   readonly hold?: number
 }
 
+const defaults = Configuration.make()
+
 const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<StrategyName> => ({
+  ...defaults,
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
-  hash: Configuration.make().hash,
   health: {
+    ...defaults.health,
     path: probePath,
     interval: Duration.millis(wishes.healthInterval ?? 3_600_000),
     timeout: Duration.seconds(1),
     rise: wishes.rise ?? 1,
-    fall: 1
+    fall: 1,
+    ...wishes.health
   },
   timeout: {
+    ...defaults.timeout,
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
     idle: Duration.millis(wishes.idle ?? 5_000),
-    head: Duration.seconds(10),
-    keepAlive: Duration.seconds(75),
-    backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
-  limit: { ...Configuration.make().limit, ...wishes.limit },
-  engine: "wire",
+  limit: { ...defaults.limit, ...wishes.limit },
   hostHeader: wishes.hostHeader ?? "preserve",
-  trustedProxies: wishes.trustedProxies ?? [],
-  accessLog: undefined
+  trustedProxies: wishes.trustedProxies ?? []
 })
 
 /** The forwarder behind a middleware that keeps each response back. */

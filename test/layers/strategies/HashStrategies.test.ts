@@ -8,6 +8,7 @@ import * as fc from "fast-check"
 import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
+import * as EjectionLayer from "../../../src/layers/Ejection.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../../src/layers/Pool.ts"
 import { strategies } from "../../../src/layers/strategies/index.ts"
@@ -198,7 +199,11 @@ describe.each(hashStrategies)("%s", (name) => {
         yield* pool.signal(first!.backend.id, { _tag: "ProbePassed", why: "" })
       }
     }).pipe(Effect.provide(
-      BalancerLayer.layer.pipe(Layer.provideMerge(PoolLayer.layer()), Layer.provide(strategies[name]))
+      BalancerLayer.layer().pipe(
+        Layer.provide(EjectionLayer.layerNone),
+        Layer.provideMerge(PoolLayer.layer()),
+        Layer.provide(strategies[name])
+      )
     )))
 
   it.effect("sends what has the key of the settings to the same backend", () => {
