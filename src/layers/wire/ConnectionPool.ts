@@ -55,7 +55,7 @@ export class ConnectionPool implements Owner, Mortal {
     for (let connection = this.free.pop(); connection !== undefined; connection = this.free.pop()) {
       if (connection.isFree) return connection.start(exchange)
     }
-    if (this.open.size < this.options.maxConnections) return this.connect(exchange)
+    if (exchange.isExtra || this.open.size < this.options.maxConnections) return this.connect(exchange)
     const until = this.options.deadlines.after(this.options.timeouts.connect)
     this.waiting.push({ exchange, until })
     this.deadline = Math.min(this.deadline, until)
