@@ -1,9 +1,10 @@
 /** One row for each strategy: what the contract suite may expect of it. A new strategy adds its row here. */
 import type { StrategyName } from "../../src/layers/strategies/index.ts"
+import type { Bounds } from "../../src/layers/testing/StrategyVerdicts.ts"
 
 export interface Traits {
-  /** What shares follow: the weights, nothing, so that all are equal, or something else altogether. */
-  readonly shares: "weights" | "equal" | "other"
+  /** Where the laws have to allow for more. */
+  readonly bounds?: Bounds
   /** The order of picks is the same whatever the random numbers are. */
   readonly isDeterministic: boolean
   /** Who has fewer requests in flight gets more. */
@@ -11,11 +12,11 @@ export interface Traits {
 }
 
 export const traits: Readonly<Record<StrategyName, Traits>> = {
-  "round-robin": { shares: "equal", isDeterministic: true, readsLoad: false },
-  "weighted-round-robin": { shares: "weights", isDeterministic: true, readsLoad: false },
-  random: { shares: "equal", isDeterministic: false, readsLoad: false },
-  "weighted-random": { shares: "weights", isDeterministic: false, readsLoad: false },
-  "least-requests": { shares: "weights", isDeterministic: false, readsLoad: true },
-  "peak-ewma": { shares: "weights", isDeterministic: false, readsLoad: true },
-  first: { shares: "other", isDeterministic: true, readsLoad: false }
+  "round-robin": { isDeterministic: true, readsLoad: false },
+  "weighted-round-robin": { isDeterministic: true, readsLoad: false },
+  random: { isDeterministic: false, readsLoad: false },
+  "weighted-random": { isDeterministic: false, readsLoad: false },
+  "least-requests": { isDeterministic: false, readsLoad: true },
+  "peak-ewma": { isDeterministic: false, readsLoad: true },
+  first: { bounds: { shares: "other" }, isDeterministic: true, readsLoad: false }
 }

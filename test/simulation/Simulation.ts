@@ -8,29 +8,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as ManualClock from "../../src/layers/testing/ManualClock.ts"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Load from "../../src/services/Load.ts"
 import { anonymous, Strategy } from "../../src/services/Strategy.ts"
-
-/** A clock that shows what it is told, in milliseconds. */
-export interface ManualClock extends Clock.Clock {
-  now: number
-}
-
-export const manualClock = (): ManualClock => {
-  const nanos = () => BigInt(Math.round(clock.now * 1e6))
-  const clock: ManualClock = {
-    now: 0,
-    currentTimeMillisUnsafe: () => clock.now,
-    currentTimeMillis: Effect.sync(() => clock.now),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: nanos,
-    monotonicTimeNanos: Effect.sync(nanos),
-    sleep: () => Effect.never
-  }
-  return clock
-}
 
 /** Numbers from 0 to below 1, always the same for the same seed (mulberry32). */
 export const randomNumbers = (seed: number): () => number => {
@@ -114,7 +95,7 @@ class Answers {
 /** Runs a scenario with the strategy of a layer. Gives the latencies of all answers, in milliseconds, in ascending order. */
 export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Float64Array => {
   const { backends, duration, length, onRequest, requestsPerSecond, seed } = scenario
-  const clock = manualClock()
+  const clock = ManualClock.make()
   const random = randomNumbers(seed)
   const endpoints = backends.map((backend): Load.Endpoint => ({ backend, load: Load.make() }))
   const positions = new Map(endpoints.map((endpoint, i) => [endpoint, i]))
