@@ -13,16 +13,19 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import type { Endpoint } from "../../services/Load.ts"
 import { type Picker, Strategy } from "../../services/Strategy.ts"
 import * as PowerOfTwoChoices from "./PowerOfTwoChoices.ts"
+import * as RandomBits from "./RandomBits.ts"
 
 /** The milliseconds in which a backend that is not asked loses 63 % of its distance to the mean. */
 const fading = 500
 
-/** A pause of the whole pool counts as so many milliseconds at most: who hardly asks has no request to waste on the slow. */
-const longestPause = 50
+/**
+ * The milliseconds that a pause between two picks counts for at most. Below 200 requests a second it is requests and not time that
+ * let a latency fade, so that less than one in 100 goes to a backend that is ten times slower.
+ */
+const longestPause = 5
 
 /** Costs that differ by less than this share are the same, or in an idle pool a hair's breadth would decide who gets everything. */
 const noise = 0.1
@@ -42,7 +45,7 @@ const meanLatency = (endpoints: ReadonlyArray<Endpoint>): number => {
   return total === 0 ? 0 : sum / total
 }
 
-const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: () => number, clock: Clock.Clock): Picker => {
+const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.RandomBits, clock: Clock.Clock): Picker => {
   let mean = meanLatency(endpoints)
   let lastPick = clock.currentTimeMillisUnsafe()
   // The time of the pool, in which pauses are short, and where in it a backend was last picked or seen to have answered.
@@ -82,11 +85,11 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: () => number, clo
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.gen(function*() {
-    const random = yield* Random.Random
+    const random = yield* RandomBits.make
     const clock = yield* Clock.Clock
     return {
       name: "peak-ewma",
-      make: (endpoints) => pickerFor(endpoints, () => random.nextDoubleUnsafe(), clock)
+      make: (endpoints) => pickerFor(endpoints, random, clock)
     }
   })
 )
