@@ -49,11 +49,14 @@ const reasons = (): string =>
 
 const tailLatencies = (): string =>
   table(
-    ["strategy", ...TailLatency.shares.map((share) => `p${share * 100}`), "of the slow one"],
-    TailLatency.rows().map((row) => [
-      `\`${row.strategy}\``,
-      ...row.quantiles.map((latency) => `${latency.toFixed(0)} ms`),
-      `${(row.slowShare * 100).toFixed(1)} %`
+    ["strategy", "p50", "p90", "p99", "p99.9", "of the slow one"],
+    TailLatency.rows().map(({ quantiles: [p50, p90, p99, p999], slowShare, strategy }) => [
+      `\`${strategy}\``,
+      `${p50!.toFixed(0)} ms`,
+      `${p90!.toFixed(0)} ms`,
+      `${p99!.toFixed(0)} ms`,
+      `${p999!.toFixed(0)} ms`,
+      `${(slowShare * 100).toFixed(1)} %`
     ])
   )
 

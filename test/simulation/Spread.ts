@@ -32,7 +32,7 @@ const bar = (share: number): string => {
     ["", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589"][eighths & 7]!
 }
 
-const cell = (share: number): string => `${bar(share)} ${(share * 100).toFixed(0)} %`
+const cell = (share: number): string => `${bar(share)} ${(share * 100).toFixed(0)} %`.trimStart()
 
 /** A line for each strategy, in the order of the index. */
 export const picture = (): ReadonlyArray<string> => {

@@ -10,10 +10,10 @@ export const layer: Layer.Layer<Strategy> = Layer.effect(
   Effect.map(RandomBits.make, (random) => ({
     name: "least-requests",
     make: (endpoints) => {
-      const pick = PowerOfTwoChoices.make(endpoints, random, (i) => {
-        const { backend, load } = endpoints[i]!
-        return load.inFlight / backend.weight
-      })
+      // A list and an array side by side: two steps less through memory than by way of the endpoint.
+      const loads = endpoints.map(({ load }) => load)
+      const weights = Float64Array.from(endpoints, ({ backend }) => backend.weight)
+      const pick = PowerOfTwoChoices.make(endpoints, random, (i) => loads[i]!.inFlight / weights[i]!)
       return { pick: () => endpoints[pick()] }
     }
   }))
