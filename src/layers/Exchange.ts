@@ -1,7 +1,8 @@
 /**
  * The books of one exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
  *
- * Owns the pairing of `begin` and `end`, whatever happens in between. It neither translates nor sends.
+ * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may find a
+ * better one. It neither translates nor sends.
  */
 import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
@@ -11,6 +12,7 @@ import type { Balancer } from "../services/Balancer.ts"
 import * as Failure from "../services/Failure.ts"
 import type { Endpoint, Outcome } from "../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../services/Message.ts"
+import type { History } from "../services/RetryPolicy.ts"
 import type { PickContext } from "../services/Strategy.ts"
 
 /** What an exchange reports to. */
@@ -36,17 +38,34 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
   "internal_error"
 ])
 
+/** A try beside the current one: it has an answer that nobody wants yet, or it has none yet. */
+interface Aside {
+  readonly endpoint: Endpoint
+  readonly triedAt: number
+  readonly answeredAt: number | undefined
+  readonly status: number | undefined
+  readonly body: ResponseBody | undefined
+}
+
 /** One client request, from its head to the end of its response. */
-export class Exchange implements PickContext {
+export class Exchange implements History, PickContext {
   readonly request: HttpServerRequest
+  /** When the request came, in milliseconds. */
+  readonly startedAt: number
+  /** Tries that were answered, or have failed and may have reached a backend. */
+  reached = 0
+  /** Milliseconds that went by in tries in which nothing was sent. */
+  unsentMs = 0
+  /** Whether another try was due and the budget did not allow it. */
+  isOverBudget = false
   private readonly books: Books
   private readonly method: string
   private readonly path: string
   private readonly client: string | undefined
-  private readonly startedAt: number
   private readonly tried: Array<Endpoint> = []
   /** The try that has begun and not ended. */
   private current: Endpoint | undefined
+  private aside: Aside | undefined
   private triedAt = 0
   private answeredAt: number | undefined
   private status: number | undefined
@@ -73,9 +92,16 @@ export class Exchange implements PickContext {
     return this.books.balancer.select(this, this.tried)
   }
 
+  /** The same, but the endpoint whose answer was set aside may be tried again. */
+  selectAgain(): Endpoint | undefined {
+    const again = this.aside?.endpoint
+    return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
+  }
+
   begin(endpoint: Endpoint): void {
     this.tried.push(endpoint)
     this.current = endpoint
+    this.answeredAt = undefined
     this.triedAt = this.books.clock.currentTimeMillisUnsafe()
     this.books.balancer.begin(endpoint)
     this.books.log.write({
@@ -90,12 +116,52 @@ export class Exchange implements PickContext {
   answered({ body, status }: ResponseHead): void {
     this.status = status
     this.body = body
+    this.reached++
     this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
   }
 
-  /** The try has failed before there was a head. */
+  /** The try has failed before there was a head that is of use. */
   failed(reason: Failure.Reason): void {
-    this.end(blamelessReasons.has(reason) ? "aborted" : "failure")
+    if (Failure.meaningOf[reason].tryAnother === "always") {
+      this.unsentMs += this.books.clock.currentTimeMillisUnsafe() - this.triedAt
+    } else if (this.answeredAt === undefined) {
+      this.reached++
+    }
+    this.body?.release()
+    this.body = this.status = undefined
+    // What is left of the time after another try is not this backend's to answer for.
+    const isBlameless = blamelessReasons.has(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
+    this.end(isBlameless ? "aborted" : "failure")
+  }
+
+  /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
+  setAside(): void {
+    const { answeredAt, body, current, status, triedAt } = this
+    if (current === undefined) return
+    this.dropAside()
+    this.aside = { endpoint: current, triedAt, answeredAt, status, body }
+    this.current = this.body = this.status = undefined
+  }
+
+  /** There was no better answer than the one that was set aside, which is the current one again. */
+  takeBack(): void {
+    const { aside } = this
+    if (aside === undefined) return
+    this.aside = undefined
+    this.current = aside.endpoint
+    this.triedAt = aside.triedAt
+    this.answeredAt = aside.answeredAt
+    this.status = aside.status
+    this.body = aside.body
+  }
+
+  /** There is a better answer than the one that was set aside, if any. */
+  dropAside(): void {
+    const { aside } = this
+    if (aside === undefined) return
+    this.aside = undefined
+    aside.body?.release()
+    this.settle(aside.endpoint, "failure", aside.triedAt, aside.answeredAt)
   }
 
   /** The client gets an answer of our own. */
@@ -107,19 +173,22 @@ export class Exchange implements PickContext {
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.body?.release()
+    this.dropAside()
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
+    const last = this.current ?? this.tried.at(-1)
     this.end(this.outcome())
     this.books.log.write({
       _tag: "Completed",
       method: this.method,
       path: this.path,
-      backend: this.tried.at(-1)?.backend.origin,
+      backend: last?.backend.origin,
       client: this.client,
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
-      failed: this.tried.length < 2 ? undefined : this.tried.slice(0, -1).map(({ backend }) => backend.origin),
-      reason: this.reason
+      failed: this.tried.length < 2 ? undefined : this.others(last),
+      reason: this.reason,
+      isOverBudget: this.isOverBudget ? true : undefined
     })
   }
 
@@ -130,15 +199,24 @@ export class Exchange implements PickContext {
       : "success"
   }
 
+  /** The backends of all tries but the one that the client was answered by. */
+  private others(last: Endpoint | undefined): ReadonlyArray<string> {
+    const at = last === undefined ? -1 : this.tried.lastIndexOf(last)
+    return this.tried.flatMap(({ backend }, i) => (i === at ? [] : [backend.origin]))
+  }
+
+  private end(outcome: Outcome): void {
+    const { current } = this
+    if (current === undefined) return
+    this.current = undefined
+    this.settle(current, outcome, this.triedAt, this.answeredAt)
+  }
+
   /**
    * A latency is the time to the response's head, or to the end of a try without one: how long a client takes to read a
    * body says nothing of the backend.
    */
-  private end(outcome: Outcome): void {
-    if (this.current === undefined) return
-    const endpoint = this.current
-    this.current = undefined
-    const answeredAt = this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()
-    this.books.balancer.end(endpoint, outcome, answeredAt - this.triedAt)
+  private settle(endpoint: Endpoint, outcome: Outcome, triedAt: number, answeredAt: number | undefined): void {
+    this.books.balancer.end(endpoint, outcome, (answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - triedAt)
   }
 }

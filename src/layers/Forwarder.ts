@@ -1,14 +1,15 @@
 /**
  * The path of one request:
  *
- *   translate the head -> [ select an endpoint -> begin -> send -> head of the response ] (again on another endpoint, where
- *   that can do no harm) -> translate back -> hand over the body -> its end -> end of the try -> log
+ *   translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ] (again on another endpoint,
+ *   where the policy and the budget allow it) -> translate back -> hand over the body -> its end -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
@@ -17,6 +18,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -29,6 +31,8 @@ import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.t
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
+import * as RetryBudget from "../services/RetryBudget.ts"
+import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./Exchange.ts"
 
@@ -41,15 +45,51 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** Sends a request. Whatever comes of it ends with the scope. */
-const sender = (
-  client: HttpClient.HttpClient
-): (request: HttpClientRequest) => Effect.Effect<HttpClientResponse, HttpClientError, Scope.Scope> => {
-  if (Message.releasesBodies(client)) return client.execute
-  const scoped = HttpClient.withScope(client)
-  // The platform would add `b3` and `traceparent` to what is not our request.
-  return (request) => Effect.provideService(scoped.execute(request), HttpClient.TracerDisabledWhen, () => true)
+/** How requests are sent, and how an answer is given up before the end of the exchange. */
+interface Sender {
+  /** Whatever comes of it ends with the scope. */
+  readonly send: (request: HttpClientRequest) => Effect.Effect<HttpClientResponse, HttpClientError, Scope.Scope>
+  readonly release: (response: HttpClientResponse) => Effect.Effect<void>
 }
+
+const senderOf = (client: HttpClient.HttpClient): Sender => {
+  if (Message.releasesBodies(client)) {
+    return {
+      send: client.execute,
+      release: (response) => Effect.sync(() => Message.answered(response).body?.release())
+    }
+  }
+  const scoped = HttpClient.withScope(client)
+  const scopes = new WeakMap<HttpClientResponse, Scope.Closeable>()
+  return {
+    send: Effect.fnUntraced(function*(request) {
+      const scope = yield* Scope.fork(yield* Scope.Scope)
+      const response = yield* scoped.execute(request).pipe(
+        Effect.provideService(Scope.Scope, scope),
+        // The platform would add `b3` and `traceparent` to what is not our request.
+        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      scopes.set(response, scope)
+      return response
+    }),
+    release: (response) => {
+      const scope = scopes.get(response)
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    }
+  }
+}
+
+/** Keeps a time limit, if there is one: usually there is none, and nothing is added. */
+const within = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  millis: number,
+  reason: "deadline_exceeded" | "headers_timeout"
+): Effect.Effect<A, E | Failure.TransportFailure, R> =>
+  millis === Infinity ? effect : Effect.timeoutOrElse(effect, {
+    duration: millis,
+    orElse: () => Effect.fail(Failure.TransportFailure.make({ reason, message: "No answer in time" }))
+  })
 
 /** Forwards with these options. */
 export const layer = (
@@ -58,8 +98,12 @@ export const layer = (
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock }
-      const execute = sender(yield* HttpClient.HttpClient)
+      const clock = yield* Clock.Clock
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock }
+      const { release, send } = senderOf(yield* HttpClient.HttpClient)
+      const random = yield* Random.Random
+      const { exchangeTimeout, retry, tryTimeout } = options
+      const budget = RetryBudget.make()
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -70,7 +114,7 @@ export const layer = (
         }
       }
 
-      const send = (
+      const requestTo = (
         { backend: { origin } }: Endpoint,
         request: HttpServerRequest,
         head: Message.RequestHead,
@@ -84,8 +128,49 @@ export const layer = (
           target: Target.originForm(head.method, head.target),
           fields: ["Host", known ?? authorityOf(origin), ...fields]
         }
-        return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
+        return Message.toBackend(sent, framing === "none" ? undefined : () => request.stream)
       }
+
+      /** Milliseconds that an exchange has left. */
+      const timeLeft = ({ startedAt }: Exchange): number =>
+        exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
+
+      /** One try, within what is left of the time. */
+      const tryOnce = (exchange: Exchange, request: HttpClientRequest) => {
+        const left = timeLeft(exchange)
+        return left > tryTimeout
+          ? within(send(request), tryTimeout, "headers_timeout")
+          : within(send(request), left, "deadline_exceeded")
+      }
+
+      /**
+       * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is what
+       * the last try has brought.
+       */
+      const another = Effect.fnUntraced(function*(
+        exchange: Exchange,
+        verdict: RetryPolicy.Verdict,
+        answer: Message.ResponseHead | undefined
+      ) {
+        let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
+        let endpoint = exchange.select()
+        if (endpoint === undefined && answer !== undefined) {
+          const asked = RetryPolicy.retryAfter(
+            Message.toHeaders(answer.fields)["retry-after"],
+            clock.currentTimeMillisUnsafe()
+          )
+          if (asked === undefined || asked > retry.maxWait) return undefined
+          wait += asked
+          endpoint = exchange.selectAgain()
+        }
+        if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
+        if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
+          exchange.isOverBudget = true
+          return undefined
+        }
+        if (wait >= 1) yield* Effect.sleep(wait)
+        return endpoint
+      })
 
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
@@ -106,24 +191,63 @@ export const layer = (
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
 
+        RetryBudget.deposit(budget, exchange.startedAt)
+        const hasBody = fields.framing !== "none"
+        const isIdempotent = retry.methods.has(head.method)
+        if (hasBody && isIdempotent) head.body?.keep(retry.bodyLimit)
+        const isRepeatable = () => isIdempotent && (!hasBody || head.body?.isWhole === true)
+
+        /** The client gets the answer of a backend. */
+        const answer = (response: HttpClientResponse, answer: Message.ResponseHead): HttpServerResponse => {
+          if (hasBody) head.body?.settle()
+          return Message.toClient({ ...answer, fields: HeaderFields.toClient(answer.status, answer.fields) }, () =>
+            bodyOf(response))
+        }
+
         let reason: Failure.Reason = "no_backend"
-        while (exchange.attempt < options.maxTries) {
-          const endpoint = exchange.select()
-          if (endpoint === undefined) break
+        // An answer that another try may do better than.
+        let kept: HttpClientResponse | undefined
+        let endpoint = exchange.select()
+        while (endpoint !== undefined) {
           exchange.begin(endpoint)
-          const sent = yield* Effect.result(send(endpoint, request, head, fields))
+          const sent = yield* Effect.result(tryOnce(exchange, requestTo(endpoint, request, head, fields)))
+          let verdict: RetryPolicy.Verdict
+          let received: Message.ResponseHead | undefined
           if (Result.isSuccess(sent)) {
-            const head = Message.answered(sent.success)
-            exchange.answered(head)
+            const response = sent.success
+            received = Message.answered(response)
+            exchange.answered(received)
             // A transfer coding that nobody asked for cannot be undone.
-            if (HeaderFields.isDecoded(head.fields)) {
-              const fields = HeaderFields.toClient(head.status, head.fields)
-              return Message.toClient({ ...head, fields }, () => bodyOf(sent.success))
+            if (HeaderFields.isDecoded(received.fields)) {
+              verdict = RetryPolicy.afterStatus(retry, received.status, exchange, isRepeatable)
+              if (kept !== undefined) {
+                yield* release(kept)
+              }
+              if (verdict === "no") {
+                exchange.dropAside()
+                return answer(response, received)
+              }
+              exchange.setAside()
+              kept = response
+            } else {
+              reason = "protocol_error"
+              exchange.failed(reason)
+              yield* release(response)
+              verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
             }
+          } else {
+            reason = Failure.reasonOf(sent.failure)
+            exchange.failed(reason)
+            verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
           }
-          reason = Result.isSuccess(sent) ? "protocol_error" : Failure.fromClientError(sent.failure).reason
-          exchange.failed(reason)
-          if (!Failure.mayTryAnother(reason, head.method, fields.framing !== "none")) break
+          endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
+        }
+        if (kept !== undefined) {
+          exchange.takeBack()
+          return answer(kept, Message.answered(kept))
+        }
+        if (hasBody) {
+          head.body?.settle()
         }
         return refuse(reason)
       }).pipe(

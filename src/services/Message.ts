@@ -24,14 +24,24 @@ import * as Backend from "./Backend.ts"
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
 
+/** An engine's own handle on the body of a request, meaningful to that engine's client only. */
+export interface RequestBody {
+  /** Before it is first sent: keeps what is sent of it, if it is not longer than so many bytes, so that it can be sent again. */
+  keep(maxBytes: number): void
+  /** Whether all of it can be sent, once more or for the first time. */
+  readonly isWhole: boolean
+  /** It will not be sent again. */
+  settle(): void
+}
+
 /** The head of a request. */
 export interface RequestHead {
   readonly method: string
   /** The request target, byte for byte (RFC 9112 §3.2). */
   readonly target: string
   readonly fields: FieldLines
-  /** The engine's own handle on the body, meaningful to that engine's client only. */
-  readonly body: object | undefined
+  /** There may be a handle although there is no body. */
+  readonly body: RequestBody | undefined
   /** The protocol to go on with, if both sides agree (RFC 9110 §7.8), on an engine that can. */
   readonly upgrade?: string | undefined
   /** Whether the client asked for trailers, with `TE` (RFC 9110 §10.1.4), on an engine that forwards them. */

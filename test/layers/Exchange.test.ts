@@ -80,7 +80,8 @@ describe("an exchange that goes well", () => {
         durationMs: 325,
         tries: 1,
         failed: undefined,
-        reason: undefined
+        reason: undefined,
+        isOverBudget: undefined
       })
     }))
 

@@ -21,6 +21,7 @@ const none: Framing = { _tag: "None" }
 export const empty: Outgoing = {
   framing: none,
   source: undefined,
+  isWhole: true,
   start: (writer) => {
     writer.end([])
     writer.flush()
@@ -31,6 +32,9 @@ export const empty: Outgoing = {
 export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
   framing,
   source: flow,
+  get isWhole() {
+    return flow.isWhole
+  },
   start: (writer) => flow.take(writer)
 })
 
@@ -38,6 +42,7 @@ const fromBytes = (bytes: Uint8Array): Outgoing =>
   bytes.length === 0 ? empty : {
     framing: { _tag: "Length", length: bytes.length },
     source: undefined,
+    isWhole: false,
     start: (writer) => {
       writer.data(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
       writer.end([])
@@ -71,6 +76,7 @@ const fromStream = (
   let interrupt = () => {}
   return {
     framing: length === undefined ? { _tag: "Chunked" } : { _tag: "Length", length },
+    isWhole: false,
     source: { pause: () => room.closeUnsafe(), resume: () => room.openUnsafe(), cancel: () => interrupt() },
     start: (writer) => {
       writer.flush()
