@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { type Input, optionsOf, schema, type Settings } from "../services/Configuration.ts"
 import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
+import * as Consistency from "../services/Consistency.ts"
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
 import * as Flags from "./configuration/Flags.ts"
@@ -20,8 +21,20 @@ const settings = schema(Struct.keys(strategies), "round-robin")
 /** Every setting, for help texts, flags and documents. */
 export const options = optionsOf(settings)
 
-const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<StrategyName>, ConfigurationError> =>
-  Result.map(merge(sources, options), Schema.decodeUnknownSync(settings))
+/** Settings, and what the operator should know about them and how they were given. */
+export interface Loaded {
+  readonly settings: Settings<StrategyName>
+  readonly warnings: ReadonlyArray<string>
+}
+
+const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
+  Result.flatMap(merge(sources, options), (values) => {
+    const decoded = Schema.decodeUnknownSync(settings)(values)
+    const { problems, warnings } = Consistency.check(decoded)
+    return problems.length > 0
+      ? Result.fail(ConfigurationError.make({ problems }))
+      : Result.succeed({ settings: decoded, warnings })
+  })
 
 /**
  * Settings from code, written as in a file; what is left out has its default. Throws a `ConfigurationError` that names
@@ -30,13 +43,7 @@ const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<Strategy
  *   Configuration.make({ to: ["http://localhost:3001"], health: { interval: "1s" } })
  */
 export const make = (input: Input<StrategyName> = {}): Settings<StrategyName> =>
-  Result.getOrThrow(decode([fromValue(input)]))
-
-/** Settings, and what the operator should know about how they were given. */
-export interface Loaded {
-  readonly settings: Settings<StrategyName>
-  readonly warnings: ReadonlyArray<string>
-}
+  Result.getOrThrow(decode([fromValue(input)])).settings
 
 /** The flag that names a file of settings. */
 export const fileFlag = "config"
@@ -73,5 +80,6 @@ export const load = Effect.fnUntraced(function*(
     ...(Result.isFailure(file) ? file.failure.problems : [])
   ]
   if (problems.length > 0 || Result.isFailure(merged)) return yield* ConfigurationError.make({ problems })
-  return { settings: merged.success, warnings: environment.warnings }
+  const { settings, warnings } = merged.success
+  return { settings, warnings: [...environment.warnings, ...warnings] }
 })

@@ -19,7 +19,6 @@ import * as ForwarderService from "../services/Forwarder.ts"
 import * as Health from "../services/Health.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
-import * as TrustedProxies from "../services/TrustedProxies.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
@@ -46,11 +45,7 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer({
-    ...ForwarderService.defaultOptions,
-    hostHeader: settings.hostHeader,
-    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
-  }).pipe(
+  Forwarder.layer(ForwarderService.optionsOf(settings)).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
     Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),

@@ -8,7 +8,20 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { Backends, Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import {
+  Backends,
+  Bytes,
+  Count,
+  ErrorStatus,
+  Listen,
+  Method,
+  Network,
+  Percentage,
+  PositiveDuration,
+  UrlPath,
+  WholeNumber
+} from "./Notation.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
 
 /** What an entry says about itself beyond its type. */
 interface Entry {
@@ -30,13 +43,12 @@ const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly defa
   )
 }
 
+const durationExpected = { title: "duration", expected: "a duration such as 5s or 500ms" } as const
+
 const duration = (value: string, description: string) =>
-  entry(PositiveDuration, {
-    default: value,
-    description,
-    title: "duration",
-    expected: "a duration such as 5s or 500ms"
-  })
+  entry(PositiveDuration, { default: value, description, ...durationExpected })
+
+const percentExpected = { title: "percent", expected: "a percentage from 0% to 100%" } as const
 
 const count = (value: number, description: string) =>
   entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
@@ -88,6 +100,14 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
+      try: noLimit(PositiveDuration, {
+        description: "How long a try may take from its begin to the head of the response, with the connection.",
+        ...durationExpected
+      }),
+      exchange: noLimit(PositiveDuration, {
+        description: "How long a request may take to the head of its response, with all tries.",
+        ...durationExpected
+      }),
       idle: duration("60s", "How long a body may stand still, in either direction."),
       head: duration("10s", "How long the head of a request may take, from its first byte."),
       keepAlive: duration("75s", "How long a client's connection may be open between two requests."),
@@ -96,6 +116,41 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
         "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
       ),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    retry: Schema.Struct({
+      tries: count(2, "How many backends may get to see a request. Tries in which nothing was sent do not count."),
+      on: entry(Schema.Array(Schema.Literals(RetryPolicy.reasons)), {
+        default: [...RetryPolicy.reasons],
+        description: "A failure after which another backend is tried, if the request was not sent or can be repeated.",
+        title: "reason",
+        expected: `one of ${RetryPolicy.reasons.join(", ")}`
+      }),
+      statuses: entry(Schema.Array(ErrorStatus), {
+        default: [...RetryPolicy.defaultPolicy.statuses],
+        description: "A backend's status after which another backend is tried, if the request can be repeated.",
+        title: "status",
+        expected: "a status from 400 to 599"
+      }),
+      methods: entry(Schema.Array(Method), {
+        default: [...RetryPolicy.defaultPolicy.methods],
+        description: "A method whose requests can be repeated.",
+        title: "method",
+        expected: "a method such as GET"
+      }),
+      bodyLimit: bytes("64KiB", "The longest body that is kept so that it can be sent again."),
+      backoff: duration("25ms", "The longest wait before the first retry; the next ones may wait twice as long each."),
+      maxWait: duration("2s", "The longest Retry-After that is waited for, where there is no other backend."),
+      budget: entry(Percentage, {
+        default: "20%",
+        description: "How many retries there may be for the requests of the last 10 s.",
+        ...percentExpected
+      }),
+      minPerSecond: entry(WholeNumber, {
+        default: 3,
+        description: "How many retries a second there may be besides.",
+        title: "count",
+        expected: "a whole number"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     limit: Schema.Struct({
       head: bytes("16KiB", "The longest head of a request or a response."),

@@ -78,12 +78,15 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   timeout: {
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
+    try: undefined,
+    exchange: undefined,
     idle: Duration.millis(wishes.idle ?? 5_000),
     head: Duration.seconds(10),
     keepAlive: Duration.seconds(75),
     backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
+  retry: Configuration.make().retry,
   limit: { ...Configuration.make().limit, ...wishes.limit },
   engine: "wire",
   hostHeader: wishes.hostHeader ?? "preserve",
