@@ -66,6 +66,10 @@ export class Exchange implements History, PickContext {
   /** The try that has begun and not ended. */
   private current: Endpoint | undefined
   private aside: Aside | undefined
+  /** The first of two tries at a time; the current one is the second. */
+  private rival: Aside | undefined
+  /** A try that was given up because another one was faster. */
+  private outrun: Endpoint | undefined
   private triedAt = 0
   private answeredAt: number | undefined
   private status: number | undefined
@@ -83,6 +87,11 @@ export class Exchange implements History, PickContext {
 
   get attempt(): number {
     return this.tried.length
+  }
+
+  /** Milliseconds from the request to the head of the response. */
+  get answeredAfter(): number {
+    return (this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
   }
 
   readonly key = (): string | undefined => this.client
@@ -112,6 +121,40 @@ export class Exchange implements History, PickContext {
     })
   }
 
+  /** Begins a second try while the current one still waits for its answer. */
+  beginBeside(endpoint: Endpoint): void {
+    this.rival = this.asAside()
+    this.begin(endpoint)
+  }
+
+  /** One of two tries at a time has lost: the current one is the other. */
+  endRace(firstWins: boolean, loser: Outcome): void {
+    const { rival } = this
+    if (rival === undefined) return
+    this.rival = undefined
+    this.reached++
+    if (loser === "aborted") this.outrun = firstWins ? this.current : rival.endpoint
+    if (firstWins) {
+      this.end(loser)
+      this.restore(rival)
+    } else {
+      this.settle(rival.endpoint, loser, rival.triedAt, undefined)
+    }
+  }
+
+  private asAside(): Aside | undefined {
+    const { answeredAt, body, current, status, triedAt } = this
+    return current && { endpoint: current, triedAt, answeredAt, status, body }
+  }
+
+  private restore(aside: Aside): void {
+    this.current = aside.endpoint
+    this.triedAt = aside.triedAt
+    this.answeredAt = aside.answeredAt
+    this.status = aside.status
+    this.body = aside.body
+  }
+
   /** The head of the response has come; the body may still take any time. */
   answered({ body, status }: ResponseHead): void {
     this.status = status
@@ -136,10 +179,10 @@ export class Exchange implements History, PickContext {
 
   /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
   setAside(): void {
-    const { answeredAt, body, current, status, triedAt } = this
-    if (current === undefined) return
+    const aside = this.asAside()
+    if (aside === undefined) return
     this.dropAside()
-    this.aside = { endpoint: current, triedAt, answeredAt, status, body }
+    this.aside = aside
     this.current = this.body = this.status = undefined
   }
 
@@ -148,11 +191,7 @@ export class Exchange implements History, PickContext {
     const { aside } = this
     if (aside === undefined) return
     this.aside = undefined
-    this.current = aside.endpoint
-    this.triedAt = aside.triedAt
-    this.answeredAt = aside.answeredAt
-    this.status = aside.status
-    this.body = aside.body
+    this.restore(aside)
   }
 
   /** There is a better answer than the one that was set aside, if any. */
@@ -174,6 +213,7 @@ export class Exchange implements History, PickContext {
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.body?.release()
     this.dropAside()
+    this.endRace(false, "aborted")
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
     const last = this.current ?? this.tried.at(-1)
     this.end(this.outcome())
@@ -186,7 +226,7 @@ export class Exchange implements History, PickContext {
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
-      failed: this.tried.length < 2 ? undefined : this.others(last),
+      failed: this.tried.length < 2 ? undefined : this.failedBefore(last),
       reason: this.reason,
       isOverBudget: this.isOverBudget ? true : undefined
     })
@@ -199,10 +239,12 @@ export class Exchange implements History, PickContext {
       : "success"
   }
 
-  /** The backends of all tries but the one that the client was answered by. */
-  private others(last: Endpoint | undefined): ReadonlyArray<string> {
-    const at = last === undefined ? -1 : this.tried.lastIndexOf(last)
-    return this.tried.flatMap(({ backend }, i) => (i === at ? [] : [backend.origin]))
+  /** The backends of all tries but the last one, and one that was given up. */
+  private failedBefore(last: Endpoint | undefined): ReadonlyArray<string> | undefined {
+    const isExcept = (i: number) =>
+      [last, this.outrun].some((endpoint) => endpoint && i === this.tried.lastIndexOf(endpoint))
+    const failed = this.tried.flatMap(({ backend }, i) => (isExcept(i) ? [] : [backend.origin]))
+    return failed.length === 0 ? undefined : failed
   }
 
   private end(outcome: Outcome): void {

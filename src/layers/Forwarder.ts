@@ -9,9 +9,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
-import type { HttpClientError } from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -29,12 +27,15 @@ import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
+import * as Hedging from "../services/Hedging.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
 import * as RetryBudget from "../services/RetryBudget.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./Exchange.ts"
+import * as Hedge from "./forwarder/Hedge.ts"
+import * as Sender from "./forwarder/Sender.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
@@ -45,52 +46,6 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** How requests are sent, and how an answer is given up before the end of the exchange. */
-interface Sender {
-  /** Whatever comes of it ends with the scope. */
-  readonly send: (request: HttpClientRequest) => Effect.Effect<HttpClientResponse, HttpClientError, Scope.Scope>
-  readonly release: (response: HttpClientResponse) => Effect.Effect<void>
-}
-
-const senderOf = (client: HttpClient.HttpClient): Sender => {
-  if (Message.releasesBodies(client)) {
-    return {
-      send: client.execute,
-      release: (response) => Effect.sync(() => Message.answered(response).body?.release())
-    }
-  }
-  const scoped = HttpClient.withScope(client)
-  const scopes = new WeakMap<HttpClientResponse, Scope.Closeable>()
-  return {
-    send: Effect.fnUntraced(function*(request) {
-      const scope = yield* Scope.fork(yield* Scope.Scope)
-      const response = yield* scoped.execute(request).pipe(
-        Effect.provideService(Scope.Scope, scope),
-        // The platform would add `b3` and `traceparent` to what is not our request.
-        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )
-      scopes.set(response, scope)
-      return response
-    }),
-    release: (response) => {
-      const scope = scopes.get(response)
-      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
-    }
-  }
-}
-
-/** Keeps a time limit, if there is one: usually there is none, and nothing is added. */
-const within = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  millis: number,
-  reason: "deadline_exceeded" | "headers_timeout"
-): Effect.Effect<A, E | Failure.TransportFailure, R> =>
-  millis === Infinity ? effect : Effect.timeoutOrElse(effect, {
-    duration: millis,
-    orElse: () => Effect.fail(Failure.TransportFailure.make({ reason, message: "No answer in time" }))
-  })
-
 /** Forwards with these options. */
 export const layer = (
   options: Options = defaultOptions
@@ -100,10 +55,12 @@ export const layer = (
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock }
-      const { release, send } = senderOf(yield* HttpClient.HttpClient)
+      const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
-      const { exchangeTimeout, retry, tryTimeout } = options
+      const { exchangeTimeout, hedge, retry, tryTimeout } = options
       const budget = RetryBudget.make()
+      const hedgeBudget = RetryBudget.make()
+      const latencies = Hedging.make()
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -139,8 +96,35 @@ export const layer = (
       const tryOnce = (exchange: Exchange, request: HttpClientRequest) => {
         const left = timeLeft(exchange)
         return left > tryTimeout
-          ? within(send(request), tryTimeout, "headers_timeout")
-          : within(send(request), left, "deadline_exceeded")
+          ? Sender.within(send(request), tryTimeout, "headers_timeout")
+          : Sender.within(send(request), left, "deadline_exceeded")
+      }
+
+      /** The same, and once more beside it if it takes longer than usual and there is a budget for that. */
+      const tryHedged = (
+        exchange: Exchange,
+        { after, budget }: Hedging.Policy,
+        endpoint: Endpoint,
+        requestFor: (endpoint: Endpoint) => HttpClientRequest
+      ) => {
+        const first = tryOnce(exchange, requestFor(endpoint))
+        const delay = Hedging.quantile(latencies, after)
+        RetryBudget.deposit(hedgeBudget, exchange.startedAt)
+        return delay === undefined ? first : Hedge.hedged(first, {
+          delay,
+          release,
+          begin: () => {
+            const other = exchange.select()
+            const policy = { ratio: budget, perSecond: 0 }
+            if (other === undefined || !RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) {
+              return
+            }
+            exchange.beginBeside(other)
+            return tryOnce(exchange, requestFor(other))
+          },
+          end: (firstWins, loser) => exchange.endRace(firstWins, loser),
+          isGood: ({ status }) => !retry.statuses.has(status)
+        })
       }
 
       /**
@@ -195,13 +179,16 @@ export const layer = (
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent) head.body?.keep(retry.bodyLimit)
+        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
         const isRepeatable = () => isIdempotent && (!hasBody || head.body?.isWhole === true)
 
         /** The client gets the answer of a backend. */
         const answer = (response: HttpClientResponse, answer: Message.ResponseHead): HttpServerResponse => {
           if (hasBody) head.body?.settle()
-          return Message.toClient({ ...answer, fields: HeaderFields.toClient(answer.status, answer.fields) }, () =>
-            bodyOf(response))
+          return Message.toClient(
+            { ...answer, fields: HeaderFields.toClient(answer.status, answer.fields) },
+            () => bodyOf(response)
+          )
         }
 
         let reason: Failure.Reason = "no_backend"
@@ -210,7 +197,11 @@ export const layer = (
         let endpoint = exchange.select()
         while (endpoint !== undefined) {
           exchange.begin(endpoint)
-          const sent = yield* Effect.result(tryOnce(exchange, requestTo(endpoint, request, head, fields)))
+          const sent = yield* Effect.result(
+            mayHedge && exchange.attempt === 1
+              ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
+              : tryOnce(exchange, requestTo(endpoint, request, head, fields))
+          )
           let verdict: RetryPolicy.Verdict
           let received: Message.ResponseHead | undefined
           if (Result.isSuccess(sent)) {
@@ -224,6 +215,7 @@ export const layer = (
                 yield* release(kept)
               }
               if (verdict === "no") {
+                if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
                 exchange.dropAside()
                 return answer(response, received)
               }

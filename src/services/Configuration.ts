@@ -152,6 +152,17 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
         expected: "a whole number"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    hedge: Schema.Struct({
+      after: noLimit(Percentage, {
+        description: "Asks a second backend when a request takes longer than this share of the others, such as 95%.",
+        ...percentExpected
+      }),
+      budget: entry(Percentage, {
+        default: "2%",
+        description: "How many of the requests of the last 10 s may be sent to a second backend for that.",
+        ...percentExpected
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     limit: Schema.Struct({
       head: bytes("16KiB", "The longest head of a request or a response."),
       fields: count(100, "The most field lines in a head. Only the wire engine limits them."),

@@ -11,6 +11,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import type { Settings } from "./Configuration.ts"
+import type * as Hedging from "./Hedging.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TrustedProxies from "./TrustedProxies.ts"
 
@@ -25,22 +26,25 @@ export interface Options {
   readonly exchangeTimeout: number
   /** Milliseconds from the begin of a try to the head of the response; `Infinity` for the limits of the client layer only. */
   readonly tryTimeout: number
+  /** Whether and when requests are sent to a second backend although the first may still answer. */
+  readonly hedge: Hedging.Policy | undefined
 }
 
-/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, and sets no limits of its own to the time. */
+/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, sets no limits of its own to the time, and does not hedge. */
 export const defaultOptions: Options = {
   hostHeader: "preserve",
   isTrustedProxy: () => false,
   retry: RetryPolicy.defaultPolicy,
   exchangeTimeout: Infinity,
-  tryTimeout: Infinity
+  tryTimeout: Infinity,
+  hedge: undefined
 }
 
 const millisOf = (duration: Duration.Duration | undefined): number =>
   duration === undefined ? Infinity : Duration.toMillis(duration)
 
 /** The options that follow from the settings. */
-export const optionsOf = ({ hostHeader, retry, timeout, trustedProxies }: Settings): Options => ({
+export const optionsOf = ({ hedge, hostHeader, retry, timeout, trustedProxies }: Settings): Options => ({
   hostHeader,
   isTrustedProxy: TrustedProxies.isIn(trustedProxies),
   retry: {
@@ -54,7 +58,8 @@ export const optionsOf = ({ hostHeader, retry, timeout, trustedProxies }: Settin
     budget: { ratio: retry.budget, perSecond: retry.minPerSecond }
   },
   exchangeTimeout: millisOf(timeout.exchange),
-  tryTimeout: millisOf(timeout.try)
+  tryTimeout: millisOf(timeout.try),
+  hedge: hedge.after === undefined ? undefined : { after: hedge.after, budget: hedge.budget }
 })
 
 /** An HTTP application that answers each request with a backend's answer. */

@@ -183,6 +183,8 @@ describe("every setting", () => {
     "retry.maxWait": ["5s", "5s"],
     "retry.budget": ["5%", "5%"],
     "retry.minPerSecond": ["0", "0"],
+    "hedge.after": ["95%", "95"],
+    "hedge.budget": ["1.5%", "1.5"],
     "timeout.head": ["3s", "3s"],
     "timeout.keepAlive": ["30s", "30s"],
     "timeout.backendKeepAlive": ["1s", "1s"],

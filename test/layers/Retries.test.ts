@@ -346,3 +346,92 @@ describe("the deadline of a try", () => {
     }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": respond("b") }, { tryTimeout: 500 }, entries)))
   })
 })
+
+describe("hedging", () => {
+  const slow = (ms: number) => delayed(ms, respond(`after ${ms} ms`))
+
+  /** Teaches the forwarder that answers take 20 ms. */
+  const warmUp = Effect.gen(function*() {
+    const { script } = yield* Fakes
+    for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(20))
+    for (let i = 0; i < 100; i++) yield* get(20)
+  })
+
+  const hedging = (entries: Array<Entry> = [], budget = 1) =>
+    lab({ "http://a": hangs, "http://b": hangs }, { hedge: { after: 0.95, budget } }, entries)
+
+  it.effect("asks a second backend when the first takes longer than usual, and gives up the slower one", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(5_000))
+      assert.strictEqual(yield* get(20), "nothing yet")
+      yield* TestClock.adjust(22)
+      assert.deepInclude(entries.at(-1), { status: 200, backend: "http://b", tries: 2, failed: undefined })
+      assert.strictEqual((yield* receivedBy("http://a")).at(-1)?.outcome, "aborted")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+      // The first one may still win.
+      yield* script("http://a", slow(30))
+      yield* script("http://b", slow(5_000))
+      assert.strictEqual(yield* get(30), "200 after 30 ms")
+      assert.deepInclude(entries.at(-1), { backend: "http://a", tries: 2, failed: undefined })
+      assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 52, 0, 0]])
+    }).pipe(Effect.provide(hedging(entries)))
+  })
+
+  it.effect("waits for the other one when one of the two fails or is busy", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(100))
+      yield* script("http://b", fails("busy"))
+      assert.strictEqual(yield* get(100), "200 after 100 ms")
+      yield* script("http://b", resetsLate)
+      yield* script("http://a", slow(2_000))
+      assert.strictEqual(yield* get(2_000), "200 after 2000 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 52, 2, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("brings an answer rather than a failure when neither is good, and no third try", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", resetsLate)
+      yield* script("http://b", fails("busy"))
+      assert.strictEqual(yield* get(1_000), "503 busy")
+      assert.deepInclude(entries.at(-1), { backend: "http://b", tries: 2, failed: ["http://a"] })
+      assert.deepStrictEqual(yield* loads, [["a", 51, 1, 0], ["b", 51, 1, 0]])
+    }).pipe(Effect.provide(hedging(entries)))
+  })
+
+  it.effect("leaves POST alone, and everything when its budget is used up or nothing is known yet", () =>
+    Effect.gen(function*() {
+      yield* (yield* Fakes).script("http://a", slow(100))
+      assert.strictEqual(yield* get(100), "200 after 100 ms")
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(100))
+      assert.strictEqual(yield* post(100), "200 after 100 ms")
+      const before = (yield* loads).reduce((sum, [, total]) => sum + Number(total), 0)
+      for (let i = 0; i < 10; i++) yield* get(100)
+      // 2 % of the 111 requests of the last 10 s, and no part of another.
+      assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0) - before, 10 + 2)
+    }).pipe(Effect.provide(hedging([], 0.02))))
+
+  it.effect("gives both up when the client leaves", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, hangs)
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(50)
+      assert.deepStrictEqual((yield* loads).map(([, , , inFlight]) => inFlight), [1, 1])
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+      for (const origin of ["http://a", "http://b"]) {
+        assert.strictEqual((yield* receivedBy(origin)).at(-1)?.outcome, "aborted")
+      }
+    }).pipe(Effect.provide(hedging())))
+})

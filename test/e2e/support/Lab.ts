@@ -87,6 +87,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   retry: Configuration.make().retry,
+  hedge: Configuration.make().hedge,
   limit: { ...Configuration.make().limit, ...wishes.limit },
   engine: "wire",
   hostHeader: wishes.hostHeader ?? "preserve",
