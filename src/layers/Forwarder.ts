@@ -46,6 +46,12 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
+/** The client gets the answer of a backend. */
+const handOver = (response: HttpClientResponse, head: Message.ResponseHead): HttpServerResponse => {
+  const fields = HeaderFields.toClient(head.status, head.fields)
+  return Message.toClient({ ...head, fields }, () => bodyOf(response))
+}
+
 /** Forwards with these options. */
 export const layer = (
   options: Options = defaultOptions
@@ -178,19 +184,8 @@ export const layer = (
         RetryBudget.deposit(budget, exchange.startedAt)
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
-        if (hasBody && isIdempotent) head.body?.keep(retry.bodyLimit)
+        if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
         const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
-        const isRepeatable = () => isIdempotent && (!hasBody || head.body?.isWhole === true)
-
-        /** The client gets the answer of a backend. */
-        const answer = (response: HttpClientResponse, answer: Message.ResponseHead): HttpServerResponse => {
-          if (hasBody) head.body?.settle()
-          return Message.toClient(
-            { ...answer, fields: HeaderFields.toClient(answer.status, answer.fields) },
-            () => bodyOf(response)
-          )
-        }
-
         let reason: Failure.Reason = "no_backend"
         // An answer that another try may do better than.
         let kept: HttpClientResponse | undefined
@@ -202,6 +197,7 @@ export const layer = (
               ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
               : tryOnce(exchange, requestTo(endpoint, request, head, fields))
           )
+          const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
           let verdict: RetryPolicy.Verdict
           let received: Message.ResponseHead | undefined
           if (Result.isSuccess(sent)) {
@@ -211,13 +207,12 @@ export const layer = (
             // A transfer coding that nobody asked for cannot be undone.
             if (HeaderFields.isDecoded(received.fields)) {
               verdict = RetryPolicy.afterStatus(retry, received.status, exchange, isRepeatable)
-              if (kept !== undefined) {
-                yield* release(kept)
-              }
+              if (kept !== undefined) yield* release(kept)
               if (verdict === "no") {
                 if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
                 exchange.dropAside()
-                return answer(response, received)
+                if (hasBody) head.body?.settle()
+                return handOver(response, received)
               }
               exchange.setAside()
               kept = response
@@ -234,14 +229,10 @@ export const layer = (
           }
           endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
         }
-        if (kept !== undefined) {
-          exchange.takeBack()
-          return answer(kept, Message.answered(kept))
-        }
-        if (hasBody) {
-          head.body?.settle()
-        }
-        return refuse(reason)
+        if (hasBody) head.body?.settle()
+        if (kept === undefined) return refuse(reason)
+        exchange.takeBack()
+        return handOver(kept, Message.answered(kept))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

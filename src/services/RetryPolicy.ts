@@ -82,19 +82,19 @@ export const afterFailure = (
   policy: Policy,
   reason: Failure.Reason,
   history: History,
-  isRepeatable: () => boolean
+  isRepeatable: boolean
 ): Verdict => {
   if (!policy.reasons.has(reason)) return "no"
   const { tryAnother } = Failure.meaningOf[reason]
   if (tryAnother === "always") {
     return history.attempt < maxUnsent && history.unsentMs < unsentPatience ? "free" : "no"
   }
-  return tryAnother === "repeatable" && history.reached < policy.tries && isRepeatable() ? "budgeted" : "no"
+  return tryAnother === "repeatable" && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
 }
 
 /** Whether the request goes to another endpoint after an answer with this status. */
-export const afterStatus = (policy: Policy, status: number, history: History, isRepeatable: () => boolean): Verdict =>
-  policy.statuses.has(status) && history.reached < policy.tries && isRepeatable() ? "budgeted" : "no"
+export const afterStatus = (policy: Policy, status: number, history: History, isRepeatable: boolean): Verdict =>
+  policy.statuses.has(status) && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
 
 /**
  * How long to wait before the try that follows this many others: anything up to a bound that doubles (full jitter), so that

@@ -106,6 +106,66 @@ onEachEngine("a body that was sent in vain", (test) => {
 })
 
 onEachEngine("an answer of 503", (test) => {
+  for (
+    const [what, fields] of [
+      ["", "Content-Length: 4\r\n"],
+      [" and a close", "Content-Length: 4\r\nConnection: close\r\n"],
+      [" and does not end", "Content-Length: 9999\r\n"]
+    ] as const
+  ) {
+    test(`that comes before the body${what} does not stop it from going whole to another backend`, async (lab) => {
+      const sick = await lab.raw(async (peer) => {
+        while (true) {
+          await peer.requestHead()
+          await peer.untilText("first")
+          await peer.send(`HTTP/1.1 503 Busy\r\n${fields}\r\nbusy`)
+        }
+      })
+      const living = await lab.answering(ok)
+      const lb = await lab.balancer([sick, living])
+      const client = await lab.connect(lb)
+      for (const i of [0, 1]) {
+        await client.send(message("PUT / HTTP/1.1", host, "Content-Length: 30011") + "first")
+        await lb.journal.until(
+          () => lb.journal.filter(({ _tag }) => _tag === "Sent").length === 2 * i + 2,
+          "the second try"
+        )
+        await client.send("x".repeat(10_000))
+        assert.strictEqual((await client.exchange(`${"y".repeat(20_000)}second`)).status, 200)
+        assert.strictEqual(living.requests[i]!.body.toString(), `first${"x".repeat(10_000)}${"y".repeat(20_000)}second`)
+        await lb.completed(i + 1)
+      }
+      assert.strictEqual(lb.inFlight, 0)
+    })
+  }
+
+  test("that comes before the body reaches the client after all, and its connection goes on", async (lab) => {
+    const sick = await lab.raw(async (peer) => {
+      while (true) {
+        if ((await peer.requestHead()).method === "PUT") await peer.untilText("first")
+        await peer.send(busy)
+      }
+    })
+    const dying = await lab.raw(async (peer) => {
+      await peer.requestHead()
+      await peer.untilText("first")
+      peer.reset()
+    })
+    const lb = await lab.balancer([sick, dying])
+    const client = await lab.connect(lb)
+    await client.send(message("PUT / HTTP/1.1", host, "Content-Length: 11") + "first")
+    const answer = await client.response()
+    assert.deepStrictEqual([answer.status, answer.body.toString()], [503, "busy"])
+    await client.send("second")
+    assert.strictEqual((await lb.completed()).tries, 2)
+    assert.strictEqual(lb.inFlight, 0)
+    await client.send(get)
+    await lb.journal.until(
+      () => lb.journal.some((entry) => entry._tag === "Sent" && entry.method === "GET"),
+      "the next request"
+    )
+  })
+
   test("is not seen while another backend can answer, and its connection is not left behind", async (lab) => {
     const sick = await lab.raw(async (peer) => {
       while (true) {

@@ -22,6 +22,7 @@ export class RequestBody implements Message.RequestBody {
   private room = 0
   private isRead = false
   private hasEnded = false
+  private current: Readable | undefined
 
   constructor(source: Http.IncomingMessage, response: Http.ServerResponse) {
     this.source = source
@@ -52,6 +53,8 @@ export class RequestBody implements Message.RequestBody {
   /** A stream of the body for one try: what was kept, then the rest. */
   open(): Readable {
     const { response, source } = this
+    // An answer that came early may be kept, and the request that it is to still be sent.
+    this.current?.destroy()
     let started = false
     const onData = (chunk: Buffer) => {
       this.keepPiece(chunk)
@@ -80,6 +83,6 @@ export class RequestBody implements Message.RequestBody {
         done(error)
       }
     })
-    return body
+    return this.current = body
   }
 }

@@ -46,6 +46,8 @@ export class Flow {
   private kept: Array<Buffer> | undefined
   /** How many bytes may still be kept. */
   private room = 0
+  /** How many takers there have been. */
+  private turns = 0
   /** Whether a taker gave up a body that was kept, and nobody has taken it since. */
   private isGivenUp = false
   private trailers: FieldLines = noTrailers
@@ -119,6 +121,18 @@ export class Flow {
     this.room = maxBytes
   }
 
+  /** What its next taker may do to it, as long as there is none after that one. */
+  get turn(): Source {
+    if (this.kept === undefined) return this
+    const turn = this.turns + 1
+    const isOn = () => this.turns === turn
+    return {
+      pause: () => isOn() && this.pause(),
+      resume: () => isOn() && this.resume(),
+      cancel: () => isOn() && this.cancel()
+    }
+  }
+
   /** Whether a taker would get all of it. */
   get isWhole(): boolean {
     return this.kept !== undefined || !this.isTaken
@@ -136,6 +150,7 @@ export class Flow {
    */
   take(taker: Taker): void {
     this.isTaken = true
+    this.turns++
     this.isGivenUp = false
     this.onTake?.()
     this.taker = taker

@@ -31,7 +31,9 @@ export const empty: Outgoing = {
 /** A body that comes from another connection, as it is framed there. */
 export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
   framing,
-  source: flow,
+  get source() {
+    return flow.turn
+  },
   get isWhole() {
     return flow.isWhole
   },
