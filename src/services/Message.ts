@@ -20,19 +20,10 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import * as Backend from "./Backend.ts"
+import type { RequestBody } from "./RetryPolicy.ts"
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
-
-/** An engine's own handle on the body of a request, meaningful to that engine's client only. */
-export interface RequestBody {
-  /** Before it is first sent: keeps what is sent of it, if it is not longer than so many bytes, so that it can be sent again. */
-  keep(maxBytes: number): void
-  /** Whether all of it can be sent, once more or for the first time. */
-  readonly isWhole: boolean
-  /** It will not be sent again. */
-  settle(): void
-}
 
 /** The head of a request. */
 export interface RequestHead {
@@ -40,7 +31,7 @@ export interface RequestHead {
   /** The request target, byte for byte (RFC 9112 §3.2). */
   readonly target: string
   readonly fields: FieldLines
-  /** There may be a handle although there is no body. */
+  /** The engine's own handle on the body, meaningful to that engine's client only. */
   readonly body: RequestBody | undefined
   /** The protocol to go on with, if both sides agree (RFC 9110 §7.8), on an engine that can. */
   readonly upgrade?: string | undefined

@@ -61,6 +61,16 @@ export const defaultPolicy: Policy = {
 export const maxUnsent = 32
 export const unsentPatience = 10_000
 
+/** The body of a request as its engine has it; there may be one of no bytes. */
+export interface RequestBody {
+  /** Before it is first sent: keeps what is sent of it, up to so many bytes, so that it can be sent again. */
+  keep(maxBytes: number): void
+  /** Whether all of it can be sent, once more or for the first time. */
+  readonly isWhole: boolean
+  /** It will not be sent again. */
+  settle(): void
+}
+
 /** What an exchange has come to. */
 export interface History {
   /** Tries that were answered, or have failed after the request, or a part of it, may have reached a backend. */
