@@ -29,6 +29,7 @@ const program = Effect.gen(function*() {
   const settings = Configuration.make({
     listen: "localhost:0",
     to: [yield* startBackend("a"), yield* startBackend("b")],
+    strategy: "round-robin",
     health: { interval: "1s" }
   })
   const balancer = LoadBalancer.layer(settings).pipe(

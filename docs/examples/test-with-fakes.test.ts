@@ -8,7 +8,7 @@ import * as LoadBalancer from "evenkeel/layers/LoadBalancer"
 import * as FakeBackends from "evenkeel/layers/testing/FakeBackends"
 import * as FakeServer from "evenkeel/layers/testing/FakeServer"
 
-const Balancer = LoadBalancer.layer(Configuration.make({ to: ["http://a", "http://b"] })).pipe(
+const Balancer = LoadBalancer.layer(Configuration.make({ to: ["http://a", "http://b"], strategy: "round-robin" })).pipe(
   Layer.provide(AccessLog.layerNone),
   Layer.provideMerge([
     FakeServer.layer,

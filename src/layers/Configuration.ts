@@ -8,15 +8,16 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { type Input, optionsOf, schema, type Settings } from "../services/Configuration.ts"
+import { type Input, schema, type Settings } from "../services/Configuration.ts"
 import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
 import * as Consistency from "../services/Consistency.ts"
+import { optionsOf } from "../services/Setting.ts"
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
 import * as Flags from "./configuration/Flags.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { defaultFor, defaultText, strategies, type StrategyName } from "./strategies/index.ts"
 
-const settings = schema(Struct.keys(strategies), "round-robin")
+const settings = schema(Struct.keys(strategies), defaultFor(undefined), defaultText)
 
 /** Every setting, for help texts, flags and documents. */
 export const options = optionsOf(settings)
@@ -28,12 +29,12 @@ export interface Loaded {
 }
 
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
-  Result.flatMap(merge(sources, options), (values) => {
-    const decoded = Schema.decodeUnknownSync(settings)(values)
+  Result.flatMap(merge(sources, options), (given) => {
+    const decoded = Schema.decodeUnknownSync(settings)(given)
     const { problems, warnings } = Consistency.check(decoded)
-    return problems.length > 0
-      ? Result.fail(ConfigurationError.make({ problems }))
-      : Result.succeed({ settings: decoded, warnings })
+    if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
+    if ("strategy" in given || !("to" in given)) return Result.succeed({ settings: decoded, warnings })
+    return Result.succeed({ settings: { ...decoded, strategy: defaultFor(decoded.to) }, warnings })
   })
 
 /**

@@ -60,7 +60,7 @@ export const layer = (
     Forwarder,
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock }
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey: options.hashKey }
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
       const { exchangeTimeout, hedge, retry, tryTimeout } = options

@@ -18,10 +18,11 @@ import { defaultTimetable, type Timetable, untilNextCheck } from "../services/He
 import { Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed } from "../services/Probe.ts"
 
-/** The cause of a failed check in words. */
-const whyOf = (cause: Cause.Cause<ProbeFailed>): string => {
+const failed = (cause: Cause.Cause<ProbeFailed>): Signal => {
   const error = Cause.squash(cause)
-  return error instanceof ProbeFailed ? error.message : `defect: ${format(error)}`
+  return error instanceof ProbeFailed
+    ? { _tag: "ProbeFailed", why: error.message, answered: error.answered ?? false }
+    : { _tag: "ProbeFailed", why: `defect: ${format(error)}` }
 }
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
@@ -38,7 +39,7 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       const check = (backend: Backend): Effect.Effect<Signal> =>
         Effect.suspend(() => probe.check(backend)).pipe(
           Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
-          Effect.catchCause((cause) => Effect.succeed<Signal>({ _tag: "ProbeFailed", why: whyOf(cause) }))
+          Effect.catchCause((cause) => Effect.succeed(failed(cause)))
         )
 
       const keepChecking = Effect.fnUntraced(function*(id: string) {

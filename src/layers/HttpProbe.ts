@@ -41,7 +41,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe, nev
               Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
             )
             if (response.status < 200 || response.status > 399) {
-              return yield* ProbeFailed.make({ message: `status: ${response.status}` })
+              return yield* ProbeFailed.make({ message: `status: ${response.status}`, answered: true })
             }
             yield* Stream.runDrain(Stream.take(response.stream, maxBodyChunks)).pipe(
               Effect.catchReason("HttpClientError", "EmptyBodyError", () => Effect.void)

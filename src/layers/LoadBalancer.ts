@@ -3,7 +3,7 @@
  *
  *   HttpServer -> Forwarder -> Balancer -> Strategy
  *                     |           |
- *                HttpClient     Pool <- Discovery
+ *                HttpClient     Pool <- Discovery, Ejection
  *                     |           ^
  *                   Probe -> HealthChecker
  */
@@ -15,29 +15,65 @@ import type { AccessLog } from "../services/AccessLog.ts"
 import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
+import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
-import * as Health from "../services/Health.ts"
 import type * as PoolService from "../services/Pool.ts"
+import * as SlowStart from "../services/SlowStart.ts"
 import type { Strategy } from "../services/Strategy.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
+import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
 import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { strategies, type StrategyName } from "./strategies/index.ts"
+import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
+
+/** How a balancer judges and limits. What is left out has its default. */
+export interface BalancerOptions {
+  readonly pool?: PoolService.Policy
+  readonly limits?: BalancerService.Options
+  /** Without it no failure of what runs on a backend ejects it: only you know which are the backend's. */
+  readonly ejection?: EjectionService.Policy
+}
 
 /**
  * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
  * backends, so all of them are offered traffic.
  */
-export const layerBalancer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer<
+export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}): Layer.Layer<
   BalancerService.Balancer | PoolService.Pool,
   never,
   DiscoveryService.Discovery | Strategy
-> => Layer.merge(Balancer.layer, Discovery.layer).pipe(Layer.provideMerge(Pool.layer(policy)))
+> =>
+  Layer.merge(Balancer.layer(limits).pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
+    Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
+    Layer.provideMerge(Pool.layer(pool))
+  )
+
+const balancerOptions = ({ ejection, health, limit, queue, slowStart }: Settings): Required<BalancerOptions> => ({
+  pool: {
+    rise: health.rise,
+    fall: health.fall,
+    panicThreshold: health.panic,
+    ejectionTime: ejection.time,
+    maxEjectionTime: ejection.maxTime,
+    maxEjected: ejection.maxShare
+  },
+  limits: {
+    maxInFlight: limit.inFlightPerBackend,
+    maxTotalInFlight: limit.inFlight ?? Infinity,
+    queue,
+    slowStart: { ...SlowStart.off, from: slowStart.from, ...(slowStart.duration && { duration: slowStart.duration }) }
+  },
+  ejection: {
+    consecutiveFailures: ejection.failures,
+    successRate: ejection.successRate,
+    minimumVolume: ejection.volume
+  }
+})
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
@@ -49,9 +85,7 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
     Layer.merge(HealthLog.layer),
     Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
     Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),
-    Layer.provideMerge(
-      layerBalancer({ ...Health.defaultPolicy, rise: settings.health.rise, fall: settings.health.fall })
-    )
+    Layer.provideMerge(layerBalancer(balancerOptions(settings)))
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */
@@ -67,5 +101,5 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )

@@ -4,11 +4,22 @@
  * Owns what identifies a backend and how its address is written. It does not know whether the backend is well (`Health`)
  * or busy (`Load`).
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** The share of traffic that weighted strategies give to a backend, relative to the others: 1 to 1,000. */
 export const Weight = Schema.Int.check(
   Schema.isBetween({ minimum: 1, maximum: 1000 }, { expected: "a whole number from 1 to 1000" })
+)
+
+/** Who is asked first: 0 are the primaries, 1 their backups, and so on to 9. */
+export const Tier = Schema.Int.check(
+  Schema.isBetween({ minimum: 0, maximum: 9 }, { expected: "a whole number from 0 to 9" })
+)
+
+/** The name of a place, such as `eu-west-1a`. */
+export const Zone = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9._:/-]+$/, { expected: "a name of letters, digits and . _ - : /" })
 )
 
 /** A unix socket, by its absolute path, as nginx and HAProxy write it. */
@@ -58,15 +69,25 @@ export const Origin = Schema.String.check(
 /**
  * One address that can answer requests.
  *
- * `id` names it in logs and keeps its load and health across changes of the configuration; unless it is given, it is the
+ * A tier is used only when all before it have nobody who is eligible. A balancer with a zone prefers backends of that zone. `id` names it in logs and keeps its load and health across changes of the configuration; unless it is given, it is the
  * origin itself.
  */
 export class Backend extends Schema.Class<Backend>("evenkeel/services/Backend")({
   id: Schema.NonEmptyString,
   origin: Origin,
-  weight: Weight
+  weight: Weight,
+  tier: Tier.pipe(Schema.withConstructorDefault(Effect.succeed(0))),
+  zone: Schema.optionalKey(Zone)
 }) {}
 
-/** A backend from its origin alone, or with a weight or an id of its own. Throws when the origin is none. */
-export const make = (origin: string, options?: { readonly id?: string; readonly weight?: number }): Backend =>
-  Backend.make({ id: options?.id ?? origin, origin, weight: options?.weight ?? 1 })
+/** What may be said about a backend beyond its origin. */
+export interface Options {
+  readonly id?: string
+  readonly weight?: number
+  readonly tier?: number
+  readonly zone?: string
+}
+
+/** A backend from its origin alone, or with more. Throws when the origin is none. */
+export const make = (origin: string, options: Options = {}): Backend =>
+  Backend.make({ id: origin, weight: 1, ...options, origin })

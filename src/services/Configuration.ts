@@ -2,67 +2,35 @@
  * The settings: one Schema for their types, decoding, help texts and defaults.
  *
  * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help and
- * its row in the documents all follow from where it stands and how it is annotated. Where values come from, and which source
+ * its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values come from, and which source
  * wins, is the business of `layers/Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
+import { Zone } from "./Backend.ts"
+import { Backends } from "./BackendNotation.ts"
+import { expected as hashKeys, HashKey } from "./HashKey.ts"
+import { Listen } from "./ListenAddress.ts"
+import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { hedge, retry } from "./RetrySettings.ts"
 import {
-  Backends,
-  Bytes,
-  Count,
-  ErrorStatus,
-  Listen,
-  Method,
-  Network,
-  Percentage,
-  PositiveDuration,
-  UrlPath,
-  WholeNumber
-} from "./Notation.ts"
-import * as RetryPolicy from "./RetryPolicy.ts"
+  bytes,
+  bytesExpected,
+  count,
+  defaultKey,
+  duration,
+  durationExpected,
+  entry,
+  optional,
+  percent
+} from "./Setting.ts"
 
-/** What an entry says about itself beyond its type. */
-interface Entry {
-  /** One or two sentences for the help. */
-  readonly description: string
-  /** What stands for a value in the help, such as `duration`. */
-  readonly title: string
-  /** Completes "expected ...". A choice between words needs none. */
-  readonly expected?: string
-}
-
-const defaultKey = "evenkeel/default"
-
-/** An entry with a default, given as it is written in a file. */
-const entry = <T, E>(codec: Schema.Codec<T, E>, options: Entry & { readonly default: E }) => {
-  const { default: value, ...annotations } = options
-  return codec.annotate({ ...annotations, [defaultKey]: value }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(value))
-  )
-}
-
-const durationExpected = { title: "duration", expected: "a duration such as 5s or 500ms" } as const
-
-const duration = (value: string, description: string) =>
-  entry(PositiveDuration, { default: value, description, ...durationExpected })
-
-const percentExpected = { title: "percent", expected: "a percentage from 0% to 100%" } as const
-
-const count = (value: number, description: string) =>
-  entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
-
-const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const
-
-const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
-
-/** A limit that there is not, unless somebody sets it. */
-const noLimit = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
-  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
-
-/** The Schema of the settings, for the strategies of these names. */
-export const schema = <const Name extends string>(names: ReadonlyArray<Name>, defaultName: NoInfer<Name>) =>
+/** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
+export const schema = <const Name extends string>(
+  names: ReadonlyArray<Name>,
+  defaultName: NoInfer<Name>,
+  defaultText: string = defaultName
+) =>
   Schema.Struct({
     listen: entry(Listen, {
       default: ":3000",
@@ -73,15 +41,36 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
     }),
     to: entry(Backends, {
       default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
-      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1.",
-      title: "URL[,weight=N]",
+      description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1. " +
+        "A backup gets traffic only when no other backend is eligible.",
+      title: "URL[,weight=N][,zone=NAME][,backup]",
       expected: "an http:// or https:// URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock"
     }),
     strategy: entry(Schema.Literals(names), {
       default: defaultName,
+      defaultText,
       description: "How a backend is chosen for each request.",
       title: "name"
     }),
+    zone: optional(Zone, {
+      description: "Where this balancer is. Backends of the same zone are preferred, as long as they are enough.",
+      title: "name",
+      expected: "a name of letters, digits and . _ - : /"
+    }),
+    hash: Schema.Struct({
+      key: entry(HashKey, {
+        default: "client",
+        description: "What hash strategies hash. Where a request has no such value, it is the client's address.",
+        title: "key",
+        expected: hashKeys
+      }),
+      balanceFactor: optional(BalanceFactor, {
+        description:
+          "The most that a backend may have in flight, in percent of its fair share; what is beyond goes to others.",
+        title: "percent",
+        expected: "a percentage of more than 100, such as 125"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
       path: entry(UrlPath, {
         default: "/",
@@ -95,16 +84,48 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       ),
       timeout: duration("2s", "How long a check may take."),
       rise: count(2, "Passed checks in a row that bring a failing backend back."),
-      fall: count(1, "Failed checks in a row that take a backend out.")
+      fall: count(1, "Failed checks in a row that take a backend out."),
+      panic: percent(
+        "50%",
+        "When a smaller share of the backends is well, all that answer their checks at all get traffic; 0% is never."
+      )
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    ejection: Schema.Struct({
+      failures: count(5, "Requests in a row that have to fail before a backend is ejected."),
+      successRate: percent(
+        "80%",
+        "A backend with a smaller share of successes in the last 30s is ejected; 0% is never."
+      ),
+      volume: count(20, "Requests in the last 30s before the share of successes means anything."),
+      time: duration("10s", "The length of an ejection; each further one in a row is twice as long."),
+      maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
+      maxShare: percent("50%", "The share of the backends that may be ejected at once; 0% turns ejection off.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    slowStart: Schema.Struct({
+      duration: optional(PositiveDuration, {
+        description: "How long a backend that has come back or joined takes to its whole share.",
+        title: "duration",
+        expected: "a duration such as 30s"
+      }),
+      from: percent("10%", "The share that it begins with.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    queue: Schema.Struct({
+      size: count(128, "Requests that may wait while every backend is at its limit."),
+      timeout: duration("1s", "How long a request waits."),
+      order: entry(Schema.Literals(["oldest", "newest"]), {
+        default: "oldest",
+        description: "Who is next when a backend has room.",
+        title: "word"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
-      try: noLimit(PositiveDuration, {
+      try: optional(PositiveDuration, {
         description: "How long a try may take from its begin to the head of the response, with the connection.",
         ...durationExpected
       }),
-      exchange: noLimit(PositiveDuration, {
+      exchange: optional(PositiveDuration, {
         description: "How long a request may take to the head of its response, with all tries.",
         ...durationExpected
       }),
@@ -117,70 +138,32 @@ export const schema = <const Name extends string>(names: ReadonlyArray<Name>, de
       ),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-    retry: Schema.Struct({
-      tries: count(2, "How many backends may get to see a request. Tries in which nothing was sent do not count."),
-      on: entry(Schema.Array(Schema.Literals(RetryPolicy.reasons)), {
-        default: [...RetryPolicy.reasons],
-        description: "A failure after which another backend is tried, if the request was not sent or can be repeated.",
-        title: "reason",
-        expected: `one of ${RetryPolicy.reasons.join(", ")}`
-      }),
-      statuses: entry(Schema.Array(ErrorStatus), {
-        default: [...RetryPolicy.defaultPolicy.statuses],
-        description: "A backend's status after which another backend is tried, if the request can be repeated.",
-        title: "status",
-        expected: "a status from 400 to 599"
-      }),
-      methods: entry(Schema.Array(Method), {
-        default: [...RetryPolicy.defaultPolicy.methods],
-        description: "A method whose requests can be repeated.",
-        title: "method",
-        expected: "a method such as GET"
-      }),
-      bodyLimit: bytes("64KiB", "The longest body that is kept so that it can be sent again."),
-      backoff: duration("25ms", "The longest wait before the first retry; the next ones may wait twice as long each."),
-      maxWait: duration("2s", "The longest Retry-After that is waited for, where there is no other backend."),
-      budget: entry(Percentage, {
-        default: "20%",
-        description: "How many retries there may be for the requests of the last 10 s.",
-        ...percentExpected
-      }),
-      minPerSecond: entry(WholeNumber, {
-        default: 3,
-        description: "How many retries a second there may be besides.",
-        title: "count",
-        expected: "a whole number"
-      })
-    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-    hedge: Schema.Struct({
-      after: noLimit(Percentage, {
-        description: "Asks a second backend when a request takes longer than this share of the others, such as 95%.",
-        ...percentExpected
-      }),
-      budget: entry(Percentage, {
-        default: "2%",
-        description: "How many of the requests of the last 10 s may be sent to a second backend for that.",
-        ...percentExpected
-      })
-    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    retry,
+    hedge,
     limit: Schema.Struct({
       head: bytes("16KiB", "The longest head of a request or a response."),
       fields: count(100, "The most field lines in a head. Only the wire engine limits them."),
       target: bytes("8KiB", "The longest request target. Only the wire engine limits it."),
-      body: noLimit(Bytes, {
+      body: optional(Bytes, {
         description: "The longest body of a request. Only the wire engine limits it.",
         ...bytesExpected
       }),
-      connections: noLimit(Count, {
+      connections: optional(Count, {
         description: "The most connections of clients. More are closed at once.",
         title: "count",
         expected: "a whole number of 1 or more"
       }),
-      connectionsPerClient: noLimit(Count, {
+      connectionsPerClient: optional(Count, {
         description: "The most connections from one address. Only the wire engine limits them.",
         title: "count",
         expected: "a whole number of 1 or more"
       }),
+      inFlight: optional(Count, {
+        description: "The most requests in flight, on all backends together.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
       connectionsPerBackend: count(
         1024,
         "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."
@@ -214,72 +197,3 @@ export type Settings<Name extends string = string> = ReturnType<typeof schema<Na
 
 /** The settings as they are written in a file: everything may be left out. */
 export type Input<Name extends string = string> = ReturnType<typeof schema<Name>>["Encoded"]
-
-// -----------------------------------------------------------------------------
-// The same settings as a list
-// -----------------------------------------------------------------------------
-
-/** What the names of environment variables begin with. */
-export const variablePrefix = "EVENKEEL"
-
-/** One setting and its names. */
-export interface Option {
-  /** Where it stands, such as `["health", "interval"]`. */
-  readonly path: ReadonlyArray<string>
-  /** In a file and in code: `health.interval`. */
-  readonly key: string
-  /** On the command line, without the dashes: `health-interval`. */
-  readonly flag: string
-  /** In the environment: `EVENKEEL_HEALTH_INTERVAL`. */
-  readonly variable: string
-  readonly description: string
-  /** What stands for a value, such as `duration`. */
-  readonly placeholder: string
-  /** Completes "expected ..."; for a list, what one item is. */
-  readonly expected: string
-  /** The words to choose from, if it is such a setting. */
-  readonly choices: ReadonlyArray<string>
-  readonly defaultText: string
-  readonly isList: boolean
-  /** Decodes this setting alone. */
-  readonly codec: Schema.Codec<unknown>
-}
-
-const choicesOf = (ast: SchemaAST.AST): ReadonlyArray<string> => {
-  if (SchemaAST.isUnion(ast)) return ast.types.flatMap(choicesOf)
-  return SchemaAST.isLiteral(ast) && typeof ast.literal === "string" ? [ast.literal] : []
-}
-
-const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" ") || "none" : String(value))
-
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-
-const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
-  const choices = choicesOf(ast)
-  const flag = path.map(kebab).join("-")
-  return {
-    path,
-    key: path.join("."),
-    flag,
-    variable: `${variablePrefix}_${flag.replaceAll("-", "_").toUpperCase()}`,
-    description: String(description),
-    placeholder: String(title),
-    expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
-    choices,
-    defaultText: textOf(defaultValue),
-    isList: SchemaAST.isArrays(ast),
-    codec: Schema.make(ast)
-  }
-}
-
-/** Every setting of a Schema, in the order of the Schema. */
-export const optionsOf = (struct: Schema.Constraint): ReadonlyArray<Option> => {
-  const walk = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Option> => {
-    // Only groups of settings are structs without a description of their own.
-    const isGroup = SchemaAST.isObjects(ast) && SchemaAST.resolve(ast)?.["description"] === undefined
-    if (!isGroup) return [option(path, ast)]
-    return ast.propertySignatures.flatMap((field) => walk(field.type, [...path, String(field.name)]))
-  }
-  return walk(struct.ast, [])
-}

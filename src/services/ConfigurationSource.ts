@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import type { Option } from "./Configuration.ts"
+import type { Option } from "./Setting.ts"
 import * as Suggestion from "./Suggestion.ts"
 
 /** A place in a tree of raw values. */

@@ -11,6 +11,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import type { Settings } from "./Configuration.ts"
+import * as HashKey from "./HashKey.ts"
 import type * as Hedging from "./Hedging.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TrustedProxies from "./TrustedProxies.ts"
@@ -21,6 +22,8 @@ export interface Options {
   readonly hostHeader: "preserve" | "backend"
   /** Whether the address at the other end of the connection is a proxy whose `X-Forwarded-*` fields are believed. */
   readonly isTrustedProxy: (address: string) => boolean
+  /** The key of a request, for strategies that hash one. It is read only when a strategy asks, and once for an exchange. */
+  readonly hashKey: HashKey.Extract
   readonly retry: RetryPolicy.Policy
   /** Milliseconds from the request's head to the head of the response, all tries together; `Infinity` for no limit. */
   readonly exchangeTimeout: number
@@ -30,10 +33,11 @@ export interface Options {
   readonly hedge: Hedging.Policy | undefined
 }
 
-/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, sets no limits of its own to the time, and does not hedge. */
+/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, hashes the client, sets no limits to the time and does not hedge. */
 export const defaultOptions: Options = {
   hostHeader: "preserve",
   isTrustedProxy: () => false,
+  hashKey: HashKey.client,
   retry: RetryPolicy.defaultPolicy,
   exchangeTimeout: Infinity,
   tryTimeout: Infinity,
@@ -44,9 +48,10 @@ const millisOf = (duration: Duration.Duration | undefined): number =>
   duration === undefined ? Infinity : Duration.toMillis(duration)
 
 /** The options that follow from the settings. */
-export const optionsOf = ({ hedge, hostHeader, retry, timeout, trustedProxies }: Settings): Options => ({
+export const optionsOf = ({ hash, hedge, hostHeader, retry, timeout, trustedProxies }: Settings): Options => ({
   hostHeader,
   isTrustedProxy: TrustedProxies.isIn(trustedProxies),
+  hashKey: HashKey.extractor(hash.key),
   retry: {
     tries: retry.tries,
     reasons: new Set(retry.on),

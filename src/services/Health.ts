@@ -25,6 +25,8 @@ export type Mode = "Ready" | "Draining" | "Disabled"
 export interface Probe {
   readonly state: "Unknown" | "Passing" | "Failing"
   readonly streak: number
+  /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
+  readonly answered?: boolean
 }
 
 /** What real traffic says. `trips` counts ejections in a row, and each lasts longer than the one before. */
@@ -49,7 +51,7 @@ export interface Policy {
   readonly fall: number
   /** The length of the first ejection; each further one in a row is twice as long. */
   readonly ejectionTime: Duration.Duration
-  /** No ejection lasts longer. */
+  /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
 }
 
@@ -69,9 +71,10 @@ export const defaultPolicy: Policy = {
 export type Signal =
   | { readonly _tag: "ModeSet"; readonly mode: Mode; readonly why: string }
   | { readonly _tag: "ProbePassed"; readonly why: string }
-  | { readonly _tag: "ProbeFailed"; readonly why: string }
-  /** Real traffic failed too often, or the trial failed. */
-  | { readonly _tag: "Tripped"; readonly why: string }
+  /** `answered` if it was the answer that was wrong. */
+  | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean }
+  /** Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection. */
+  | { readonly _tag: "Tripped"; readonly why: string; readonly random?: number }
   /** The trial exchange succeeded. */
   | { readonly _tag: "Recovered"; readonly why: string }
   /** Time has passed; an ejection may be over. */
@@ -97,10 +100,14 @@ const withProbe = (health: Health, probe: Probe, why: string): Health => {
   return { ...health, probe, why: probe.state === health.probe.state ? health.why : why }
 }
 
-const open = (trips: number, now: number, policy: Policy): Circuit => {
+/** An ejection is longer by up to this share, so that backends that failed together do not all come back together. */
+const jitter = 0.25
+
+const open = (trips: number, now: number, policy: Policy, random: number): Circuit => {
   // Beyond 64 doublings nothing is left to be learned, and 2 ** 1024 is infinite: that times zero is not a number.
   const length = Duration.toMillis(policy.ejectionTime) * 2 ** Math.min(trips - 1, 64)
-  return { _tag: "Open", until: now + Math.min(length, Duration.toMillis(policy.maxEjectionTime)), trips }
+  const capped = Math.min(length, Duration.toMillis(policy.maxEjectionTime))
+  return { _tag: "Open", until: now + Math.round(capped * (1 + jitter * random)), trips }
 }
 
 /**
@@ -120,12 +127,17 @@ export const transition = (health: Health, signal: Signal, now: number, policy: 
         ? { ...next, circuit: { _tag: "Trial", trips: circuit.trips }, why: signal.why }
         : next
     }
-    case "ProbeFailed":
-      return withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
+    case "ProbeFailed": {
+      const next = withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
+      const { answered = false } = signal
+      return next.probe.state !== "Failing" || (next.probe.answered ?? false) === answered
+        ? next
+        : { ...next, probe: { ...next.probe, answered } }
+    }
     case "Tripped": {
       if (circuit._tag === "Open") return health
       const trips = circuit._tag === "Trial" ? circuit.trips + 1 : 1
-      return { ...health, circuit: open(trips, now, policy), why: signal.why }
+      return { ...health, circuit: open(trips, now, policy, signal.random ?? 0), why: signal.why }
     }
     case "Recovered":
       return circuit._tag === "Trial" ? { ...health, circuit: { _tag: "Closed" }, why: signal.why } : health
@@ -151,3 +163,10 @@ export const status = (health: Health): Status => {
 /** Whether the balancer may offer new exchanges to this backend. */
 export const isEligible = (health: Health): boolean =>
   health.mode === "Ready" && health.probe.state !== "Failing" && health.circuit._tag !== "Open"
+
+/**
+ * Whether a pool in panic offers new exchanges to this backend: judgements are put aside, but not what nobody can change. Whoever
+ * does not answer its checks at all would not answer requests either.
+ */
+export const isWorthTrying = (health: Health): boolean =>
+  health.mode === "Ready" && (health.probe.state !== "Failing" || health.probe.answered === true)

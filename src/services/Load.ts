@@ -69,8 +69,11 @@ export const begin = (load: Load): void => {
   load.total++
 }
 
-/** What an idle minute forgets: 10 s, as Finagle and Linkerd have it, is the time in which an old latency loses 63 % of its say. */
-const latencyMemory = 10_000
+/**
+ * The milliseconds in which an old latency loses 63 % of its say. Finagle and Linkerd have 10 s; with that a backend that was
+ * at 1.5 s gets nothing for half a minute after it is back at 20 ms, with this it has its share again after three seconds.
+ */
+const latencyMemory = 500
 
 /** A failure counts as this long at least, or a backend that fails at once would look like the best of all. Linkerd has 5 s. */
 const failureLatency = 1_000

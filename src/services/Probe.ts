@@ -9,8 +9,14 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Backend } from "./Backend.ts"
 
-/** The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`. */
-export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", { message: Schema.String }) {}
+/**
+ * The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`; `answered` if there was an
+ * answer, which was not the right one.
+ */
+export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", {
+  message: Schema.String,
+  answered: Schema.optionalKey(Schema.Boolean)
+}) {}
 
 /** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */
 export const probeUserAgent = "evenkeel-health-check"

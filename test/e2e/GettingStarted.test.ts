@@ -48,6 +48,9 @@ it(
       "localhost:0",
       "--access-log",
       "pretty",
+      // As without any --to.
+      "--strategy",
+      "round-robin",
       ...ports.flatMap((port) => ["--to", `http://localhost:${port}`])
     ])
     cleanups.push(() => balancer.dispose())

@@ -58,7 +58,8 @@ describe("Configuration.make", () => {
       interval: Duration.seconds(5),
       timeout: Duration.seconds(2),
       rise: 2,
-      fall: 1
+      fall: 1,
+      panic: 0.5
     })
     assert.deepStrictEqual(settings.timeout, {
       connect: Duration.seconds(2),
@@ -105,6 +106,29 @@ describe("Configuration.make", () => {
       "settings: unknown key \"colour\""
     ])
   })
+})
+
+describe("the strategy where none is given", () => {
+  const backends = (n: number) => Array.from({ length: n }, (_, i) => `http://a${i}`)
+
+  it.each(
+    [[1, "least-requests"], [2, "least-requests"], [3, "peak-ewma"], [9, "peak-ewma"]] as const
+  )("goes by the number of backends that are: %i", (n, strategy) => {
+    assert.strictEqual(Configuration.make({ to: backends(n) }).strategy, strategy)
+    assert.strictEqual(Configuration.make({ to: backends(n), strategy: "random" }).strategy, "random")
+  })
+
+  it.effect("is round-robin over the backends of the quickstart, and goes by the number from any source", () =>
+    Effect.gen(function*() {
+      const chosen = (situation: Situation) => Effect.map(load(situation), ({ settings }) => settings.strategy)
+      assert.strictEqual(yield* chosen({ flags: { listen: [":1"] } }), "round-robin")
+      assert.strictEqual(yield* chosen({ flags: { to: backends(3) } }), "peak-ewma")
+      assert.strictEqual(yield* chosen({ variables: { EVENKEEL_TO: "http://a http://b" } }), "least-requests")
+      assert.strictEqual(
+        yield* chosen({ flags: { to: backends(3) }, variables: { EVENKEEL_STRATEGY: "first" } }),
+        "first"
+      )
+    }))
 })
 
 describe("precedence", () => {
@@ -164,11 +188,28 @@ describe("every setting", () => {
     "listen": ["127.0.0.1:81", "127.0.0.1:81"],
     "to": ["http://a:1 http://b:2,weight=2", "[http://a:1, { url: http://b:2, weight: 2 }]"],
     "strategy": ["random", "random"],
+    "zone": ["eu-1a", "eu-1a"],
+    "hash.key": ["cookie:user", "cookie:user"],
+    "hash.balanceFactor": ["150%", "150"],
     "health.path": ["/up", "/up"],
     "health.interval": ["7s", "7s"],
     "health.timeout": ["800ms", "800ms"],
     "health.rise": ["3", "3"],
     "health.fall": ["4", "4"],
+    "health.panic": ["0%", "0%"],
+    "ejection.failures": ["7", "7"],
+    "ejection.successRate": ["90%", "90%"],
+    "ejection.volume": ["100", "100"],
+    "ejection.time": ["30s", "30s"],
+    "ejection.maxTime": ["1h", "1h"],
+    "ejection.maxShare": ["10%", "10%"],
+    "slowStart.duration": ["30s", "30s"],
+    "slowStart.from": ["25%", "25%"],
+    "queue.size": ["10", "10"],
+    "queue.timeout": ["5s", "5s"],
+    "queue.order": ["newest", "newest"],
+    "limit.inFlight": ["5000", "5000"],
+    "limit.inFlightPerBackend": ["100", "100"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],
@@ -183,8 +224,8 @@ describe("every setting", () => {
     "retry.maxWait": ["5s", "5s"],
     "retry.budget": ["5%", "5%"],
     "retry.minPerSecond": ["0", "0"],
-    "hedge.after": ["95%", "95"],
-    "hedge.budget": ["1.5%", "1.5"],
+    "hedge.after": ["95%", "95%"],
+    "hedge.budget": ["1%", "1%"],
     "timeout.head": ["3s", "3s"],
     "timeout.keepAlive": ["30s", "30s"],
     "timeout.backendKeepAlive": ["1s", "1s"],

@@ -91,4 +91,17 @@ describe("HealthLog", () => {
       assert.strictEqual(entries.length, 2)
     }).pipe(logging(entries))
   })
+
+  it.effect("says that the pool is in panic, and when it is not any more", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b"]) yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      for (const _ of [1, 2]) yield* signal("a", passed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Too few backends are well: 3 of 3 are offered traffic, also ill ones that answer",
+        "INFO: Enough backends are well again: ill ones are not offered traffic any more"
+      ])
+    }).pipe(logging(entries))
+  })
 })

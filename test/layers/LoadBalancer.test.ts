@@ -33,7 +33,7 @@ const lab = (
   input: Input = {},
   entries: Array<Entry> = []
 ) =>
-  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), ...input })).pipe(
+  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), strategy: "round-robin", ...input })).pipe(
     Layer.provide(AccessLog.layerMemory(entries)),
     Layer.provideMerge([FakeBackends.layer(scripts), FakeServer.layer])
   )

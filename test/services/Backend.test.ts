@@ -79,12 +79,13 @@ describe("Weight", () => {
 })
 
 describe("make", () => {
-  it("names a backend after its origin and gives it weight 1", () => {
+  it("names a backend after its origin and gives it weight 1 and the first tier", () => {
     const backend = make("http://localhost:3001")
     assert.deepStrictEqual({ ...backend }, {
       id: "http://localhost:3001",
       origin: "http://localhost:3001",
-      weight: 1
+      weight: 1,
+      tier: 0
     })
     assert.instanceOf(backend, Backend)
   })

@@ -4,18 +4,7 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import * as Backend from "../../src/services/Backend.ts"
-import {
-  BackendNotation,
-  Backends,
-  Bytes,
-  Count,
-  formatListen,
-  Listen,
-  Network,
-  PositiveDuration,
-  UrlPath
-} from "../../src/services/Notation.ts"
+import { Bytes, Count, Network, Percent, PositiveDuration, UrlPath } from "../../src/services/Notation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>
@@ -56,95 +45,16 @@ describe("a duration", () => {
   })
 })
 
-describe("an address to listen on", () => {
-  it.each([
-    ["3000", undefined, 3000],
-    [":3000", undefined, 3000],
-    [3000, undefined, 3000],
-    [0, undefined, 0],
-    [":0", undefined, 0],
-    ["65535", undefined, 65_535],
-    ["127.0.0.1:8080", "127.0.0.1", 8080],
-    ["localhost:8080", "localhost", 8080],
-    ["[::1]:8080", "::1", 8080],
-    ["[::]:80", "::", 80]
-  ])("may be written %j", (input, host, port) => assert.deepStrictEqual(read(Listen)(input), { host, port }))
+describe("a share", () => {
+  it.each([["50%", 0.5], ["0%", 0], ["100 %", 1], ["0.5%", 0.005]])(
+    "may be written %s",
+    (text, expected) => assert.strictEqual(read(Percent)(text), expected)
+  )
 
-  it.each([
-    "",
-    ":",
-    "65536",
-    "-1",
-    -1,
-    1.5,
-    "localhost",
-    "::1:80",
-    "[::1]",
-    "[x]:80",
-    "[127.0.0.1]:80",
-    "a b:80",
-    "http://a:80",
-    "a:80/",
-    ":08x",
-    null
-  ])("may not be written %j", (input) => assert.strictEqual(read(Listen)(input), undefined))
-
-  it("can be read again as it is written", () => {
-    const host = fc.oneof(fc.constant(undefined), fc.ipV4(), fc.domain(), fc.constant("::1"))
-    fc.assert(fc.property(host, fc.integer({ min: 0, max: 65_535 }), (host, port) => {
-      assert.deepStrictEqual(read(Listen)(formatListen({ host, port })), { host, port })
-    }))
-  })
-})
-
-describe("a backend", () => {
-  it.each([
-    ["http://localhost:3001", Backend.make("http://localhost:3001")],
-    ["https://example.org", Backend.make("https://example.org")],
-    ["HTTP://Example.org:80/", Backend.make("http://example.org")],
-    ["http://a:1,weight=3", Backend.make("http://a:1", { weight: 3 })],
-    ["http://[::1]:3001,weight=1000", Backend.make("http://[::1]:3001", { weight: 1000 })],
-    [{ url: "http://a:1" }, Backend.make("http://a:1")],
-    [{ url: "http://a:1", weight: 2, id: "a" }, Backend.make("http://a:1", { weight: 2, id: "a" })]
-  ])("may be written %j", (input, expected) => assert.deepStrictEqual(read(BackendNotation)(input), expected))
-
-  it.each([
-    "",
-    "localhost:3001",
-    "ftp://a",
-    "http://a/path",
-    "http://a?q",
-    "http://user:secret@a",
-    "http://a:1,weight=0",
-    "http://a:1,weight=1001",
-    "http://a:1,weight=1.5",
-    "http://a:1,weight=",
-    "http://a:1,wight=3",
-    "http://a:1,weight=3,weight=3",
-    "http://a:1,",
-    { url: "http://a:1", weight: 0 },
-    { url: "http://a:1", weight: "2" },
-    { url: "http://a:1", id: "" },
-    { weight: 2 },
-    3001
-  ])("may not be written %j", (input) => assert.strictEqual(read(BackendNotation)(input), undefined))
-
-  it("can be read again as it is written", () => {
-    const options = fc.record({ id: fc.string({ minLength: 1 }), weight: fc.integer({ min: 1, max: 1000 }) }, {
-      requiredKeys: []
-    })
-    fc.assert(fc.property(fc.domain(), options, (domain, options) => {
-      const backend = Backend.make(`http://${domain.toLowerCase()}`, options)
-      assert.deepStrictEqual(read(BackendNotation)(Schema.encodeSync(BackendNotation)(backend)), backend)
-    }))
-  })
-
-  it("shares neither origin nor id with another, and is not alone missing", () => {
-    assert.strictEqual(read(Backends)(["http://a:1", "http://a:1/"]), undefined)
-    assert.strictEqual(read(Backends)([{ url: "http://a:1", id: "x" }, { url: "http://a:2", id: "x" }]), undefined)
-    assert.strictEqual(read(Backends)([]), undefined)
-    assert.strictEqual(read(Backends)(["http://a:1", "http://a:2"])?.length, 2)
-  })
+  it.each(["", "50", "%", "101%", "-1%", "1e1%", 0.5, null])(
+    "may not be written %j",
+    (input) => assert.strictEqual(read(Percent)(input), undefined)
+  )
 })
 
 describe("a network", () => {

@@ -21,7 +21,7 @@ const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend
     Struct.keys(strategies),
     (name) => Effect.map(ignoresWeights(name), (yes) => !yes)
   )
-  return [`The strategy ${chosen} ignores weights; ${others.join(" and ")} honour them`]
+  return [`The strategy ${chosen} ignores weights; these honour them: ${others.join(", ")}`]
 })
 
 /** Limits that only the wire engine keeps. */
@@ -34,7 +34,18 @@ const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<strin
   return ignored.map((name) => `The engine node does not keep limit.${name}; wire does`)
 }
 
-const describe = ({ origin, weight }: Backend): string => weight === 1 ? origin : `${origin} (weight ${weight})`
+/** A warning when the balancer is in a zone where no backend is. */
+const aboutZone = ({ to, zone }: Loaded["settings"]): ReadonlyArray<string> =>
+  zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
+
+const describe = ({ origin, tier, weight, zone }: Backend): string => {
+  const more = [
+    ...(weight === 1 ? [] : [`weight ${weight}`]),
+    ...(zone === undefined ? [] : [`zone ${zone}`]),
+    ...(tier === 0 ? [] : [tier === 1 ? "backup" : `tier ${tier}`])
+  ]
+  return more.length === 0 ? origin : `${origin} (${more.join(", ")})`
+}
 
 /** Announces the load balancer. `more` are lines that follow, for the port that it listens on. */
 export const layer = (
@@ -53,7 +64,7 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", `Health checker started (checking every ${Duration.format(settings.health.interval)})`)
       for (const line of more(port)) say("INFO", line)
-      for (const warning of [...warnings, ...aboutLimits(settings)]) say("WARN", warning)
+      for (const warning of [...warnings, ...aboutLimits(settings), ...aboutZone(settings)]) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })
   )

@@ -102,7 +102,7 @@ describe("weights", () => {
         const lines = yield* logOf({ to, strategy })
         assert.include(lines, "INFO: Backend servers: http://127.0.0.1:1 (weight 3), http://127.0.0.1:2")
         assert.deepStrictEqual(warnings(lines), [
-          `WARN: The strategy ${strategy} ignores weights; weighted-round-robin and least-requests honour them`
+          `WARN: The strategy ${strategy} ignores weights; these honour them: weighted-round-robin, weighted-random, least-requests, peak-ewma, ring-hash, maglev, rendezvous`
         ])
       })
   )

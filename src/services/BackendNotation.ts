@@ -1,0 +1,139 @@
+/**
+ * How a backend is written in the configuration: `http://host:port,weight=3,zone=a,backup`, or an object with these as fields.
+ *
+ * Owns the codec and what it says about mistakes. What a backend is, is the business of `Backend`.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { Backend, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
+import * as Suggestion from "./Suggestion.ts"
+
+/** What is wrong with a value, in place of what was expected in general, and what was probably meant. */
+interface Complaint {
+  readonly message?: string
+  readonly suggestion?: string
+}
+
+const BackendFields = Schema.Struct({
+  url: Schema.String,
+  weight: Schema.optionalKey(Weight),
+  id: Schema.optionalKey(Schema.NonEmptyString),
+  zone: Schema.optionalKey(Zone),
+  tier: Schema.optionalKey(Tier),
+  backup: Schema.optionalKey(Schema.Boolean)
+})
+
+/** A scheme is easily forgotten. */
+const withScheme = (url: string): Complaint => {
+  const origin = parseOrigin(`http://${url}`)
+  return origin === undefined ? {} : { suggestion: origin }
+}
+
+const numberOf = (digits: string): number => /^\d{1,5}$/.test(digits) ? Number(digits) : NaN
+
+/** What may follow a URL in a text. */
+const attributes: ReadonlyArray<{
+  readonly name: "weight" | "zone" | "tier" | "backup"
+  readonly form: string
+  /** Its value, if what follows the name is one. */
+  readonly read: (text: string) => unknown
+  readonly isValid: (value: unknown) => boolean
+  readonly expected: string
+}> = [
+  {
+    name: "weight",
+    form: "weight=N",
+    read: numberOf,
+    isValid: Schema.is(Weight),
+    expected: "a whole number from 1 to 1000"
+  },
+  {
+    name: "zone",
+    form: "zone=NAME",
+    read: (text) => text,
+    isValid: Schema.is(Zone),
+    expected: "a name of letters, digits and . _ - : /"
+  },
+  { name: "tier", form: "tier=N", read: numberOf, isValid: Schema.is(Tier), expected: "a whole number from 0 to 9" },
+  { name: "backup", form: "backup", read: (text) => text === "", isValid: (value) => value === true, expected: "alone" }
+]
+
+/** `http://a:1,weight=3,backup` as the fields of an object, or what is wrong with it. */
+const parseFields = (text: string): Result.Result<{ readonly url: string }, Complaint> => {
+  const [url = "", ...rest] = text.split(",")
+  const values = new Map<string, unknown>()
+  for (const part of rest) {
+    const [, name = part, value = ""] = /^([^=]*)=?(.*)$/.exec(part) ?? []
+    const attribute = attributes.find((attribute) => attribute.name === name)
+    if (attribute === undefined) {
+      const meant = Suggestion.nearest(name, attributes.map((attribute) => attribute.name))
+      return Result.fail({
+        message: `expected nothing after the URL but ${attributes.map(({ form }) => `,${form}`).join(" ")}`,
+        ...(meant === undefined ? {} : { suggestion: `,${meant}${part.slice(name.length)}` })
+      })
+    }
+    if (values.has(name)) return Result.fail({ message: `expected one ${name} of a backend` })
+    const read = attribute.read(value)
+    if (!attribute.isValid(read)) return Result.fail({ message: `expected ,${name} to be ${attribute.expected}` })
+    values.set(name, read)
+  }
+  return Result.succeed({ url, ...Object.fromEntries(values) })
+}
+
+const toBackend = (fields: typeof BackendFields.Type): Result.Result<Backend, Complaint> => {
+  const { backup, id, tier = backup === true ? 1 : 0, url, weight = 1, zone } = fields
+  const origin = parseOrigin(url)
+  if (origin === undefined) return Result.fail(withScheme(url))
+  if (backup === true && fields.tier !== undefined) {
+    return Result.fail({ message: "expected a tier or backup, which is tier 1, and not both" })
+  }
+  return Result.succeed(
+    Backend.make({ id: id ?? origin, origin, weight, tier, ...(zone === undefined ? {} : { zone }) })
+  )
+}
+
+/** `http://host:port`, or the same with `,weight=N`, `,zone=NAME` or `,backup`, or an object that may also have an `id`. */
+export const BackendNotation: Schema.Codec<Backend, string | typeof BackendFields.Encoded> = Schema.Union([
+  Schema.String,
+  BackendFields
+]).pipe(
+  Schema.decodeTo(
+    Schema.toType(Backend),
+    SchemaTransformation.transformEffect({
+      decode: (input: string | typeof BackendFields.Type) => {
+        const fields = typeof input === "string" ? parseFields(input.trim()) : Result.succeed(input)
+        return Effect.mapError(
+          Effect.fromResult(Result.flatMap(fields, toBackend)),
+          (complaint) => new SchemaIssue.InvalidValue({ ...complaint })
+        )
+      },
+      encode: ({ id, origin, tier, weight, zone }) =>
+        Effect.succeed({
+          url: origin,
+          ...(weight === 1 ? {} : { weight }),
+          ...(id === origin ? {} : { id }),
+          ...(zone === undefined ? {} : { zone }),
+          ...(tier === 0 ? {} : { tier })
+        })
+    })
+  )
+)
+
+/** Backends of which no two share an origin or an id; at least one. */
+export const Backends = Schema.Array(BackendNotation).check(
+  Schema.makeFilter((backends: ReadonlyArray<Backend>) => {
+    if (backends.length === 0) return "expected at least one backend"
+    return backends.flatMap((backend, i) => {
+      const earlier = backends.slice(0, i)
+      const issue = earlier.some((other) => other.origin === backend.origin)
+        ? `${backend.origin} is there twice`
+        : earlier.some((other) => other.id === backend.id)
+        ? `the id "${backend.id}" is there twice`
+        : undefined
+      return issue === undefined ? [] : [{ path: [i], issue }]
+    })
+  })
+)

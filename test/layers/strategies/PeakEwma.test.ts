@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import { strategies } from "../../../src/layers/strategies/index.ts"
+import * as Backend from "../../../src/services/Backend.ts"
+import * as Load from "../../../src/services/Load.ts"
+import { anonymous } from "../../../src/services/Strategy.ts"
+import { endpoints } from "../../endpoints.ts"
+import { build, manualClock, type Scenario, simulate } from "../../simulation/Simulation.ts"
+
+const backends = (n: number) => Array.from({ length: n }, (_, i) => Backend.make(`http://b${i}`))
+
+interface Wish extends Pick<Scenario, "duration" | "requestsPerSecond" | "length"> {
+  readonly n?: number
+}
+
+/** For each second, how many requests each backend got. */
+const perSecond = ({ n = 3, ...wish }: Wish): ReadonlyArray<ReadonlyArray<number>> => {
+  const counts = Array.from({ length: wish.length / 1000 }, () => Array<number>(n).fill(0))
+  simulate(strategies["peak-ewma"], {
+    ...wish,
+    backends: backends(n),
+    seed: 7,
+    onRequest: (at, backend) => counts[Math.floor(at / 1000)]![backend]!++
+  })
+  return counts
+}
+
+const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, n) => sum + n, 0)
+
+/** How many requests the first backend got from one second to another. */
+const ofFirst = (counts: ReadonlyArray<ReadonlyArray<number>>, from: number, to: number): number =>
+  total(counts.slice(from, to).map(([first]) => first!))
+
+/** An endpoint that has answered once, so late and at this time. */
+const answered = (endpoint: Load.Endpoint, latency: number, now: number): void => {
+  Load.begin(endpoint.load)
+  Load.end(endpoint.load, "success", latency, now)
+}
+
+describe("peak-ewma", () => {
+  it("takes the faster of two that are idle, and the less busy of two that are as fast", () => {
+    const clock = manualClock()
+    const list = endpoints([1, 1])
+    answered(list[0]!, 20, 0)
+    answered(list[1]!, 10, 0)
+    const picker = build(strategies["peak-ewma"], 1, clock).make(list)
+    for (let i = 0; i < 20; i++) assert.strictEqual(picker.pick(anonymous), list[1])
+    // Two in flight at 10 ms come to 30 ms.
+    list[1]!.load.inFlight = 2
+    for (let i = 0; i < 20; i++) assert.strictEqual(picker.pick(anonymous), list[0])
+  })
+
+  it("does not let a hair's breadth decide", () => {
+    const list = endpoints([1, 1])
+    answered(list[0]!, 20, 0)
+    answered(list[1]!, 20.5, 0)
+    const picker = build(strategies["peak-ewma"], 1, manualClock()).make(list)
+    const ofFirst = Array.from({ length: 200 }, () => picker.pick(anonymous)).filter((endpoint) => endpoint === list[0])
+    assert.closeTo(ofFirst.length, 100, 30)
+  })
+
+  it("measures in flight by weight", () => {
+    const list = endpoints([10, 1])
+    for (const endpoint of list) answered(endpoint, 10, 0)
+    const picker = build(strategies["peak-ewma"], 1, manualClock()).make(list)
+    Object.assign(list[0]!.load, { inFlight: 5 })
+    Object.assign(list[1]!.load, { inFlight: 1 })
+    for (let i = 0; i < 20; i++) assert.strictEqual(picker.pick(anonymous), list[0])
+    Object.assign(list[0]!.load, { inFlight: 15 })
+    for (let i = 0; i < 20; i++) assert.strictEqual(picker.pick(anonymous), list[1])
+  })
+
+  it.each([10, 100, 300, 1_000])(
+    "asks a backend that answers in 1.5 s, among two at 20 ms, once in a while: %i requests a second",
+    (requestsPerSecond) => {
+      const counts = perSecond({ requestsPerSecond, length: 60_000, duration: (b) => b === 0 ? 1_500 : 20 })
+      const perTenSeconds = ofFirst(counts, 10, 60) / 5
+      assert.isAtMost(perTenSeconds, 8)
+      assert.isAbove(perTenSeconds, 0)
+    }
+  )
+
+  it.each([100, 300, 1_000])(
+    "gives a backend that was ill its share again within 5 s, and not more than that: %i requests a second",
+    (requestsPerSecond) => {
+      const counts = perSecond({
+        requestsPerSecond,
+        length: 30_000,
+        duration: (b, now) => b === 0 && now >= 10_000 && now < 15_000 ? 1_500 : 20
+      })
+      assert.isAtMost(ofFirst(counts, 10, 15), 0.05 * requestsPerSecond + 5)
+      for (let second = 15; second < 30; second++) {
+        assert.isAtMost(ofFirst(counts, second, second + 1) / total(counts[second]!), 0.5, `in second ${second}`)
+      }
+      assert.closeTo(ofFirst(counts, 20, 30) / total(counts.slice(20).flat()), 1 / 3, 0.07)
+    }
+  )
+
+  it("leaves a backend that hangs after about ten requests", () => {
+    const duration = (b: number, now: number) => b === 0 && now >= 5_000 ? Infinity : 20
+    assert.isAtMost(ofFirst(perSecond({ requestsPerSecond: 300, length: 60_000, duration }), 5, 60), 14)
+  })
+
+  it("neither floods nor starves a newcomer", () => {
+    const clock = manualClock()
+    const list = endpoints([1, 1, 1])
+    // The third has not answered yet.
+    for (const endpoint of list.slice(0, 2)) answered(endpoint, 20, 0)
+    const picker = build(strategies["peak-ewma"], 1, clock).make(list)
+    for (let i = 0; i < 30; i++) Load.begin(picker.pick(anonymous)!.load)
+    for (const { load } of list) assert.closeTo(load.inFlight, 10, 2)
+  })
+
+  it("takes for the mean what answers took, and not what backends take that nobody asks", () => {
+    const list = endpoints([1, 1, 1])
+    for (let i = 0; i < 99; i++) answered(list[0]!, 20, i)
+    answered(list[1]!, 10_000, 99)
+    // The third is new and must not be taken for one at 5 s.
+    const picker = build(strategies["peak-ewma"], 1, manualClock()).make(list)
+    list[0]!.load.inFlight = 8
+    const chosen = new Set(Array.from({ length: 100 }, () => picker.pick(anonymous)))
+    assert.isTrue(chosen.has(list[2]!))
+    assert.isFalse(chosen.has(list[1]!))
+  })
+
+  it("spreads evenly over backends that do not answer alike from request to request", () => {
+    const counts = perSecond({
+      n: 5,
+      requestsPerSecond: 500,
+      length: 60_000,
+      duration: (_, __, random) => 10 - Math.log(1 - random()) * 10
+    })
+    for (let b = 0; b < 5; b++) {
+      assert.closeTo(total(counts.map((second) => second[b]!)) / total(counts.flat()), 1 / 5, 0.02)
+    }
+  })
+
+  it("starts where another strategy has left off", () => {
+    const clock = manualClock()
+    const list = endpoints([1, 1])
+    answered(list[0]!, 900, 0)
+    answered(list[1]!, 10, 0)
+    clock.now = 100
+    const picker = build(strategies["peak-ewma"], 1, clock).make(list)
+    assert.strictEqual(picker.pick(anonymous), list[1])
+  })
+})

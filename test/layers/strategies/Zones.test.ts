@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import { decorators, strategies } from "../../../src/layers/strategies/index.ts"
+import * as Backend from "../../../src/services/Backend.ts"
+import * as Load from "../../../src/services/Load.ts"
+import { anonymous, type Picker, Strategy } from "../../../src/services/Strategy.ts"
+
+const zoned = (...zones: ReadonlyArray<string | readonly [zone: string, weight: number]>) =>
+  zones.map((it, i): Load.Endpoint => {
+    const [zone, weight] = typeof it === "string" ? [it, 1] : it
+    const options = zone === "" ? { weight } : { weight, zone }
+    return { backend: Backend.make(`http://a${i}`, options), load: Load.make() }
+  })
+
+const inZone = (zone: string | undefined, strategy: Layer.Layer<Strategy> = strategies["weighted-round-robin"]) =>
+  Effect.provide(Strategy, Layer.provide(decorators.zone(zone), strategy))
+
+const n = 12_000
+
+/** The shares of the zones in many picks. */
+const shares = (picker: Picker): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (let i = 0; i < n; i++) {
+    const zone = picker.pick(anonymous)?.backend.zone ?? ""
+    counts[zone] = (counts[zone] ?? 0) + 1
+  }
+  return Object.fromEntries(Object.entries(counts).map(([zone, count]) => [zone, count / n]))
+}
+
+describe("a zone", () => {
+  it.effect("keeps all of its traffic when it has its share of the backends", () =>
+    Effect.gen(function*() {
+      const strategy = yield* inZone("a")
+      assert.deepStrictEqual(shares(strategy.make(zoned("a", "b"))), { a: 1 })
+      assert.deepStrictEqual(shares(strategy.make(zoned("a", "a", "b", "c"))), { a: 1 })
+      assert.deepStrictEqual(shares(strategy.make(zoned(["a", 2], "b", "b"))), { a: 1 })
+      assert.deepStrictEqual(shares(strategy.make(zoned("a", "a"))), { a: 1 })
+    }))
+
+  it.effect("gives to the others what it cannot bear", () =>
+    Effect.gen(function*() {
+      const strategy = yield* inZone("a")
+      const oneOfFour = shares(strategy.make(zoned("a", "b", "b", "b")))
+      assert.closeTo(oneOfFour["a"]!, 1 / 2, 1e-3)
+      assert.closeTo(oneOfFour["b"]!, 1 / 2, 1e-3)
+      const oneOfSix = shares(strategy.make(zoned("a", "b", "b", "b", "c", "c")))
+      assert.closeTo(oneOfSix["a"]!, 1 / 2, 1e-3)
+      assert.closeTo(oneOfSix["b"]!, 3 / 10, 1e-3)
+    }))
+
+  it.effect("takes backends without a zone for another zone", () =>
+    Effect.gen(function*() {
+      const strategy = yield* inZone("a")
+      assert.deepStrictEqual(shares(strategy.make(zoned("a", ""))), { a: 1 })
+    }))
+
+  it.effect("is no matter where nobody is in it, or none is set, or nobody is there", () =>
+    Effect.gen(function*() {
+      assert.closeTo(shares((yield* inZone("c")).make(zoned("a", "b")))["a"]!, 1 / 2, 1e-3)
+      assert.closeTo(shares((yield* inZone(undefined)).make(zoned("a", "", "")))["a"]!, 1 / 3, 1e-3)
+      assert.isUndefined((yield* inZone("a")).make([]).pick(anonymous))
+    }))
+
+  it.effect("sends the same key to the same backend, also where only a part of the traffic stays", () => {
+    const byKey = Layer.succeed(Strategy, {
+      name: "by-key",
+      usesKey: true,
+      make: (list) => ({
+        pick: (context) => list[Math.abs(Hash.string(context.key() ?? "")) % list.length]
+      })
+    })
+    return Effect.gen(function*() {
+      const picker = (yield* inZone("a", byKey)).make(zoned("a", "b", "b", "b"))
+      let kept = 0
+      for (let i = 0; i < 2_000; i++) {
+        const context = { ...anonymous, key: () => `10.0.${i >> 8}.${i & 255}` }
+        const first = picker.pick(context)
+        assert.strictEqual(picker.pick(context), first)
+        if (first?.backend.zone === "a") kept++
+      }
+      assert.closeTo(kept / 2_000, 1 / 2, 0.05)
+    })
+  })
+
+  it.effect("tells each half of what it has picked", () => {
+    const told: Array<string> = []
+    const watching = Layer.succeed(Strategy, {
+      name: "watching",
+      make: (list) => ({
+        pick: () => list[0],
+        observe: ({ backend }) => told.push(`${list.length}: ${backend.zone}`)
+      })
+    })
+    return Effect.gen(function*() {
+      const list = zoned("a", "b", "b", "b")
+      const picker = (yield* inZone("a", watching)).make(list)
+      picker.observe?.(list[0]!, "success", 1)
+      picker.observe?.(list[1]!, "success", 1)
+      assert.deepStrictEqual(told, ["1: a", "3: b"])
+    })
+  })
+})
