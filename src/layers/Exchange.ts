@@ -141,14 +141,15 @@ export class Exchange implements History, PickContext {
   endRace(firstWins: boolean, loser: Outcome): void {
     const { rival } = this
     if (rival === undefined) return
+    const lost = "no better than another backend"
     this.rival = undefined
     this.reached++
     if (loser === "aborted") this.outrun = firstWins ? this.current : rival.endpoint
     if (firstWins) {
-      this.end(loser)
+      this.end(loser, lost)
       this.restore(rival)
     } else {
-      this.settle(rival.endpoint, loser, rival.triedAt, undefined)
+      this.settle(rival.endpoint, loser, rival.triedAt, undefined, lost)
     }
   }
 
@@ -184,7 +185,7 @@ export class Exchange implements History, PickContext {
     this.body = this.status = undefined
     // What is left of the time after another try is not this backend's to answer for.
     const isBlameless = blamelessReasons.has(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
-    this.end(isBlameless ? "aborted" : "failure")
+    this.end(isBlameless ? "aborted" : "failure", reason)
   }
 
   /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
@@ -210,7 +211,7 @@ export class Exchange implements History, PickContext {
     if (aside === undefined) return
     this.aside = undefined
     aside.body?.release()
-    this.settle(aside.endpoint, "failure", aside.triedAt, aside.answeredAt)
+    this.settle(aside.endpoint, "failure", aside.triedAt, aside.answeredAt, `answered ${aside.status}`)
   }
 
   /** The client gets an answer of our own. */
@@ -226,7 +227,8 @@ export class Exchange implements History, PickContext {
     this.endRace(false, "aborted")
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
     const last = this.current ?? this.tried.at(-1)
-    this.end(this.outcome())
+    const outcome = this.outcome()
+    this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined)
     this.books.log.write({
       _tag: "Completed",
       method: this.head.method,
@@ -257,18 +259,26 @@ export class Exchange implements History, PickContext {
     return failed.length === 0 ? undefined : failed
   }
 
-  private end(outcome: Outcome): void {
+  /** `why` is a failure in a word. */
+  private end(outcome: Outcome, why: string | undefined): void {
     const { current } = this
     if (current === undefined) return
     this.current = undefined
-    this.settle(current, outcome, this.triedAt, this.answeredAt)
+    this.settle(current, outcome, this.triedAt, this.answeredAt, why)
   }
 
   /**
    * A latency is the time to the response's head, or to the end of a try without one: how long a client takes to read a
    * body says nothing of the backend.
    */
-  private settle(endpoint: Endpoint, outcome: Outcome, triedAt: number, answeredAt: number | undefined): void {
-    this.books.balancer.end(endpoint, outcome, (answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - triedAt)
+  private settle(
+    endpoint: Endpoint,
+    outcome: Outcome,
+    triedAt: number,
+    answeredAt: number | undefined,
+    why: string | undefined
+  ): void {
+    const latency = (answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - triedAt
+    this.books.balancer.end(endpoint, outcome, latency, why)
   }
 }
