@@ -208,3 +208,37 @@ onEachEngine("an answer of 503", (test) => {
     assert.strictEqual(living.requests.length, 0)
   })
 })
+
+onEachEngine("a try that is given up", (test) => {
+  test("because the time of the exchange is over leaves no connection behind, and means 504 deadline_exceeded", async (lab) => {
+    const hanging = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([hanging], { exchange: 200 })
+    const client = await lab.connect(lb)
+    const answer = await client.exchange(get)
+    assert.strictEqual(answer.status, 504)
+    assert.include(answer.body.toString(), "reason: deadline_exceeded")
+    await (await hanging.asked()).untilOver()
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
+  test("because a second one was faster leaves no connection behind", async (lab) => {
+    let isSlow = false
+    const slow = await lab.raw(async (peer) => {
+      while (true) {
+        await peer.request()
+        if (!isSlow) await peer.send(ok)
+      }
+    })
+    const fast = await lab.answering(ok)
+    const lb = await lab.balancer([slow, fast], { hedge: { after: 0.95, budget: 1 } })
+    const client = await lab.connect(lb)
+    for (let i = 0; i < 100; i++) await client.exchange(get)
+    isSlow = true
+    assert.strictEqual((await client.exchange(get)).status, 200)
+    const entry = await lb.completed(101)
+    assert.deepInclude(entry, { backend: fast.origin, tries: 2, failed: undefined, reason: undefined })
+    await slow.deserted()
+    assert.strictEqual(lb.inFlight, 0)
+    assert.strictEqual(lb.members[0]!.endpoint.load.failed, 0)
+  })
+})
