@@ -23,9 +23,11 @@ import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
+import * as ClientAddress from "../services/ClientAddress.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
+import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import * as Hedging from "../services/Hedging.ts"
 import type { Endpoint } from "../services/Load.ts"
@@ -60,10 +62,12 @@ export const layer = (
     Forwarder,
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey: options.hashKey }
+      const { exchangeTimeout, hedge, isTrustedProxy, retry, tryTimeout } = options
+      const hashKey: Extract = (head, address) =>
+        options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
-      const { exchangeTimeout, hedge, retry, tryTimeout } = options
       const budget = RetryBudget.make()
       const hedgeBudget = RetryBudget.make()
       const latencies = Hedging.make()

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
+import { cause } from "../services/HealthWords.ts"
 import { Pool } from "../services/Pool.ts"
 
 /** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
@@ -22,7 +23,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           const before = known.get(backend.id) ?? "Checking"
           known.set(backend.id, status)
           if (status !== before) {
-            log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: health.why })
+            log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
         }
         if (panic !== wasInPanic) {

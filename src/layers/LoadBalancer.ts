@@ -17,8 +17,8 @@ import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
+import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
-import * as SlowStart from "../services/SlowStart.ts"
 import type { Strategy } from "../services/Strategy.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
@@ -30,6 +30,7 @@ import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
 import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
+import * as TcpProbe from "./TcpProbe.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
 export interface BalancerOptions {
@@ -53,27 +54,13 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
     Layer.provideMerge(Pool.layer(pool))
   )
 
-const balancerOptions = ({ ejection, health, limit, queue, slowStart }: Settings): Required<BalancerOptions> => ({
-  pool: {
-    rise: health.rise,
-    fall: health.fall,
-    panicThreshold: health.panic,
-    ejectionTime: ejection.time,
-    maxEjectionTime: ejection.maxTime,
-    maxEjected: ejection.maxShare
-  },
-  limits: {
-    maxInFlight: limit.inFlightPerBackend,
-    maxTotalInFlight: limit.inFlight ?? Infinity,
-    queue,
-    slowStart: { ...SlowStart.off, from: slowStart.from, ...(slowStart.duration && { duration: slowStart.duration }) }
-  },
-  ejection: {
-    consecutiveFailures: ejection.failures,
-    successRate: ejection.successRate,
-    minimumVolume: ejection.volume
-  }
-})
+/** The checks of the settings, which nobody makes where they are off. */
+const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
+  if (health.kind === "off") return Layer.empty
+  return HealthChecker.layer({ interval: health.interval }).pipe(
+    Layer.provide(health.kind === "tcp" ? TcpProbe.layer(health) : HttpProbe.layer(health))
+  )
+}
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
@@ -81,11 +68,14 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer(ForwarderService.optionsOf(settings)).pipe(
+  Forwarder.layer(Policies.forwarder(settings)).pipe(
     Layer.merge(HealthLog.layer),
-    Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
-    Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),
-    Layer.provideMerge(layerBalancer(balancerOptions(settings)))
+    Layer.merge(layerChecks(settings)),
+    Layer.provideMerge(layerBalancer({
+      pool: Policies.pool(settings),
+      limits: Policies.balancer(settings),
+      ejection: Policies.ejection(settings)
+    }))
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */

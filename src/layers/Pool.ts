@@ -43,12 +43,16 @@ const mayEject = (members: ReadonlyArray<Pool.Member>, candidate: Pool.Member, p
 const sameBackend = (a: Backend, b: Backend): boolean =>
   a.origin === b.origin && a.weight === b.weight && a.tier === b.tier && a.zone === b.zone
 
-const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
+const admit = (
+  state: Pool.PoolState,
+  backends: ReadonlyArray<Backend>,
+  policy: Health.Policy
+): ReadonlyArray<Pool.Member> => {
   const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
   const wanted = new Map(backends.map((backend) => [backend.id, backend]))
   return Array.from(wanted.values(), (backend): Pool.Member => {
     const member = known.get(backend.id)
-    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initial }
+    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initialBy(policy) }
     if (sameBackend(member.endpoint.backend, backend)) return member
     return { ...member, endpoint: { backend, load: member.endpoint.load } }
   })
@@ -78,7 +82,7 @@ export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Poo
 
       return Pool.Pool.of({
         state,
-        reconcile: (backends) => update((current) => admit(current, backends)),
+        reconcile: (backends) => update((current) => admit(current, backends, policy)),
         signal: (id, signal) =>
           update((current, now) =>
             current.members.map((member) => {

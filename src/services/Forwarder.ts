@@ -5,16 +5,13 @@
  * accept a connection, to begin its answer and to go on with it is the promise of the client layer, which owns the connection.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
-import type { Settings } from "./Configuration.ts"
 import * as HashKey from "./HashKey.ts"
 import type * as Hedging from "./Hedging.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import * as TrustedProxies from "./TrustedProxies.ts"
 
 /** How requests are forwarded. */
 export interface Options {
@@ -43,29 +40,6 @@ export const defaultOptions: Options = {
   tryTimeout: Infinity,
   hedge: undefined
 }
-
-const millisOf = (duration: Duration.Duration | undefined): number =>
-  duration === undefined ? Infinity : Duration.toMillis(duration)
-
-/** The options that follow from the settings. */
-export const optionsOf = ({ hash, hedge, hostHeader, retry, timeout, trustedProxies }: Settings): Options => ({
-  hostHeader,
-  isTrustedProxy: TrustedProxies.isIn(trustedProxies),
-  hashKey: HashKey.extractor(hash.key),
-  retry: {
-    tries: retry.tries,
-    reasons: new Set(retry.on),
-    statuses: new Set(retry.statuses),
-    methods: new Set(retry.methods),
-    bodyLimit: retry.bodyLimit,
-    backoff: Duration.toMillis(retry.backoff),
-    maxWait: Duration.toMillis(retry.maxWait),
-    budget: { ratio: retry.budget, perSecond: retry.minPerSecond }
-  },
-  exchangeTimeout: millisOf(timeout.exchange),
-  tryTimeout: millisOf(timeout.try),
-  hedge: hedge.after === undefined ? undefined : { after: hedge.after, budget: hedge.budget }
-})
 
 /** An HTTP application that answers each request with a backend's answer. */
 export class Forwarder extends Context.Service<Forwarder, {

@@ -4,11 +4,13 @@
  * ```
  * mode     Ready | Draining | Disabled            what the operator and discovery want
  * probe    Unknown | Passing | Failing            active checks: `rise` or `fall` consecutive results
+ *          Unproven                                as Unknown, but not used before its first check has passed
  * circuit  Closed | Open(until, trips) | Trial    real traffic: too many failures eject, a trial readmits
  * ```
  *
  * The axes never overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
- * are kept. What users see (`status`) and what the balancer needs (`isEligible`) is derived and never stored.
+ * are kept, each with its cause. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
+ * never stored.
  *
  * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a whole,
  * such as how many may be ejected at once (`Pool`).
@@ -23,7 +25,7 @@ export type Mode = "Ready" | "Draining" | "Disabled"
  * the streak is long enough.
  */
 export interface Probe {
-  readonly state: "Unknown" | "Passing" | "Failing"
+  readonly state: "Unknown" | "Unproven" | "Passing" | "Failing"
   readonly streak: number
   /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
   readonly answered?: boolean
@@ -35,12 +37,20 @@ export type Circuit =
   | { readonly _tag: "Open"; readonly until: number; readonly trips: number }
   | { readonly _tag: "Trial"; readonly trips: number }
 
+/** When an axis came to its state, in milliseconds, and why. */
+export interface Change {
+  readonly at: number
+  readonly why: string
+}
+
 /** The whole health of one backend. `why` is the cause of the last change, in words for the log. */
 export interface Health {
   readonly mode: Mode
   readonly probe: Probe
   readonly circuit: Circuit
   readonly why: string
+  /** The last change of each axis. */
+  readonly changed: { readonly mode: Change; readonly probe: Change; readonly circuit: Change }
 }
 
 /** Thresholds and times of the transition. */
@@ -53,6 +63,8 @@ export interface Policy {
   readonly ejectionTime: Duration.Duration
   /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
+  /** Whether a backend that has just joined is offered traffic before its first check has passed: `up`, unless it is given. */
+  readonly initial?: "up" | "down"
 }
 
 /**
@@ -80,19 +92,28 @@ export type Signal =
   /** Time has passed; an ejection may be over. */
   | { readonly _tag: "Elapsed" }
 
+const joined: Change = { at: 0, why: "not checked yet" }
+
 /** The health of a backend that has just joined: offered traffic until a probe says otherwise. */
 export const initial: Health = {
   mode: "Ready",
   probe: { state: "Unknown", streak: 0 },
   circuit: { _tag: "Closed" },
-  why: "not checked yet"
+  why: joined.why,
+  changed: { mode: joined, probe: joined, circuit: joined }
 }
+
+const unproven: Health = { ...initial, probe: { state: "Unproven", streak: 0 } }
+
+/** The health of a backend that has just joined, by this policy. */
+export const initialBy = (policy: Policy): Health => (policy.initial === "down" ? unproven : initial)
 
 const stepProbe = (probe: Probe, result: "Passing" | "Failing", threshold: number): Probe => {
   if (probe.state === result) return probe.streak === 0 ? probe : { state: result, streak: 0 }
   const streak = probe.streak + 1
   // The first result decides at once: nobody wants to wait `rise` probes for a start.
-  return probe.state === "Unknown" || streak >= threshold ? { state: result, streak: 0 } : { ...probe, streak }
+  const isFirst = probe.state === "Unknown" || probe.state === "Unproven"
+  return isFirst || streak >= threshold ? { state: result, streak: 0 } : { ...probe, streak }
 }
 
 const withProbe = (health: Health, probe: Probe, why: string): Health => {
@@ -110,12 +131,7 @@ const open = (trips: number, now: number, policy: Policy, random: number): Circu
   return { _tag: "Open", until: now + Math.round(capped * (1 + jitter * random)), trips }
 }
 
-/**
- * The next health after a signal. Pure and total, and the same object when nothing changed.
- *
- * `now` is in milliseconds, from the same clock for every call.
- */
-export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
+const step = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
   const { circuit } = health
   switch (signal._tag) {
     case "ModeSet":
@@ -148,6 +164,26 @@ export const transition = (health: Health, signal: Signal, now: number, policy: 
   }
 }
 
+/**
+ * The next health after a signal. Pure and total, and the same object when nothing changed.
+ *
+ * `now` is in milliseconds, from the same clock for every call.
+ */
+export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
+  const next = step(health, signal, now, policy)
+  if (next === health) return health
+  const change: Change = { at: now, why: next.why }
+  const { circuit, mode, probe } = health.changed
+  return {
+    ...next,
+    changed: {
+      mode: next.mode === health.mode ? mode : change,
+      probe: next.probe.state === health.probe.state ? probe : change,
+      circuit: next.circuit === health.circuit ? circuit : change
+    }
+  }
+}
+
 /** The one word that users see, worst fact first. */
 export type Status = "Disabled" | "Draining" | "Down" | "Ejected" | "Trial" | "Checking" | "Up"
 
@@ -157,16 +193,17 @@ export const status = (health: Health): Status => {
   if (health.probe.state === "Failing") return "Down"
   if (health.circuit._tag === "Open") return "Ejected"
   if (health.circuit._tag === "Trial") return "Trial"
-  return health.probe.state === "Unknown" ? "Checking" : "Up"
+  return health.probe.state === "Passing" ? "Up" : "Checking"
 }
 
 /** Whether the balancer may offer new exchanges to this backend. */
-export const isEligible = (health: Health): boolean =>
-  health.mode === "Ready" && health.probe.state !== "Failing" && health.circuit._tag !== "Open"
+export const isEligible = ({ circuit, mode, probe }: Health): boolean =>
+  mode === "Ready" && probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"
 
 /**
  * Whether a pool in panic offers new exchanges to this backend: judgements are put aside, but not what nobody can change. Whoever
  * does not answer its checks at all would not answer requests either.
  */
 export const isWorthTrying = (health: Health): boolean =>
-  health.mode === "Ready" && (health.probe.state !== "Failing" || health.probe.answered === true)
+  health.mode === "Ready" && health.probe.state !== "Unproven" &&
+  (health.probe.state !== "Failing" || health.probe.answered === true)

@@ -17,6 +17,8 @@ interface Entry {
   readonly title: string
   /** Completes "expected ...". A choice between words needs none. */
   readonly expected?: string
+  /** What separates the items of a list within a text: spaces, unless it is given. */
+  readonly separator?: "line break"
 }
 
 /** The annotation that holds a default as it is written. */
@@ -58,9 +60,12 @@ export const bytesExpected = { title: "bytes", expected: "a number of bytes such
 export const bytes = (value: string, description: string) =>
   entry(Bytes, { default: value, description, ...bytesExpected })
 
+/** An entry without a value, unless somebody sets it. `meaning` is what it means to have none. */
+export const unset = <T, E>(meaning: string, codec: Schema.Codec<T, E>, annotations: Entry) =>
+  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: meaning })
+
 /** What there is not, unless somebody sets it. */
-export const optional = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
-  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
+export const optional = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) => unset("none", codec, annotations)
 
 // -----------------------------------------------------------------------------
 // The settings as a list
@@ -88,6 +93,8 @@ export interface Option {
   readonly choices: ReadonlyArray<string>
   readonly defaultText: string
   readonly isList: boolean
+  /** What separates the items of a list within a text. */
+  readonly separator: "space" | "line break"
   /** Decodes this setting alone. */
   readonly codec: Schema.Codec<unknown>
 }
@@ -102,7 +109,7 @@ const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
+  const { description, expected, separator, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
   const choices = choicesOf(ast)
   const flag = path.map(kebab).join("-")
   return {
@@ -115,7 +122,8 @@ const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
     expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
     choices,
     defaultText: textOf(defaultValue),
-    isList: SchemaAST.isArrays(ast),
+    isList: SchemaAST.isArrays(SchemaAST.toEncoded(ast)),
+    separator: separator === "line break" ? separator : "space",
     codec: Schema.make(ast)
   }
 }

@@ -54,11 +54,16 @@ describe("Configuration.make", () => {
     ])
     assert.strictEqual(settings.strategy, "round-robin")
     assert.deepStrictEqual(settings.health, {
+      kind: "http",
       path: "/",
+      method: "GET",
+      headers: [],
+      status: [{ first: 200, last: 399 }],
       interval: Duration.seconds(5),
       timeout: Duration.seconds(2),
       rise: 2,
       fall: 1,
+      initial: "up",
       panic: 0.5
     })
     assert.deepStrictEqual(settings.timeout, {
@@ -191,7 +196,15 @@ describe("every setting", () => {
     "zone": ["eu-1a", "eu-1a"],
     "hash.key": ["cookie:user", "cookie:user"],
     "hash.balanceFactor": ["150%", "150"],
+    "health.kind": ["tcp", "tcp"],
     "health.path": ["/up", "/up"],
+    "health.method": ["HEAD", "HEAD"],
+    "health.headers": ["X-Check: very deep\nX-Other:1", "['X-Check: very deep', 'X-Other:1']"],
+    "health.host": ["example.com:80", "example.com:80"],
+    "health.status": ["200", "200"],
+    "health.body": ["all is well", "all is well"],
+    "health.address": ["::1", "'::1'"],
+    "health.port": ["9000", "9000"],
     "health.interval": ["7s", "7s"],
     "health.timeout": ["800ms", "800ms"],
     "health.rise": ["3", "3"],
@@ -210,6 +223,7 @@ describe("every setting", () => {
     "queue.order": ["newest", "newest"],
     "limit.inFlight": ["5000", "5000"],
     "limit.inFlightPerBackend": ["100", "100"],
+    "health.initial": ["down", "down"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],

@@ -135,6 +135,18 @@ describe("as a context for the strategy, an exchange", () => {
       assert.deepStrictEqual(selections.map(([, tried]) => idsOf(tried)), [[], ["a"], ["a", "b"]])
       for (const [context] of selections) assert.strictEqual(context, exchange)
     }))
+
+  it.effect("reads the key when it is asked for it, and once", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const { completed, exchange } = yield* open(head, [a], ({ target }, client) => `${target} ${client} ${++reads}`)
+      assert.strictEqual(exchange.select(), a)
+      assert.strictEqual(reads, 0)
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      exchange.finish(Exit.void)
+      assert.strictEqual(completed().client, "203.0.113.9")
+    }))
 })
 
 describe("an exchange that goes wrong", () => {

@@ -68,6 +68,21 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says the cause of what it says, and not of what else has changed meanwhile", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      yield* signal("a", failed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deployed" })
+      assert.deepStrictEqual(entries.map(pretty).slice(1), [
+        "HEALTH: DRAINING http://a.test - deploy",
+        "HEALTH: UNHEALTHY http://a.test - Connection refused"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says nothing of a change of weight", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

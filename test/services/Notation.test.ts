@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import {
+  BalanceFactor,
   Bytes,
   Count,
   ErrorStatus,
@@ -101,6 +102,20 @@ describe("a number of bytes", () => {
 
   it.each([0, -1, 1.5, "0", "-1", "1.5k", "", "k", "16x", "1kk", "1e3", null, Infinity])("may not be %j", (input) => {
     assert.strictEqual(read(Bytes)(input), undefined)
+  })
+})
+
+describe("a balance factor", () => {
+  it.each([[125, 1.25], ["125", 1.25], ["150%", 1.5], ["101 %", 1.01], [10_000, 100]])(
+    "may be written as %j",
+    (input, factor) => {
+      assert.strictEqual(read(BalanceFactor)(input), factor)
+      assert.strictEqual(read(BalanceFactor)(Schema.encodeSync(BalanceFactor)(factor)), factor)
+    }
+  )
+
+  it.each([0, 100, "100", "1.25", 1.25, -125, 10_001, "", "%", "x", null, Infinity])("may not be %j", (input) => {
+    assert.strictEqual(read(BalanceFactor)(input), undefined)
   })
 })
 

@@ -54,6 +54,7 @@ export interface Wishes {
   readonly trustedProxies?: Settings["trustedProxies"]
   readonly healthInterval?: number
   readonly rise?: number
+  readonly health?: Partial<Settings["health"]>
   readonly connect?: number
   readonly response?: number
   readonly idle?: number
@@ -73,14 +74,14 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
-  hash: Configuration.make().hash,
   health: {
     ...defaults.health,
     path: probePath,
     interval: Duration.millis(wishes.healthInterval ?? 3_600_000),
     timeout: Duration.seconds(1),
     rise: wishes.rise ?? 1,
-    fall: 1
+    fall: 1,
+    ...wishes.health
   },
   timeout: {
     ...defaults.timeout,

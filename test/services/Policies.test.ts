@@ -1,16 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Configuration from "../../src/layers/Configuration.ts"
-import { defaultOptions, optionsOf } from "../../src/services/Forwarder.ts"
+import type { Reason } from "../../src/services/Failure.ts"
+import { defaultOptions } from "../../src/services/Forwarder.ts"
+import * as Policies from "../../src/services/Policies.ts"
 
 describe("the options of the forwarder", () => {
   it("follow from the settings, and are the same by default", () => {
-    const { hashKey: _, isTrustedProxy: __, ...options } = optionsOf(Configuration.make())
+    const { hashKey: _, isTrustedProxy: __, ...options } = Policies.forwarder(Configuration.make())
     const { hashKey: ___, isTrustedProxy: ____, ...defaults } = defaultOptions
     assert.deepStrictEqual(options, defaults)
   })
 
   it("have everything that a setting says", () => {
-    const { hashKey: _, isTrustedProxy, ...options } = optionsOf(Configuration.make({
+    const { hashKey: _, isTrustedProxy, ...options } = Policies.forwarder(Configuration.make({
       hostHeader: "backend",
       trustedProxies: ["10.0.0.0/8"],
       timeout: { try: "3s", exchange: "10s" },
@@ -33,7 +35,7 @@ describe("the options of the forwarder", () => {
       tryTimeout: 3_000,
       retry: {
         tries: 3,
-        reasons: new Set(["connect_failed"]),
+        reasons: new Set<Reason>(["connect_failed"]),
         statuses: new Set([429]),
         methods: new Set(["GET", "POST"]),
         bodyLimit: 10,
