@@ -117,6 +117,11 @@ export class Exchange implements History, PickContext {
     return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
   }
 
+  /** Waits until there is room somewhere, and begins a try there. */
+  wait(): ReturnType<Balancer["Service"]["wait"]> {
+    return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
+  }
+
   begin(endpoint: Endpoint): void {
     this.tried.push(endpoint)
     this.current = endpoint

@@ -190,12 +190,18 @@ export const layer = (
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
         const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
-        let reason: Failure.Reason = "no_backend"
+        let reason: Failure.Reason = "internal_error"
         // An answer that another try may do better than.
         let kept: HttpClientResponse | undefined
         let endpoint = exchange.select()
-        while (endpoint !== undefined) {
+        if (endpoint === undefined) {
+          const waited = yield* Effect.result(exchange.wait())
+          if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
+          endpoint = waited.success
+        } else {
           exchange.begin(endpoint)
+        }
+        while (endpoint !== undefined) {
           const sent = yield* Effect.result(
             mayHedge && exchange.attempt === 1
               ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
@@ -232,6 +238,7 @@ export const layer = (
             verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
           }
           endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
+          if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
