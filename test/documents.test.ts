@@ -33,10 +33,16 @@ describe.each(documents)("%s", (path) => {
       "--config",
       // Misspelt on purpose.
       "--lisen",
-      // Of the bench, and of Node.js itself.
+      // Of the bench, the soak, and Node.js itself.
       "--rounds",
       "--only",
       "--case",
+      "--scenario",
+      "--flags",
+      "--verbose",
+      "--probes",
+      "--minutes",
+      "--seed",
       "--cpu-prof",
       "--no-allocation-site-pretenuring"
     ])

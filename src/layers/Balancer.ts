@@ -1,14 +1,21 @@
-/** How the balancer balances: a picker for the current list of eligible endpoints, and counting in `Load`. */
+/** How the balancer balances: a picker for the current list of eligible endpoints, limits, and counting in `Load`. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import { Balancer, NoBackend } from "../services/Balancer.ts"
+import * as Stream from "effect/Stream"
+import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
+import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
-import { Pool } from "../services/Pool.ts"
+import { empty, Pool, type PoolState } from "../services/Pool.ts"
+import * as SlowStart from "../services/SlowStart.ts"
 import { type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
+import { follow } from "./balancer/Follow.ts"
+import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Load.Outcome => {
   if (Exit.isSuccess(exit)) return "success"
@@ -19,59 +26,181 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Load.Outcome => {
 const isAmong = (tried: ReadonlyArray<Load.Endpoint>, { backend: { id } }: Load.Endpoint): boolean =>
   tried.some((endpoint) => endpoint.backend.id === id)
 
+const overloaded = Effect.fail(Overloaded.make({}))
+
+const isWarm = ({ load }: Load.Endpoint): boolean => Number.isNaN(load.warmingSince)
+
+/** Backups come last, and before them those that are still warming. */
+const isBetter = (a: Load.Endpoint, b: Load.Endpoint | undefined): boolean =>
+  b === undefined || a.backend.tier < b.backend.tier || (a.backend.tier === b.backend.tier && isWarm(a) && !isWarm(b))
+
+const hasRoom = ({ load }: Load.Endpoint): boolean => load.inFlight < load.limit
+
+const isFreeBut = (tried: ReadonlyArray<Load.Endpoint>) => (endpoint: Load.Endpoint): boolean =>
+  hasRoom(endpoint) && isWarm(endpoint) && !isAmong(tried, endpoint)
+
 /** Balances over the pool with the strategy. */
-export const layer: Layer.Layer<Balancer, never, Pool | Strategy> = Layer.effect(
-  Balancer,
-  Effect.gen(function*() {
-    const pool = yield* Pool
-    const strategy = yield* Strategy
-    const clock = yield* Clock.Clock
+export const layer = (
+  options: Options = defaultOptions
+): Layer.Layer<Balancer, never, Ejection | Pool | Strategy> =>
+  Layer.effect(
+    Balancer,
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      let strategy = yield* Strategy
+      const ejection = yield* Ejection
+      const clock = yield* Clock.Clock
+      const random = yield* Random.Random
+      const line = new WaitingLine(options.queue)
 
-    let list: ReadonlyArray<Load.Endpoint> = []
-    let picker: Picker = strategy.make(list)
-    const currentPicker = (): Picker => {
-      const { eligible } = Ref.getUnsafe(pool.state)
-      if (eligible !== list) {
+      let known: PoolState = empty
+      let list: ReadonlyArray<Load.Endpoint> = []
+      let picker: Picker = strategy.make(list)
+      let totalInFlight = 0
+      /** Where the search begins when the strategy proposes nobody who can be taken. */
+      let cursor = 0
+
+      /** Takes notice of the pool as it is now. */
+      const current = (): PoolState => {
+        const state = Ref.getUnsafe(pool.state)
+        if (state !== known) {
+          follow(known, state, options, clock.currentTimeMillisUnsafe())
+          known = state
+        }
+        return state
+      }
+
+      const refresh = (): void => {
+        const { eligible } = current()
+        if (eligible === list) return
         list = eligible
-        picker = strategy.make(eligible)
+        picker = strategy.make(list)
       }
-      return picker
-    }
 
-    const select = (context: PickContext, tried: ReadonlyArray<Load.Endpoint> = []): Load.Endpoint | undefined => {
-      const current = currentPicker()
-      // The strategy may propose an endpoint that was tried; it gets as many chances as there are, then the first that
-      // was not tried is taken.
-      for (let i = 0; i <= tried.length; i++) {
-        const endpoint = current.pick(context)
-        if (endpoint === undefined || !isAmong(tried, endpoint)) return endpoint
+      /** Whether an endpoint that is warming gets the request that it is proposed for. */
+      const mayWarm = ({ load }: Load.Endpoint): boolean => {
+        const factor = SlowStart.factor(clock.currentTimeMillisUnsafe() - load.warmingSince, options.slowStart)
+        if (factor === 1) load.warmingSince = NaN
+        return random.nextDoubleUnsafe() < factor
       }
-      return list.find((endpoint) => !isAmong(tried, endpoint))
-    }
 
-    const begin = (endpoint: Load.Endpoint): void => Load.begin(endpoint.load)
+      const select = (context: PickContext, tried: ReadonlyArray<Load.Endpoint> = []): Load.Endpoint | undefined => {
+        refresh()
+        if (totalInFlight >= options.maxTotalInFlight) return undefined
+        // The strategy may propose one that cannot be taken; it gets one chance more than there are such that were tried.
+        let passedOver: Load.Endpoint | undefined
+        if (tried.length > 0 && picker.pickWhere !== undefined) {
+          // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.
+          const next = picker.pickWhere(context, isFreeBut(tried))
+          if (next !== undefined) return next
+        }
+        for (let i = 0; i <= tried.length + 1; i++) {
+          const endpoint = picker.pick(context)
+          if (endpoint === undefined) return undefined
+          const canBeTaken = hasRoom(endpoint) && !isAmong(tried, endpoint) && endpoint !== passedOver
+          if (canBeTaken && (isWarm(endpoint) || mayWarm(endpoint))) return endpoint
+          if (canBeTaken) passedOver = endpoint
+          if (picker.pickWhere !== undefined) {
+            return picker.pickWhere(context, isFreeBut(tried)) ?? passedOver ?? firstWithRoom(tried)
+          }
+        }
+        return firstWithRoom(tried, passedOver)
+      }
 
-    const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number): void => {
-      Load.end(endpoint.load, outcome, latencyMs, clock.currentTimeMillisUnsafe())
-      picker.observe?.(endpoint, outcome, latencyMs)
-    }
+      const firstWithRoom = (tried: ReadonlyArray<Load.Endpoint>, known?: Load.Endpoint): Load.Endpoint | undefined => {
+        cursor = (cursor + 1) % list.length
+        let best = known
+        for (let i = 0; i < list.length; i++) {
+          const endpoint = list[(cursor + i) % list.length]!
+          if (hasRoom(endpoint) && !isAmong(tried, endpoint) && isBetter(endpoint, best)) best = endpoint
+        }
+        return best
+      }
 
-    return Balancer.of({
-      select,
-      begin,
-      end,
-      use: (context, f) =>
-        Effect.acquireUseRelease(
-          Effect.suspend(() => {
-            const endpoint = select(context)
-            if (endpoint === undefined) return Effect.fail(NoBackend.make({}))
+      const advance = (): void => line.advance(({ context, tried }) => select(context, tried))
+
+      const begin = (endpoint: Load.Endpoint): void => {
+        totalInFlight++
+        Load.begin(endpoint.load)
+      }
+
+      const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number, why?: string): void => {
+        totalInFlight--
+        Load.end(endpoint.load, outcome, latencyMs, clock.currentTimeMillisUnsafe())
+        picker.observe?.(endpoint, outcome, latencyMs)
+        ejection.observe(endpoint, outcome, why)
+        if (!line.isEmpty) advance()
+      }
+
+      const wait = (
+        context: PickContext,
+        tried: ReadonlyArray<Load.Endpoint>,
+        take: (endpoint: Load.Endpoint) => void
+      ): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> =>
+        Effect.suspend((): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> => {
+          if (current().eligible.every((endpoint) => isAmong(tried, endpoint))) {
+            return Effect.fail(NoBackend.make({}))
+          }
+          const done = Deferred.makeUnsafe<Load.Endpoint, Overloaded>()
+          const waiter: Waiter = {
+            context,
+            tried,
+            admit: (endpoint) => {
+              take(endpoint)
+              Deferred.doneUnsafe(done, Effect.succeed(endpoint))
+            },
+            turnAway: () => Deferred.doneUnsafe(done, overloaded)
+          }
+          if (!line.join(waiter)) return overloaded
+          return Deferred.await(done).pipe(
+            Effect.timeoutOrElse({ duration: options.queue.timeout, orElse: () => overloaded }),
+            // From here on nobody is admitted whom nobody waits for.
+            Effect.ensuring(Effect.sync(() => line.leave(waiter)))
+          )
+        })
+
+      // Somebody has come back, or has left while others waited for it.
+      yield* pool.changes.pipe(
+        Stream.runForEach(() =>
+          Effect.sync(() => {
+            current()
+            if (!line.isEmpty) advance()
+          })
+        ),
+        Effect.forkScoped
+      )
+
+      const acquire = (context: PickContext) =>
+        Effect.suspend(() => {
+          const endpoint = select(context)
+          if (endpoint !== undefined) {
             begin(endpoint)
-            return Effect.succeed({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })
+            return Effect.succeed(endpoint)
+          }
+          let taken: Load.Endpoint | undefined
+          return wait(context, [], (endpoint) => begin(taken = endpoint)).pipe(
+            Effect.interruptible,
+            Effect.onError(() => Effect.sync(() => taken === undefined ? undefined : end(taken, "aborted", 0)))
+          )
+        })
+
+      return Balancer.of({
+        select,
+        wait,
+        begin,
+        end,
+        swap: (next) =>
+          Effect.sync(() => {
+            strategy = next
+            picker = strategy.make(list)
           }),
-          ({ endpoint }) => f(endpoint),
-          ({ endpoint, startedAt }, exit) =>
-            Effect.sync(() => end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
-        )
+        use: (context, f) =>
+          Effect.acquireUseRelease(
+            Effect.map(acquire(context), (endpoint) => ({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })),
+            ({ endpoint }) => f(endpoint),
+            ({ endpoint, startedAt }, exit) =>
+              Effect.sync(() => end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
+          )
+      })
     })
-  })
-)
+  )

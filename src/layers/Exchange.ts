@@ -9,6 +9,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type AccessLog, pathOf } from "../services/AccessLog.ts"
 import type { Balancer } from "../services/Balancer.ts"
 import * as Failure from "../services/Failure.ts"
+import type { Extract } from "../services/HashKey.ts"
 import type { Endpoint, Outcome } from "../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../services/Message.ts"
 import type { PickContext } from "../services/Strategy.ts"
@@ -18,6 +19,7 @@ export interface Books {
   readonly balancer: Balancer["Service"]
   readonly log: AccessLog["Service"]
   readonly clock: Clock.Clock
+  readonly hashKey: Extract
 }
 
 /** Statuses with which a backend says that it could not do its work. Any other is an answer. */
@@ -40,7 +42,7 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
 export class Exchange implements PickContext {
   readonly request: HttpServerRequest
   private readonly books: Books
-  private readonly method: string
+  private readonly head: RequestHead
   private readonly path: string
   private readonly client: string | undefined
   private readonly startedAt: number
@@ -52,11 +54,13 @@ export class Exchange implements PickContext {
   private status: number | undefined
   private body: ResponseBody | undefined
   private reason: Failure.Reason | undefined
+  private hashed = false
+  private hashKey: string | undefined
 
   constructor(books: Books, request: HttpServerRequest, head: RequestHead, client: string | undefined) {
     this.books = books
     this.request = request
-    this.method = head.method
+    this.head = head
     this.path = pathOf(head.target)
     this.client = client
     this.startedAt = books.clock.currentTimeMillisUnsafe()
@@ -66,7 +70,13 @@ export class Exchange implements PickContext {
     return this.tried.length
   }
 
-  readonly key = (): string | undefined => this.client
+  key(): string | undefined {
+    if (!this.hashed) {
+      this.hashed = true
+      this.hashKey = this.books.hashKey(this.head, this.client)
+    }
+    return this.hashKey
+  }
 
   /** The next endpoint to try, none twice. */
   select(): Endpoint | undefined {
@@ -80,7 +90,7 @@ export class Exchange implements PickContext {
     this.books.balancer.begin(endpoint)
     this.books.log.write({
       _tag: "Sent",
-      method: this.method,
+      method: this.head.method,
       path: this.path,
       backend: endpoint.backend.origin
     })
@@ -111,7 +121,7 @@ export class Exchange implements PickContext {
     this.end(this.outcome())
     this.books.log.write({
       _tag: "Completed",
-      method: this.method,
+      method: this.head.method,
       path: this.path,
       backend: this.tried.at(-1)?.backend.origin,
       client: this.client,

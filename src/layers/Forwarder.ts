@@ -23,9 +23,11 @@ import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
+import * as ClientAddress from "../services/ClientAddress.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
+import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
@@ -58,7 +60,10 @@ export const layer = (
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock }
+      const { isTrustedProxy } = options
+      const hashKey: Extract = (head, address) =>
+        options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock, hashKey }
       const execute = sender(yield* HttpClient.HttpClient)
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {

@@ -16,12 +16,15 @@ import type { Backend } from "../services/Backend.ts"
 import type { Signal } from "../services/Health.ts"
 import { defaultTimetable, type Timetable, untilNextCheck } from "../services/HealthChecker.ts"
 import { Pool } from "../services/Pool.ts"
-import { Probe, ProbeFailed } from "../services/Probe.ts"
+import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
 
-/** The cause of a failed check in words. */
-const whyOf = (cause: Cause.Cause<ProbeFailed>): string => {
+/** What a check that failed says of the backend, if it says anything. */
+const failed = (cause: Cause.Cause<ProbeFailed | ProbeSkipped>): Signal | undefined => {
   const error = Cause.squash(cause)
-  return error instanceof ProbeFailed ? error.message : `defect: ${format(error)}`
+  if (error instanceof ProbeSkipped) return undefined
+  return error instanceof ProbeFailed
+    ? { _tag: "ProbeFailed", why: error.message, answered: error.answered ?? false }
+    : { _tag: "ProbeFailed", why: `defect: ${format(error)}` }
 }
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
@@ -35,10 +38,10 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       const memberOf = (id: string) =>
         Effect.map(Ref.get(pool.state), (state) => state.members.find((member) => member.endpoint.backend.id === id))
 
-      const check = (backend: Backend): Effect.Effect<Signal> =>
+      const check = (backend: Backend): Effect.Effect<Signal | undefined> =>
         Effect.suspend(() => probe.check(backend)).pipe(
           Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
-          Effect.catchCause((cause) => Effect.succeed<Signal>({ _tag: "ProbeFailed", why: whyOf(cause) }))
+          Effect.catchCause((cause) => Effect.succeed(failed(cause)))
         )
 
       const keepChecking = Effect.fnUntraced(function*(id: string) {
@@ -46,10 +49,13 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
           const member = yield* memberOf(id)
           if (member === undefined) return
           const startedAt = yield* Clock.currentTimeMillis
-          yield* pool.signal(id, yield* check(member.endpoint.backend))
+          const signal = yield* check(member.endpoint.backend)
+          if (signal !== undefined) yield* pool.signal(id, signal)
           const health = (yield* memberOf(id))?.health ?? member.health
-          const took = (yield* Clock.currentTimeMillis) - startedAt
-          yield* Effect.sleep(Math.max(0, untilNextCheck(health, timetable, yield* Random.next) - took))
+          const now = yield* Clock.currentTimeMillis
+          // The clock may have been set back meanwhile.
+          const took = Math.max(0, now - startedAt)
+          yield* Effect.sleep(Math.max(0, untilNextCheck(health, timetable, yield* Random.next, now) - took))
         }
       })
 

@@ -3,7 +3,7 @@
  *
  *   HttpServer -> Forwarder -> Balancer -> Strategy
  *                     |           |
- *                HttpClient     Pool <- Discovery
+ *                HttpClient     Pool <- Discovery, Ejection
  *                     |           ^
  *                   Probe -> HealthChecker
  */
@@ -15,33 +15,54 @@ import type { AccessLog } from "../services/AccessLog.ts"
 import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
+import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
-import * as Health from "../services/Health.ts"
+import * as HashKey from "../services/HashKey.ts"
+import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
 import * as TrustedProxies from "../services/TrustedProxies.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
+import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
 import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { decorators, strategies, type StrategyName } from "./strategies/index.ts"
+import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
+import * as TcpProbe from "./TcpProbe.ts"
+
+/** How a balancer judges and limits. What is left out has its default. */
+export interface BalancerOptions {
+  readonly pool?: PoolService.Policy
+  readonly limits?: BalancerService.Options
+  /** Without it no failure of what runs on a backend ejects it: only you know which are the backend's. */
+  readonly ejection?: EjectionService.Policy
+}
 
 /**
  * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
  * backends, so all of them are offered traffic.
  */
-export const layerBalancer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer<
+export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}): Layer.Layer<
   BalancerService.Balancer | PoolService.Pool,
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer.pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
-    Layer.provideMerge(Pool.layer(policy))
+  Layer.merge(Balancer.layer(limits).pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
+    Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
+    Layer.provideMerge(Pool.layer(pool))
   )
+
+/** The checks of the settings, which nobody makes where they are off. */
+const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
+  if (health.kind === "off") return Layer.empty
+  return HealthChecker.layer({ interval: health.interval }).pipe(
+    Layer.provide(health.kind === "tcp" ? TcpProbe.layer(health) : HttpProbe.layer(health))
+  )
+}
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
@@ -52,14 +73,16 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   Forwarder.layer({
     ...ForwarderService.defaultOptions,
     hostHeader: settings.hostHeader,
-    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies)
+    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies),
+    hashKey: HashKey.extractor(settings.hash.key)
   }).pipe(
     Layer.merge(HealthLog.layer),
-    Layer.merge(HealthChecker.layer({ interval: settings.health.interval })),
-    Layer.provide(HttpProbe.layer({ path: settings.health.path, timeout: settings.health.timeout })),
-    Layer.provideMerge(
-      layerBalancer({ ...Health.defaultPolicy, rise: settings.health.rise, fall: settings.health.fall })
-    )
+    Layer.merge(layerChecks(settings)),
+    Layer.provideMerge(layerBalancer({
+      pool: Policies.pool(settings),
+      limits: Policies.balancer(settings),
+      ejection: Policies.ejection(settings)
+    }))
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */
@@ -75,8 +98,5 @@ export const layer = (settings: Settings<StrategyName>): Layer.Layer<
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings)),
-    Layer.provide([
-      decorators.zone(settings.zone).pipe(Layer.provide(strategies[settings.strategy])),
-      sources.static(settings.to)
-    ])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )

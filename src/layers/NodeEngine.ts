@@ -13,6 +13,7 @@ import type * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type { Settings } from "../services/Configuration.ts"
+import type { Connector } from "../services/Connector.ts"
 import * as Client from "./nodeengine/Client.ts"
 import * as Server from "./nodeengine/Server.ts"
 
@@ -22,10 +23,13 @@ export const layerServer = Server.layer
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layerClient = Client.layer
 
-/** Both ends, as the settings say. */
+/** Makes connections and nothing more, in the way of the client. */
+export const layerConnector = Client.layerConnector
+
+/** Both ends, as the settings say, and the way to connect. */
 export const layer = (
   { limit, listen, timeout }: Pick<Settings, "limit" | "listen" | "timeout">
-): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
+): Layer.Layer<Connector | HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
   const limits = {
     connectTimeout: timeout.connect,
     responseTimeout: timeout.response,
@@ -37,8 +41,9 @@ export const layer = (
     maxConnections: limit.connections,
     maxConnectionsPerOrigin: limit.connectionsPerBackend
   }
-  return Layer.merge(
+  return Layer.mergeAll(
     layerServer({ ...listen, shutdownTimeout: timeout.shutdown }, limits),
-    layerClient(limits)
+    layerClient(limits),
+    layerConnector(limits)
   )
 }

@@ -14,29 +14,52 @@ import * as Pool from "../services/Pool.ts"
 const sameItems = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
   a.length === b.length && a.every((item, i) => item === b[i])
 
+const endpointsOf = (members: ReadonlyArray<Pool.Member>): ReadonlyArray<Load.Endpoint> =>
+  members.map((member) => member.endpoint)
+
 /** The next snapshot, or the same one when nothing changed. Keeps the identity of `eligible` when its items are the same. */
-const withMembers = (state: Pool.PoolState, members: ReadonlyArray<Pool.Member>): Pool.PoolState => {
+const withMembers = (
+  state: Pool.PoolState,
+  members: ReadonlyArray<Pool.Member>,
+  { panicThreshold }: Pool.Policy
+): Pool.PoolState => {
   if (sameItems(state.members, members)) return state
-  const eligible = members.filter((member) => Health.isEligible(member.health)).map((member) => member.endpoint)
-  return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible }
+  const well = members.filter(({ health }) => Health.isEligible(health))
+  const worthTrying = members.filter(({ health }) => Health.isWorthTrying(health))
+  const wanted = members.filter(({ health }) => health.mode === "Ready").length
+  const panic = well.length < wanted * panicThreshold && worthTrying.length > well.length
+  const eligible = endpointsOf(panic ? worthTrying : well)
+  return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible, panic }
+}
+
+/** Whether one more may be ejected. */
+const mayEject = (members: ReadonlyArray<Pool.Member>, candidate: Pool.Member, policy: Pool.Policy): boolean => {
+  const ready = members.filter(({ health }) => health.mode === "Ready")
+  const others = ready.filter((member) => member !== candidate)
+  const ejected = others.filter(({ health }) => health.circuit._tag === "Open").length
+  return ejected + 1 <= ready.length * policy.maxEjected && others.some(({ health }) => Health.isEligible(health))
 }
 
 const sameBackend = (a: Backend, b: Backend): boolean =>
   a.origin === b.origin && a.weight === b.weight && a.tier === b.tier && a.zone === b.zone
 
-const admit = (state: Pool.PoolState, backends: ReadonlyArray<Backend>): ReadonlyArray<Pool.Member> => {
+const admit = (
+  state: Pool.PoolState,
+  backends: ReadonlyArray<Backend>,
+  policy: Health.Policy
+): ReadonlyArray<Pool.Member> => {
   const known = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
   const wanted = new Map(backends.map((backend) => [backend.id, backend]))
   return Array.from(wanted.values(), (backend): Pool.Member => {
     const member = known.get(backend.id)
-    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initial }
+    if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initialBy(policy) }
     if (sameBackend(member.endpoint.backend, backend)) return member
     return { ...member, endpoint: { backend, load: member.endpoint.load } }
   })
 }
 
 /** A pool without members. `policy` decides how signals change health. */
-export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer<Pool.Pool> =>
+export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Pool.Pool> =>
   Layer.effect(
     Pool.Pool,
     Effect.gen(function*() {
@@ -51,7 +74,7 @@ export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer
       const update = (next: (state: Pool.PoolState, now: number) => ReadonlyArray<Pool.Member>) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const before = Ref.getUnsafe(state)
-          const after = withMembers(before, next(before, now))
+          const after = withMembers(before, next(before, now), policy)
           return after === before
             ? Effect.void
             : Effect.andThen(Ref.set(state, after), PubSub.publish(pubsub, after))
@@ -59,11 +82,12 @@ export const layer = (policy: Health.Policy = Health.defaultPolicy): Layer.Layer
 
       return Pool.Pool.of({
         state,
-        reconcile: (backends) => update((current) => admit(current, backends)),
+        reconcile: (backends) => update((current) => admit(current, backends, policy)),
         signal: (id, signal) =>
           update((current, now) =>
             current.members.map((member) => {
               if (member.endpoint.backend.id !== id) return member
+              if (signal._tag === "Tripped" && !mayEject(current.members, member, policy)) return member
               const health = Health.transition(member.health, signal, now, policy)
               return health === member.health ? member : { ...member, health }
             })

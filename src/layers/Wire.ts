@@ -12,7 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { AccessLog, refused } from "../services/AccessLog.ts"
 import type { Settings } from "../services/Configuration.ts"
+import type { Connector } from "../services/Connector.ts"
 import * as WireClient from "./wire/WireClient.ts"
+import * as WireConnector from "./wire/WireConnector.ts"
 import * as WireServer from "./wire/WireServer.ts"
 
 /** Listens. What is refused before it becomes a request is in the log as well, if there is one. */
@@ -39,13 +41,14 @@ const headLimitsOf = ({ fields, head, target }: Settings["limit"]) => ({
   targetBytes: target
 })
 
-/** Both ends, as the settings say. */
+/** Both ends, as the settings say, and the way to connect. */
 export const layer = (
   settings: Pick<Settings, "limit" | "listen" | "timeout">
-): Layer.Layer<HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
+): Layer.Layer<Connector | HttpClient.HttpClient | HttpServer.HttpServer, ServeError> => {
   const { limit, timeout } = settings
-  return Layer.merge(
+  return Layer.mergeAll(
     layerServer(settings),
+    WireConnector.layer,
     WireClient.layer({
       connectTimeout: timeout.connect,
       responseTimeout: timeout.response,

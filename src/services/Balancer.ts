@@ -1,37 +1,88 @@
 /**
  * The balancer: asks the strategy, and keeps the books of what is in flight.
  *
- * Owns the rules that hold for every strategy: an endpoint that was tried is not picked again for the same exchange, and
- * each try is counted from its begin to its end. It sends nothing itself and is not bound to HTTP.
+ * Owns the rules that hold for every strategy: an endpoint that was tried is not picked again for the same exchange, none gets
+ * more than its limit, one that has come back gets its share little by little, and each try is counted from its begin to its
+ * end. It sends nothing itself and is not bound to HTTP.
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Endpoint, Outcome } from "./Load.ts"
-import type { PickContext } from "./Strategy.ts"
+import * as SlowStart from "./SlowStart.ts"
+import type { PickContext, Strategy } from "./Strategy.ts"
 
 /** Nobody is eligible: all are down, drained or disabled, or the pool is empty. */
 export class NoBackend extends Schema.TaggedError<NoBackend>()("NoBackend", {}) {
-  override readonly message = "no backend is eligible"
+  override readonly message: string = "no backend is eligible"
+}
+
+/** All are at their limits, and so is the queue, or nobody was done in time. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {}) {
+  override readonly message: string = "every backend is at its limit"
+}
+
+/** Those that wait while all endpoints are at their limits. */
+export interface Queue {
+  /** How many may wait. */
+  readonly size: number
+  /** How long each waits. */
+  readonly timeout: Duration.Duration
+  /**
+   * Who is next when an endpoint has room. `newest` serves those whose clients are likely still there, and lets the oldest
+   * run into the timeout; when the queue is full the oldest one has to go.
+   */
+  readonly order: "oldest" | "newest"
+}
+
+/** The limits. */
+export interface Options {
+  /** Tries in flight on one endpoint. */
+  readonly maxInFlight: number
+  /** Tries in flight on all of them together. */
+  readonly maxTotalInFlight: number
+  readonly queue: Queue
+  readonly slowStart: SlowStart.SlowStart
+}
+
+/** 1,024 tries for each endpoint, as in Envoy's circuit breakers, and a queue of 128 for a second. */
+export const defaultOptions: Options = {
+  maxInFlight: 1_024,
+  maxTotalInFlight: Infinity,
+  queue: { size: 128, timeout: Duration.seconds(1), order: "oldest" },
+  slowStart: SlowStart.off
 }
 
 /** The service that chooses an endpoint for each try. */
 export class Balancer extends Context.Service<Balancer, {
   /**
-   * Runs `f` with a chosen endpoint, counted as in flight for exactly as long as `f` runs. Success, failure and
-   * interruption of `f` count as such.
+   * Runs `f` with a chosen endpoint, counted as in flight for exactly as long as `f` runs. Waits for one when all are at their
+   * limits. Success, failure and interruption of `f` count as such.
    *
    * Use this to balance anything: database replicas, model servers, sockets.
    */
   readonly use: <A, E, R>(
     context: PickContext,
     f: (endpoint: Endpoint) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | NoBackend, R>
+  ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
-   * Chooses an endpoint that is not among those `tried`. The first of three steps that do what `use` does, for a data
-   * path that cannot afford a closure per request; `begin` and `end` are the other two and come in pairs.
+   * Chooses an endpoint that is not among those `tried` and has room. The first of three steps that do what `use` does, for a
+   * data path that cannot afford a closure per request; `begin` and `end` are the other two and come in pairs.
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
+  /**
+   * Waits for an endpoint when `select` has none. `take` is called with it at once when there is room, so that nobody else
+   * comes first: it has to `begin`, or the room is the next one's.
+   */
+  readonly wait: (
+    context: PickContext,
+    tried: ReadonlyArray<Endpoint>,
+    take: (endpoint: Endpoint) => void
+  ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
   readonly begin: (endpoint: Endpoint) => void
-  readonly end: (endpoint: Endpoint, outcome: Outcome, latencyMs: number) => void
+  /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
+  readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
+  /** `why` is a failure in a word, for whoever reads why a backend was ejected. */
+  readonly end: (endpoint: Endpoint, outcome: Outcome, latencyMs: number, why?: string) => void
 }>()("evenkeel/services/Balancer") {}

@@ -2,57 +2,18 @@
  * The settings: one Schema for their types, decoding, help texts and defaults.
  *
  * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help and
- * its row in the documents all follow from where it stands and how it is annotated. Where values come from, and which source
+ * its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values come from, and which source
  * wins, is the business of `layers/Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
 import { Zone } from "./Backend.ts"
 import { Backends } from "./BackendNotation.ts"
-import { Bytes, Count, Listen, Network, PositiveDuration, UrlPath } from "./Notation.ts"
-
-/** What an entry says about itself beyond its type. */
-interface Entry {
-  /** One or two sentences for the help. */
-  readonly description: string
-  /** What stands for a value in the help, such as `duration`. */
-  readonly title: string
-  /** Completes "expected ...". A choice between words needs none. */
-  readonly expected?: string
-}
-
-const defaultKey = "evenkeel/default"
-
-/** An entry with a default, given as it is written in a file. */
-const entry = <T, E>(
-  codec: Schema.Codec<T, E>,
-  options: Entry & { readonly default: E; readonly defaultText?: string }
-) => {
-  const { default: value, defaultText, ...annotations } = options
-  return codec.annotate({ ...annotations, [defaultKey]: defaultText ?? value }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(value))
-  )
-}
-
-const duration = (value: string, description: string) =>
-  entry(PositiveDuration, {
-    default: value,
-    description,
-    title: "duration",
-    expected: "a duration such as 5s or 500ms"
-  })
-
-const count = (value: number, description: string) =>
-  entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
-
-const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const
-
-const bytes = (value: string, description: string) => entry(Bytes, { default: value, description, ...bytesExpected })
-
-/** What there is not, unless somebody sets it. */
-const optional = <T, E>(codec: Schema.Codec<T, E>, annotations: Entry) =>
-  Schema.optional(codec).annotate({ ...annotations, [defaultKey]: "none" })
+import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
+import { expected as hashKeys, HashKey } from "./HashKey.ts"
+import { Listen } from "./ListenAddress.ts"
+import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { bytes, bytesExpected, count, defaultKey, duration, entry, optional, percent, unset } from "./Setting.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -86,20 +47,114 @@ export const schema = <const Name extends string>(
       title: "name",
       expected: "a name of letters, digits and . _ - : /"
     }),
+    hash: Schema.Struct({
+      key: entry(HashKey, {
+        default: "client",
+        description: "What hash strategies hash. Where a request has no such value, it is the client's address.",
+        title: "key",
+        expected: hashKeys
+      }),
+      balanceFactor: optional(BalanceFactor, {
+        description:
+          "The most that a backend may have in flight, in percent of its fair share; what is beyond goes to others.",
+        title: "percent",
+        expected: "a percentage of more than 100, such as 125"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
+      kind: entry(Schema.Literals(["http", "tcp", "off"]), {
+        default: "http",
+        description: "What a health check is: a request, a connection that is closed at once, or nothing.",
+        title: "what"
+      }),
       path: entry(UrlPath, {
         default: "/",
-        description: "What a health check asks a backend for. A status from 200 to 399 passes.",
+        description: "What a health check asks a backend for.",
         title: "path",
         expected: "a path that begins with a slash, such as /healthz"
       }),
+      method: entry(Schema.Literals(["GET", "HEAD", "OPTIONS", "POST"]), {
+        default: "GET",
+        description: "The method of a health check.",
+        title: "method"
+      }),
+      headers: entry(Schema.Array(HeaderField), {
+        default: [],
+        description: "A header field that health checks have besides.",
+        title: "field",
+        expected: "a header field such as \"X-Check: deep\"",
+        separator: "line break"
+      }),
+      host: unset("the backend's own", Authority, {
+        description: "The Host field of health checks.",
+        title: "host",
+        expected: "a host such as example.com, or a host and a port"
+      }),
+      status: entry(Statuses, {
+        default: "200-399",
+        description: "The statuses with which a health check passes.",
+        title: "statuses",
+        expected: "statuses from 200 to 599, such as 200-399,401"
+      }),
+      body: unset("any", Schema.NonEmptyString, {
+        description: "A text that must be in the first 64 KiB of the answer to a health check.",
+        title: "text",
+        expected: "a text that is not empty"
+      }),
+      address: unset("the backend's own", HostName, {
+        description: "Where health checks connect to instead of the backend's own host.",
+        title: "host",
+        expected: "a host name or an address, without a port"
+      }),
+      port: unset("the backend's own", Port, {
+        description: "The port that health checks connect to instead of the backend's own.",
+        title: "port",
+        expected: "a port from 1 to 65535"
+      }),
       interval: duration(
         "5s",
-        "From one check of a healthy backend to the next. A failing one is checked every second."
+        "From one check of a healthy backend to the next. A failing one is checked every second, and every 30s in the end."
       ),
       timeout: duration("2s", "How long a check may take."),
       rise: count(2, "Passed checks in a row that bring a failing backend back."),
-      fall: count(1, "Failed checks in a row that take a backend out.")
+      fall: count(1, "Failed checks in a row that take a backend out."),
+      initial: entry(Schema.Literals(["up", "down"]), {
+        default: "up",
+        description: "Whether a new backend is offered requests before its first check has passed.",
+        title: "state"
+      }),
+      panic: percent(
+        "50%",
+        "When a smaller share of the backends is well, all that answer their checks at all get traffic; 0% is never."
+      )
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    ejection: Schema.Struct({
+      failures: count(5, "Requests in a row that have to fail before a backend is ejected."),
+      successRate: percent(
+        "80%",
+        "A backend with a smaller share of successes in the last 30s is ejected; 0% is never."
+      ),
+      volume: count(20, "Requests in the last 30s before the share of successes means anything."),
+      time: duration("10s", "The length of an ejection; each further one in a row is twice as long."),
+      maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
+      maxShare: percent("50%", "The share of the backends that may be ejected at once; 0% turns ejection off.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    slowStart: Schema.Struct({
+      duration: optional(PositiveDuration, {
+        description: "How long a backend that has come back or joined takes to its whole share.",
+        title: "duration",
+        expected: "a duration such as 30s"
+      }),
+      from: percent("10%", "The share that it begins with.")
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    queue: Schema.Struct({
+      size: count(128, "Requests that may wait while every backend is at its limit."),
+      timeout: duration("1s", "How long a request waits."),
+      order: entry(Schema.Literals(["oldest", "newest"]), {
+        default: "oldest",
+        description: "Who is next when a backend has room.",
+        title: "word"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
@@ -131,6 +186,12 @@ export const schema = <const Name extends string>(
         title: "count",
         expected: "a whole number of 1 or more"
       }),
+      inFlight: optional(Count, {
+        description: "The most requests in flight, on all backends together.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
       connectionsPerBackend: count(
         1024,
         "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."
@@ -164,72 +225,3 @@ export type Settings<Name extends string = string> = ReturnType<typeof schema<Na
 
 /** The settings as they are written in a file: everything may be left out. */
 export type Input<Name extends string = string> = ReturnType<typeof schema<Name>>["Encoded"]
-
-// -----------------------------------------------------------------------------
-// The same settings as a list
-// -----------------------------------------------------------------------------
-
-/** What the names of environment variables begin with. */
-export const variablePrefix = "EVENKEEL"
-
-/** One setting and its names. */
-export interface Option {
-  /** Where it stands, such as `["health", "interval"]`. */
-  readonly path: ReadonlyArray<string>
-  /** In a file and in code: `health.interval`. */
-  readonly key: string
-  /** On the command line, without the dashes: `health-interval`. */
-  readonly flag: string
-  /** In the environment: `EVENKEEL_HEALTH_INTERVAL`. */
-  readonly variable: string
-  readonly description: string
-  /** What stands for a value, such as `duration`. */
-  readonly placeholder: string
-  /** Completes "expected ..."; for a list, what one item is. */
-  readonly expected: string
-  /** The words to choose from, if it is such a setting. */
-  readonly choices: ReadonlyArray<string>
-  readonly defaultText: string
-  readonly isList: boolean
-  /** Decodes this setting alone. */
-  readonly codec: Schema.Codec<unknown>
-}
-
-const choicesOf = (ast: SchemaAST.AST): ReadonlyArray<string> => {
-  if (SchemaAST.isUnion(ast)) return ast.types.flatMap(choicesOf)
-  return SchemaAST.isLiteral(ast) && typeof ast.literal === "string" ? [ast.literal] : []
-}
-
-const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" ") || "none" : String(value))
-
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-
-const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
-  const choices = choicesOf(ast)
-  const flag = path.map(kebab).join("-")
-  return {
-    path,
-    key: path.join("."),
-    flag,
-    variable: `${variablePrefix}_${flag.replaceAll("-", "_").toUpperCase()}`,
-    description: String(description),
-    placeholder: String(title),
-    expected: choices.length > 0 ? choices.map((choice) => `"${choice}"`).join(" | ") : String(expected),
-    choices,
-    defaultText: textOf(defaultValue),
-    isList: SchemaAST.isArrays(ast),
-    codec: Schema.make(ast)
-  }
-}
-
-/** Every setting of a Schema, in the order of the Schema. */
-export const optionsOf = (struct: Schema.Constraint): ReadonlyArray<Option> => {
-  const walk = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Option> => {
-    // Only groups of settings are structs without a description of their own.
-    const isGroup = SchemaAST.isObjects(ast) && SchemaAST.resolve(ast)?.["description"] === undefined
-    if (!isGroup) return [option(path, ast)]
-    return ast.propertySignatures.flatMap((field) => walk(field.type, [...path, String(field.name)]))
-  }
-  return walk(struct.ast, [])
-}

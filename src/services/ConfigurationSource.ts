@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import type { Option } from "./Configuration.ts"
+import type { Option } from "./Setting.ts"
 import * as Suggestion from "./Suggestion.ts"
 
 /** A place in a tree of raw values. */
@@ -194,17 +194,19 @@ export const merge = (
 /** What was given as plain text for one setting, such as by a flag, and the name that it was given by. */
 export interface Given {
   readonly option: Option
-  /** One text, or several for a list, whose items are also separated by spaces within a text. The last one counts. */
+  /** One text, or several for a list, whose items may also be separated within a text. The last one counts. */
   readonly texts: ReadonlyArray<string>
   readonly where: string
 }
 
-const items = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((item) => item !== "")
+const items = (text: string, { separator }: Option): ReadonlyArray<string> =>
+  text.split(separator === "space" ? /\s+/ : /[\r\n]+/).filter((item) => item.trim() !== "")
 
 /** A source of settings that were given one by one as text. */
 export const fromTexts = (given: ReadonlyArray<Given>): Source => ({
   values: given.reduce(
-    (tree, { option, texts }) => put(tree, option.path, option.isList ? texts.flatMap(items) : texts.at(-1)),
+    (tree, { option, texts }) =>
+      put(tree, option.path, option.isList ? texts.flatMap((text) => items(text, option)) : texts.at(-1)),
     {}
   ),
   where: (path) =>

@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
+import * as HashKey from "./HashKey.ts"
 
 /** How requests are forwarded. */
 export interface Options {
@@ -18,13 +19,16 @@ export interface Options {
   readonly isTrustedProxy: (address: string) => boolean
   /** How many backends are tried at the most, where another try can do no harm: see `mayTryAnother` of `Failure`. */
   readonly maxTries: number
+  /** The key of a request, for strategies that hash one. It is read only when a strategy asks, and once for an exchange. */
+  readonly hashKey: HashKey.Extract
 }
 
-/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, and tries 3 backends. */
+/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, tries 3 backends, and hashes the client. */
 export const defaultOptions: Options = {
   hostHeader: "preserve",
   isTrustedProxy: () => false,
-  maxTries: 3
+  maxTries: 3,
+  hashKey: HashKey.client
 }
 
 /** An HTTP application that answers each request with a backend's answer. */

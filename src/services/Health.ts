@@ -4,11 +4,13 @@
  * ```
  * mode     Ready | Draining | Disabled            what the operator and discovery want
  * probe    Unknown | Passing | Failing            active checks: `rise` or `fall` consecutive results
+ *          Unproven                                as Unknown, but not used before its first check has passed
  * circuit  Closed | Open(until, trips) | Trial    real traffic: too many failures eject, a trial readmits
  * ```
  *
  * The axes never overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
- * are kept. What users see (`status`) and what the balancer needs (`isEligible`) is derived and never stored.
+ * are kept, each with its cause. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
+ * never stored.
  *
  * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a whole,
  * such as how many may be ejected at once (`Pool`).
@@ -23,8 +25,10 @@ export type Mode = "Ready" | "Draining" | "Disabled"
  * the streak is long enough.
  */
 export interface Probe {
-  readonly state: "Unknown" | "Passing" | "Failing"
+  readonly state: "Unknown" | "Unproven" | "Passing" | "Failing"
   readonly streak: number
+  /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
+  readonly answered?: boolean
 }
 
 /** What real traffic says. `trips` counts ejections in a row, and each lasts longer than the one before. */
@@ -33,12 +37,20 @@ export type Circuit =
   | { readonly _tag: "Open"; readonly until: number; readonly trips: number }
   | { readonly _tag: "Trial"; readonly trips: number }
 
+/** When an axis came to its state, in milliseconds, and why. */
+export interface Change {
+  readonly at: number
+  readonly why: string
+}
+
 /** The whole health of one backend. `why` is the cause of the last change, in words for the log. */
 export interface Health {
   readonly mode: Mode
   readonly probe: Probe
   readonly circuit: Circuit
   readonly why: string
+  /** The last change of each axis. */
+  readonly changed: { readonly mode: Change; readonly probe: Change; readonly circuit: Change }
 }
 
 /** Thresholds and times of the transition. */
@@ -49,8 +61,10 @@ export interface Policy {
   readonly fall: number
   /** The length of the first ejection; each further one in a row is twice as long. */
   readonly ejectionTime: Duration.Duration
-  /** No ejection lasts longer. */
+  /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
+  /** Whether a backend that has just joined is offered traffic before its first check has passed: `up`, unless it is given. */
+  readonly initial?: "up" | "down"
 }
 
 /**
@@ -69,27 +83,37 @@ export const defaultPolicy: Policy = {
 export type Signal =
   | { readonly _tag: "ModeSet"; readonly mode: Mode; readonly why: string }
   | { readonly _tag: "ProbePassed"; readonly why: string }
-  | { readonly _tag: "ProbeFailed"; readonly why: string }
-  /** Real traffic failed too often, or the trial failed. */
-  | { readonly _tag: "Tripped"; readonly why: string }
+  /** `answered` if it was the answer that was wrong. */
+  | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean }
+  /** Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection. */
+  | { readonly _tag: "Tripped"; readonly why: string; readonly random?: number }
   /** The trial exchange succeeded. */
   | { readonly _tag: "Recovered"; readonly why: string }
   /** Time has passed; an ejection may be over. */
   | { readonly _tag: "Elapsed" }
+
+const joined: Change = { at: 0, why: "not checked yet" }
 
 /** The health of a backend that has just joined: offered traffic until a probe says otherwise. */
 export const initial: Health = {
   mode: "Ready",
   probe: { state: "Unknown", streak: 0 },
   circuit: { _tag: "Closed" },
-  why: "not checked yet"
+  why: joined.why,
+  changed: { mode: joined, probe: joined, circuit: joined }
 }
+
+const unproven: Health = { ...initial, probe: { state: "Unproven", streak: 0 } }
+
+/** The health of a backend that has just joined, by this policy. */
+export const initialBy = (policy: Policy): Health => (policy.initial === "down" ? unproven : initial)
 
 const stepProbe = (probe: Probe, result: "Passing" | "Failing", threshold: number): Probe => {
   if (probe.state === result) return probe.streak === 0 ? probe : { state: result, streak: 0 }
   const streak = probe.streak + 1
   // The first result decides at once: nobody wants to wait `rise` probes for a start.
-  return probe.state === "Unknown" || streak >= threshold ? { state: result, streak: 0 } : { ...probe, streak }
+  const isFirst = probe.state === "Unknown" || probe.state === "Unproven"
+  return isFirst || streak >= threshold ? { state: result, streak: 0 } : { ...probe, streak }
 }
 
 const withProbe = (health: Health, probe: Probe, why: string): Health => {
@@ -97,18 +121,17 @@ const withProbe = (health: Health, probe: Probe, why: string): Health => {
   return { ...health, probe, why: probe.state === health.probe.state ? health.why : why }
 }
 
-const open = (trips: number, now: number, policy: Policy): Circuit => {
+/** An ejection is longer by up to this share, so that backends that failed together do not all come back together. */
+const jitter = 0.25
+
+const open = (trips: number, now: number, policy: Policy, random: number): Circuit => {
   // Beyond 64 doublings nothing is left to be learned, and 2 ** 1024 is infinite: that times zero is not a number.
   const length = Duration.toMillis(policy.ejectionTime) * 2 ** Math.min(trips - 1, 64)
-  return { _tag: "Open", until: now + Math.min(length, Duration.toMillis(policy.maxEjectionTime)), trips }
+  const capped = Math.min(length, Duration.toMillis(policy.maxEjectionTime))
+  return { _tag: "Open", until: now + Math.round(capped * (1 + jitter * random)), trips }
 }
 
-/**
- * The next health after a signal. Pure and total, and the same object when nothing changed.
- *
- * `now` is in milliseconds, from the same clock for every call.
- */
-export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
+const step = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
   const { circuit } = health
   switch (signal._tag) {
     case "ModeSet":
@@ -120,12 +143,17 @@ export const transition = (health: Health, signal: Signal, now: number, policy: 
         ? { ...next, circuit: { _tag: "Trial", trips: circuit.trips }, why: signal.why }
         : next
     }
-    case "ProbeFailed":
-      return withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
+    case "ProbeFailed": {
+      const next = withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
+      const { answered = false } = signal
+      return next.probe.state !== "Failing" || (next.probe.answered ?? false) === answered
+        ? next
+        : { ...next, probe: { ...next.probe, answered } }
+    }
     case "Tripped": {
       if (circuit._tag === "Open") return health
       const trips = circuit._tag === "Trial" ? circuit.trips + 1 : 1
-      return { ...health, circuit: open(trips, now, policy), why: signal.why }
+      return { ...health, circuit: open(trips, now, policy, signal.random ?? 0), why: signal.why }
     }
     case "Recovered":
       return circuit._tag === "Trial" ? { ...health, circuit: { _tag: "Closed" }, why: signal.why } : health
@@ -133,6 +161,26 @@ export const transition = (health: Health, signal: Signal, now: number, policy: 
       return circuit._tag === "Open" && now >= circuit.until
         ? { ...health, circuit: { _tag: "Trial", trips: circuit.trips }, why: "the ejection is over" }
         : health
+  }
+}
+
+/**
+ * The next health after a signal. Pure and total, and the same object when nothing changed.
+ *
+ * `now` is in milliseconds, from the same clock for every call.
+ */
+export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
+  const next = step(health, signal, now, policy)
+  if (next === health) return health
+  const change: Change = { at: now, why: next.why }
+  const { circuit, mode, probe } = health.changed
+  return {
+    ...next,
+    changed: {
+      mode: next.mode === health.mode ? mode : change,
+      probe: next.probe.state === health.probe.state ? probe : change,
+      circuit: next.circuit === health.circuit ? circuit : change
+    }
   }
 }
 
@@ -145,9 +193,17 @@ export const status = (health: Health): Status => {
   if (health.probe.state === "Failing") return "Down"
   if (health.circuit._tag === "Open") return "Ejected"
   if (health.circuit._tag === "Trial") return "Trial"
-  return health.probe.state === "Unknown" ? "Checking" : "Up"
+  return health.probe.state === "Passing" ? "Up" : "Checking"
 }
 
 /** Whether the balancer may offer new exchanges to this backend. */
-export const isEligible = (health: Health): boolean =>
-  health.mode === "Ready" && health.probe.state !== "Failing" && health.circuit._tag !== "Open"
+export const isEligible = ({ circuit, mode, probe }: Health): boolean =>
+  mode === "Ready" && probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"
+
+/**
+ * Whether a pool in panic offers new exchanges to this backend: judgements are put aside, but not what nobody can change. Whoever
+ * does not answer its checks at all would not answer requests either.
+ */
+export const isWorthTrying = (health: Health): boolean =>
+  health.mode === "Ready" && health.probe.state !== "Unproven" &&
+  (health.probe.state !== "Failing" || health.probe.answered === true)

@@ -17,18 +17,35 @@ export interface Timetable {
 export const defaultTimetable: Timetable = { interval: Duration.seconds(5) }
 
 /** How often a failing backend is checked, and one whose results have begun to differ from its state. */
-const fastInterval = Duration.seconds(1)
+const fastInterval = 1_000
+
+/** The most time between two checks of a backend that has failed for long. */
+const slowestInterval = 30_000
+
+/**
+ * A failing backend is checked as often as it takes to notice its return within this share of the time that it was away, but for
+ * the bounds: every second in the first minute, every 5 s after 5 minutes, every 30 s after half an hour. So an outage costs a
+ * sixtieth more of its length at most, and a backend that is gone for good is not asked for ever as if it were to return now.
+ */
+const share = 1 / 60
 
 /** Checks are spread by this much either way, so that many balancers do not fall into step. */
 const jitter = 0.1
 
-/**
- * Milliseconds from the start of the last check to the start of the next. `random` is evenly spread over [0, 1).
- *
- * The fast interval is HAProxy's `fastinter`: news about a backend is worth a second look at once.
- */
-export const untilNextCheck = (health: Health, timetable: Timetable, random: number): number => {
-  const unsettled = health.probe.state === "Failing" || health.probe.streak > 0
-  const interval = unsettled ? Duration.min(fastInterval, timetable.interval) : timetable.interval
-  return Duration.toMillis(interval) * (1 - jitter + 2 * jitter * random)
+const intervalOf = ({ changed, probe }: Health, interval: number, now: number): number => {
+  const fast = Math.min(fastInterval, interval)
+  // A first pass is worth a second look at once, however long it took.
+  if (probe.streak > 0) return fast
+  if (probe.state !== "Failing") return interval
+  return Math.max(fast, Math.min(slowestInterval, share * (now - changed.probe.at)))
 }
+
+/**
+ * Milliseconds from the start of the last check to the start of the next. `random` is evenly spread over [0, 1), `now` is in
+ * milliseconds.
+ *
+ * The fast interval is HAProxy's `fastinter`: news about a backend is worth a second look at once. HAProxy's `downinter` and
+ * Envoy's `unhealthy_interval` are fixed; this one grows.
+ */
+export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
+  intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)

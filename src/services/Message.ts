@@ -215,10 +215,8 @@ export const toBackend = (
   return request
 }
 
-const contentLengthOf = (headers: Headers.Headers): number | undefined => {
-  const value = headers["content-length"]
-  return value === undefined ? undefined : Number(value)
-}
+const contentLengthOf = ({ "content-length": length }: Headers.Headers): number | undefined =>
+  length === undefined ? undefined : Number(length)
 
 /** A response with a stream as its body and with no other headers than these: the platform would add a content type. */
 export const withStream = (
@@ -252,8 +250,7 @@ interface Answer {
 const derive = (answer: Answer): HttpServerResponse.HttpServerResponse => {
   if (answer.derived !== undefined) return answer.derived
   const { body, head: { fields, status, statusText } } = answer
-  const setCookie: Array<string> = []
-  const others: Array<string> = []
+  const [setCookie, others]: [Array<string>, Array<string>] = [[], []]
   for (let i = 0; i < fields.length; i += 2) {
     if (fields[i]!.toLowerCase() === "set-cookie") setCookie.push(fields[i + 1]!)
     else others.push(fields[i]!, fields[i + 1]!)
@@ -262,31 +259,22 @@ const derive = (answer: Answer): HttpServerResponse.HttpServerResponse => {
   return answer.derived = withStream({ status, statusText, headers, cookies: Cookies.fromSetCookie(setCookie) }, body())
 }
 
-/** What the platform's interface has of an answer. */
-type Part = "headers" | "cookies" | "body"
+/** A part of an answer that is derived when somebody looks. */
+interface Derived {
+  readonly answer: Answer
+  readonly part: "headers" | "cookies" | "body"
+}
 
 /**
- * Stands for a part of an answer, and derives it when somebody looks. The platform copies responses with their own properties
- * and no others; accessors as own properties took thirty times as long to make as these, 2 % of a request.
+ * The platform copies responses with their own properties and no others; accessors as own properties took thirty times as long
+ * to make as these, 2 % of a request.
  */
-class Derived {
-  readonly answer: Answer
-  readonly part: Part
-
-  constructor(answer: Answer, part: Part) {
-    this.answer = answer
-    this.part = part
-  }
-
-  static readonly handler: ProxyHandler<Derived> = {
-    get: ({ answer, part }, key) => Reflect.get(derive(answer)[part], key),
-    has: ({ answer, part }, key) => Reflect.has(derive(answer)[part], key),
-    ownKeys: ({ answer, part }) => Reflect.ownKeys(derive(answer)[part]),
-    getOwnPropertyDescriptor: ({ answer, part }, key) => Reflect.getOwnPropertyDescriptor(derive(answer)[part], key),
-    getPrototypeOf: ({ answer, part }) => Reflect.getPrototypeOf(derive(answer)[part])
-  }
-
-  static readonly of = (answer: Answer, part: Part): Derived => new Proxy(new Derived(answer, part), Derived.handler)
+const handler: ProxyHandler<Derived> = {
+  get: ({ answer, part }, key) => Reflect.get(derive(answer)[part], key),
+  has: ({ answer, part }, key) => Reflect.has(derive(answer)[part], key),
+  ownKeys: ({ answer, part }) => Reflect.ownKeys(derive(answer)[part]),
+  getOwnPropertyDescriptor: ({ answer, part }, key) => Reflect.getOwnPropertyDescriptor(derive(answer)[part], key),
+  getPrototypeOf: ({ answer, part }) => Reflect.getPrototypeOf(derive(answer)[part])
 }
 
 const responseProto: object = Object.getPrototypeOf(HttpServerResponse.empty())
@@ -303,9 +291,9 @@ export const toClient = (
   const response = Object.create(responseProto)
   response.status = head.status
   response.statusText = head.statusText
-  response.headers = Derived.of(answer, "headers")
-  response.cookies = Derived.of(answer, "cookies")
-  response.body = Derived.of(answer, "body")
+  response.headers = new Proxy({ answer, part: "headers" }, handler)
+  response.cookies = new Proxy({ answer, part: "cookies" }, handler)
+  response.body = new Proxy({ answer, part: "body" }, handler)
   response[responseHead] = head
   return response
 }

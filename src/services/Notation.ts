@@ -1,6 +1,6 @@
 /**
- * How single values of the configuration are written: addresses, durations, networks, numbers. Backends have a file
- * of their own, `BackendNotation`.
+ * How single values of the configuration are written: durations, networks, numbers. Backends and addresses to listen on have
+ * files of their own, `BackendNotation` and `ListenAddress`.
  *
  * Owns the codecs between those notations and values. Which settings there are is the business of `Configuration`. Where a
  * codec can say more than what it expects, its issue has a `message`, or a `suggestion` of what was probably meant.
@@ -103,53 +103,40 @@ export const Bytes: Schema.Codec<number, number | string> = Schema.Union([Schema
   )
 )
 
+/** A share from 0 to 1, written in percent: `50%`. */
+export const Percent: Schema.Codec<number, string> = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+    SchemaTransformation.transformEffect({
+      decode: (input: string) => {
+        const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(input.trim())
+        return match === null ? invalid() : Effect.succeed(Number(match[1]) / 100)
+      },
+      encode: (share) => Effect.succeed(`${share * 100}%`)
+    })
+  )
+)
+
+/**
+ * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0, for none, is no
+ * factor.
+ */
+export const BalanceFactor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
+  Schema.decodeTo(
+    Schema.Finite.check(Schema.isBetween({ minimum: 1.01, maximum: 100 })),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) => {
+        const percent = /^(\d{1,5})\s*%?$/.exec(String(input).trim())?.[1]
+        return percent === undefined ? invalid() : Effect.succeed(Number(percent) / 100)
+      },
+      encode: (factor) => Effect.succeed(Math.round(factor * 100))
+    })
+  )
+)
+
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
 export const UrlPath: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((path: string) => /^\/[!"$-~]*$/.test(path))
-)
-
-// -----------------------------------------------------------------------------
-// Where to listen
-// -----------------------------------------------------------------------------
-
-/** A port, and the host name or address to listen on; every address of the machine when there is no host. */
-export interface ListenAddress {
-  readonly host: string | undefined
-  readonly port: number
-}
-
-const parsePort = (digits: string): number | undefined =>
-  /^\d{1,5}$/.test(digits) && Number(digits) <= 65_535 ? Number(digits) : undefined
-
-const parseListen = (text: string): ListenAddress | undefined => {
-  const colon = text.lastIndexOf(":")
-  const port = parsePort(text.slice(colon + 1))
-  if (port === undefined) return undefined
-  if (colon <= 0) return { host: undefined, port }
-  const host = text.slice(0, colon)
-  const inBrackets = /^\[(.+)\]$/.exec(host)?.[1]
-  if (inBrackets !== undefined) {
-    return Result.isSuccess(NetAddress.ipv6FromString(inBrackets)) ? { host: inBrackets, port } : undefined
-  }
-  return /^[a-z0-9._-]+$/i.test(host) ? { host, port } : undefined
-}
-
-/** Writes an address so that it can be read again: `:3000`, `localhost:3000`, `[::1]:3000`. */
-export const formatListen = ({ host, port }: ListenAddress): string =>
-  `${host === undefined ? "" : host.includes(":") ? `[${host}]` : host}:${port}`
-
-/** `3000`, `:3000`, `localhost:3000`, `127.0.0.1:3000`, `[::1]:3000`. Port 0 stands for any free one. */
-export const Listen: Schema.Codec<ListenAddress, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Struct({ host: Schema.UndefinedOr(Schema.String), port: Schema.Finite }),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) => {
-        const address = parseListen(String(input).trim())
-        return address === undefined ? invalid() : Effect.succeed(address)
-      },
-      encode: (address) => Effect.succeed(formatListen(address))
-    })
-  )
 )
 
 // -----------------------------------------------------------------------------

@@ -10,7 +10,12 @@ import type * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
 import type { Backend } from "./Backend.ts"
-import type { Health, Signal } from "./Health.ts"
+import {
+  defaultPolicy as defaultHealthPolicy,
+  type Health,
+  type Policy as HealthPolicy,
+  type Signal
+} from "./Health.ts"
 import type { Endpoint } from "./Load.ts"
 
 /** An endpoint and its health. */
@@ -29,10 +34,26 @@ export interface PoolState {
   readonly members: ReadonlyArray<Member>
   /** The endpoints that may be offered new exchanges, in the same order. */
   readonly eligible: ReadonlyArray<Endpoint>
+  /** Whether so few are well that ill ones are among the eligible: see `Policy`. */
+  readonly panic: boolean
 }
 
 /** The pool before discovery has spoken. */
-export const empty: PoolState = { members: [], eligible: [] }
+export const empty: PoolState = { members: [], eligible: [], panic: false }
+
+/** The rules that concern the pool as a whole, beside those for each backend. */
+export interface Policy extends HealthPolicy {
+  /** The share of the backends that may be ejected at once, from 0 to 1. One that can be used is always left. */
+  readonly maxEjected: number
+  /**
+   * When a smaller share than this is well, all that answer at all are offered traffic, from 0 to 1: the few would break down
+   * under the traffic of the many, and checks that fail everywhere are more often wrong than right. 0 is never.
+   */
+  readonly panicThreshold: number
+}
+
+/** Half of the pool. Envoy ejects a tenth at the most, which is none of three; its panic threshold is 50 % as well, and Finagle's. */
+export const defaultPolicy: Policy = { ...defaultHealthPolicy, maxEjected: 0.5, panicThreshold: 0.5 }
 
 /** The service that keeps the pool. */
 export class Pool extends Context.Service<Pool, {
@@ -43,7 +64,10 @@ export class Pool extends Context.Service<Pool, {
    * changed. Of several backends with the same id the last one counts.
    */
   readonly reconcile: (backends: ReadonlyArray<Backend>) => Effect.Effect<void>
-  /** Applies a health signal to a member. A signal for an id that is no member does nothing. */
+  /**
+   * Applies a health signal to a member. A signal for an id that is no member does nothing, and neither does one that would
+   * eject more than the policy allows.
+   */
   readonly signal: (id: string, signal: Signal) => Effect.Effect<void>
   /**
    * The current snapshot and then each later one. A subscriber that cannot keep up misses snapshots in between, never the

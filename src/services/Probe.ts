@@ -5,18 +5,72 @@
  * `Health`'s.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Backend } from "./Backend.ts"
+import { authorityOf, type Backend, parseOrigin } from "./Backend.ts"
+import type { TransportFailure } from "./Failure.ts"
 
-/** The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`. */
-export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", { message: Schema.String }) {}
+/**
+ * The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`; `answered` if there was an
+ * answer, which was not the right one.
+ */
+export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", {
+  message: Schema.String,
+  answered: Schema.optionalKey(Schema.Boolean)
+}) {}
+
+/**
+ * The check could not be made for a lack of this process, such as of file descriptors: nothing was learned about the backend, and
+ * its health stays as it is.
+ */
+export class ProbeSkipped extends Schema.TaggedError<ProbeSkipped>()("ProbeSkipped", { message: Schema.String }) {}
+
+/** A check, as it failed. */
+export const fromFailure = ({ message, reason }: TransportFailure): ProbeFailed | ProbeSkipped =>
+  reason === "overloaded" ? ProbeSkipped.make({ message }) : ProbeFailed.make({ message })
+
+/** Gives a check up after a while. */
+export const within =
+  (timeout: Duration.Duration) => <A, E, R>(check: Effect.Effect<A, E, R>): Effect.Effect<A, E | ProbeFailed, R> =>
+    Effect.timeoutOrElse(check, {
+      duration: timeout,
+      orElse: () => ProbeFailed.make({ message: `no answer within ${Duration.format(timeout)}` })
+    })
 
 /** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */
 export const probeUserAgent = "evenkeel-health-check"
 
+/**
+ * Whether a request is a health check. An engine sends it even when all connections that it may have to the backend are in use, or a
+ * backend that is busy would fail its checks.
+ */
+export const IsCheck = Context.Reference<boolean>("evenkeel/services/Probe/IsCheck", { defaultValue: () => false })
+
+/** Where checks connect to, as far as it is not where the traffic goes. */
+export interface Place {
+  /** A host name or an address, IPv6 in brackets. */
+  readonly address?: string | undefined
+  readonly port?: number | undefined
+}
+
+/** The origin that is checked for a backend. One on a unix socket is looked for on `localhost`, if a port is given. */
+export const originToCheck = (origin: string, { address, port }: Place): string => {
+  if (address === undefined && port === undefined) return origin
+  const url = new URL(parseOrigin(origin)?.startsWith("unix:") === true ? `http://${authorityOf(origin)}` : origin)
+  if (address !== undefined) url.hostname = address
+  if (port !== undefined) url.port = String(port)
+  return url.origin
+}
+
+/** Statuses from the first to the last. */
+export interface StatusRange {
+  readonly first: number
+  readonly last: number
+}
+
 /** Checks a backend once. */
 export class Probe extends Context.Service<Probe, {
   /** Succeeds with what was seen, such as `status: 200`. Must end by itself, within a time limit of its own. */
-  readonly check: (backend: Backend) => Effect.Effect<string, ProbeFailed>
+  readonly check: (backend: Backend) => Effect.Effect<string, ProbeFailed | ProbeSkipped>
 }>()("evenkeel/services/Probe") {}

@@ -21,6 +21,9 @@ export interface PickContext {
 /** A context that says nothing: the first try of an anonymous exchange. */
 export const anonymous: PickContext = { attempt: 0, key: () => undefined, request: undefined }
 
+/** Whether an endpoint can be taken. */
+export type Accepts = (endpoint: Endpoint) => boolean
+
 /**
  * Picks from the one list of endpoints that it was made for.
  *
@@ -29,6 +32,14 @@ export const anonymous: PickContext = { attempt: 0, key: () => undefined, reques
  */
 export interface Picker {
   pick(context: PickContext): Endpoint | undefined
+  /**
+   * Of the endpoints for which `accepts` holds, the one that the strategy likes best, or `undefined` if there is none. Who was
+   * tried is for `accepts` to say: the attempt does not count here. It is asked once at the most for each endpoint.
+   *
+   * Only a strategy that ranks the endpoints for each key has it. Whoever cannot take what was picked, because it was tried or
+   * is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same place.
+   */
+  pickWhere?(context: PickContext, accepts: Accepts): Endpoint | undefined
   /** Told of each try that has ended. */
   observe?(endpoint: Endpoint, outcome: Outcome, latencyMs: number): void
 }

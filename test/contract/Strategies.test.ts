@@ -46,7 +46,7 @@ const total = (numbers: Iterable<number>): number => Array.from(numbers).reduce(
 const weight = fc.integer({ min: 1, max: 1000 })
 
 describe.each(Struct.keys(strategies))("%s", (name) => {
-  const { bounds, isDeterministic, readsLoad } = traits[name]
+  const { bounds, isDeterministic, readsLoad, usesKey } = traits[name]
   const strategy = (seed: number) => build(strategies[name], seed)
 
   it("says its own name", () => {
@@ -72,6 +72,16 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
     }
     if (readsLoad) assert.isUndefined(counts.get("a0"))
     else assert.approximately(counts.get("a0") ?? 0, 1_000, 150)
+  })
+
+  it(`${usesKey ? "gives the same key to the same backend" : "does not look at the key"}`, () => {
+    const list = endpoints([1, 2, 1, 1])
+    const order = (key: string | undefined) =>
+      idsOf(picks(strategy(1).make(list), 20, { ...anonymous, key: () => key })).join(" ")
+    for (const key of ["a", "b", ""]) {
+      if (usesKey) assert.strictEqual(new Set(order(key).split(" ")).size, 1)
+      else assert.strictEqual(order(key), order(undefined))
+    }
   })
 })
 

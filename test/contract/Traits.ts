@@ -9,14 +9,19 @@ export interface Traits {
   readonly isDeterministic: boolean
   /** Who has fewer requests in flight gets more. */
   readonly readsLoad: boolean
+  /** Requests with the same key go to the same backend. */
+  readonly usesKey: boolean
 }
 
 export const traits: Readonly<Record<StrategyName, Traits>> = {
-  "round-robin": { isDeterministic: true, readsLoad: false },
-  "weighted-round-robin": { isDeterministic: true, readsLoad: false },
-  random: { isDeterministic: false, readsLoad: false },
-  "weighted-random": { isDeterministic: false, readsLoad: false },
-  "least-requests": { isDeterministic: false, readsLoad: true },
-  "peak-ewma": { isDeterministic: false, readsLoad: true },
-  first: { bounds: { shares: "other" }, isDeterministic: true, readsLoad: false }
+  "round-robin": { isDeterministic: true, readsLoad: false, usesKey: false },
+  "weighted-round-robin": { isDeterministic: true, readsLoad: false, usesKey: false },
+  random: { isDeterministic: false, readsLoad: false, usesKey: false },
+  "weighted-random": { isDeterministic: false, readsLoad: false, usesKey: false },
+  "least-requests": { isDeterministic: false, readsLoad: true, usesKey: false },
+  "peak-ewma": { isDeterministic: false, readsLoad: true, usesKey: false },
+  "ring-hash": { isDeterministic: false, readsLoad: false, usesKey: true },
+  maglev: { isDeterministic: false, readsLoad: false, usesKey: true },
+  rendezvous: { isDeterministic: false, readsLoad: false, usesKey: true },
+  first: { bounds: { shares: "other" }, isDeterministic: true, readsLoad: false, usesKey: false }
 }

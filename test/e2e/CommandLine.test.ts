@@ -143,8 +143,7 @@ describe("the program", () => {
       `/a 127.0.0.1:${port} 192.0.2.1, 127.0.0.1`
     ])
     assert.includeMembers(program.out, [
-      "WARN: EVENKEEL_COLOUR: unknown environment variable, ignored",
-      "WARN: The strategy round-robin ignores weights; these honour them: weighted-round-robin, weighted-random, least-requests, peak-ewma"
+      "WARN: EVENKEEL_COLOUR: unknown environment variable, ignored"
     ])
   })
 })
@@ -230,7 +229,7 @@ describe("a program that cannot run says why in a line", () => {
     assert.strictEqual(await program.ended(), 2)
     assert.deepStrictEqual(program.err, [
       "error: --health-interval: expected a duration such as 5s or 500ms, got \"abc\"",
-      "error: EVENKEEL_STRATEGY: expected \"round-robin\" | \"weighted-round-robin\" | \"random\" | \"weighted-random\" | \"least-requests\" | \"peak-ewma\" | \"first\", " +
+      "error: EVENKEEL_STRATEGY: expected \"round-robin\" | \"weighted-round-robin\" | \"random\" | \"weighted-random\" | \"least-requests\" | \"peak-ewma\" | \"ring-hash\" | \"maglev\" | \"rendezvous\" | \"first\", " +
       "got \"rond-robin\" (did you mean \"round-robin\"?)",
       "error: no/such.yaml: there is no such file (named by --config)"
     ])

@@ -1,18 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../src/layers/Balancer.ts"
+import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
-import { Balancer, NoBackend } from "../../src/services/Balancer.ts"
+import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
 import { Pool } from "../../src/services/Pool.ts"
+import * as SlowStart from "../../src/services/SlowStart.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
 import { backend, idsOf } from "../endpoints.ts"
 
@@ -39,11 +44,14 @@ const stubborn = (journal: Journal): Layer.Layer<Strategy> =>
     }
   })
 
-const over = (strategy: Layer.Layer<Strategy>) =>
-  Effect.provide(BalancerLayer.layer.pipe(
-    Layer.provideMerge(PoolLayer.layer()),
-    Layer.provide(strategy)
-  ))
+const over = (strategy: Layer.Layer<Strategy>, options: Partial<Options> = {}) =>
+  Effect.provide(
+    BalancerLayer.layer({ ...defaultOptions, ...options }).pipe(
+      Layer.provide(EjectionLayer.layerNone),
+      Layer.provideMerge(PoolLayer.layer()),
+      Layer.provide(strategy)
+    )
+  )
 
 const reconcile = (...ids: ReadonlyArray<string>) =>
   Effect.flatMap(Pool, (pool) => pool.reconcile(ids.map((id) => backend(id))))
@@ -275,4 +283,182 @@ describe("use", () => {
       yield* Effect.yieldNow
       assert.deepStrictEqual(Object.fromEntries(counts), { a: 5, b: 5 })
     }).pipe(over(strategies["least-requests"])))
+})
+
+describe("limits", () => {
+  const takes = (n: number) =>
+    Effect.map(Balancer, ({ begin, select }) =>
+      Array.from({ length: n }, () => {
+        const endpoint = select(anonymous)
+        if (endpoint !== undefined) begin(endpoint)
+        return endpoint
+      }))
+
+  it.effect("keep an endpoint from more tries than it may have, whatever the strategy says", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      assert.deepStrictEqual(idsOf(yield* takes(5)), ["a", "a", "b", "b", undefined])
+    }).pipe(over(stubborn(new Journal()), { maxInFlight: 2 })))
+
+  it.effect("keep all endpoints together from more than that", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      const { end } = yield* Balancer
+      const [first, , third] = yield* takes(3)
+      assert.isUndefined(third)
+      end(first!, "success", 1)
+      assert.isDefined((yield* takes(1))[0])
+    }).pipe(over(strategies["round-robin"], { maxTotalInFlight: 2 })))
+
+  it.effect("spread what overflows over the others", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b", "c", "d")
+      const taken = idsOf(yield* takes(40))
+      for (const id of ["b", "c", "d"]) assert.isAbove(taken.filter((other) => other === id).length, 5, id)
+    }).pipe(over(stubborn(new Journal()), { maxInFlight: 16 })))
+})
+
+describe("the queue", () => {
+  const queue = { size: 2, timeout: Duration.seconds(1), order: "oldest" } as const
+  const one = (options: Partial<Options["queue"]> = {}) =>
+    over(strategies["round-robin"], { maxInFlight: 1, queue: { ...queue, ...options } })
+
+  /** Uses a backend for a second, and notes it. */
+  const visit = (name: string, done: Array<string>) =>
+    Effect.flatMap(
+      Balancer,
+      ({ use }) => use(anonymous, () => Effect.andThen(Effect.sleep("500 millis"), Effect.sync(() => done.push(name))))
+    )
+
+  /** Starts visits one after the other and lets them all end. */
+  const visits = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
+    yield* reconcile("a")
+    const done: Array<string> = []
+    const fibers = []
+    for (const name of names) {
+      fibers.push(yield* Effect.forkChild(visit(name, done), { startImmediately: true }))
+      yield* TestClock.adjust(1)
+    }
+    yield* TestClock.adjust("5 seconds")
+    const exits = yield* Effect.forEach(fibers, Fiber.await)
+    const refused = names.filter((_, i) => Exit.isFailure(exits[i]!))
+    for (const exit of exits) {
+      if (Exit.isFailure(exit)) assert.instanceOf(Cause.squash(exit.cause), Overloaded)
+    }
+    return { done, refused }
+  })
+
+  it.effect("lets the oldest go first", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visits("1", "2", "3"), { done: ["1", "2"], refused: ["3"] })
+    }).pipe(one({ timeout: Duration.millis(600) })))
+
+  it.effect("lets the newest go first when told so", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visits("1", "2", "3"), { done: ["1", "3"], refused: ["2"] })
+    }).pipe(one({ timeout: Duration.millis(600), order: "newest" })))
+
+  it.effect("refuses the last to come when it is full", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visits("1", "2", "3", "4"), { done: ["1", "2", "3"], refused: ["4"] })
+    }).pipe(one({ timeout: Duration.seconds(4) })))
+
+  it.effect("turns the oldest away for a newer one when the newest goes first", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visits("1", "2", "3", "4"), { done: ["1", "4", "3"], refused: ["2"] })
+    }).pipe(one({ timeout: Duration.seconds(4), order: "newest" })))
+
+  it.effect("admits each once, also when those who are admitted are done at once", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, end, select, use } = yield* Balancer
+      const first = select(anonymous)!
+      begin(first)
+      const quick = Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
+      const fibers = [yield* quick, yield* quick]
+      end(first, "success", 1)
+      for (const fiber of fibers) yield* Fiber.join(fiber)
+      assert.deepInclude(first.load, { inFlight: 0, total: 3 })
+    }).pipe(one({ order: "newest" })))
+
+  it.effect("forgets who leaves", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const done: Array<string> = []
+      const start = (name: string) => Effect.forkChild(visit(name, done), { startImmediately: true })
+      yield* start("1")
+      yield* Fiber.interrupt(yield* start("2"))
+      yield* start("3")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(done, ["1", "3"])
+      assert.strictEqual((yield* loadOf("a")).inFlight, 0)
+    }).pipe(one()))
+
+  it.effect("is of no use when there is nobody to wait for", () =>
+    Effect.gen(function*() {
+      const { wait } = yield* Balancer
+      assert.instanceOf(yield* Effect.flip(wait(anonymous, [], () => {})), NoBackend)
+    }).pipe(one()))
+
+  it.effect("moves on when a backend joins", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const done: Array<string> = []
+      yield* Effect.forkChild(visit("1", done), { startImmediately: true })
+      yield* TestClock.adjust(400)
+      yield* Effect.forkChild(visit("2", done), { startImmediately: true })
+      yield* reconcile("a", "b")
+      yield* TestClock.adjust(90)
+      const { members } = yield* Ref.get((yield* Pool).state)
+      assert.deepStrictEqual(members.map(({ endpoint }) => endpoint.load.inFlight), [1, 1])
+    }).pipe(one()))
+})
+
+describe("slow start", () => {
+  const slowStart = { ...SlowStart.off, duration: Duration.seconds(30) }
+  const shareOf = (id: string) =>
+    Effect.map(Balancer, ({ select }) => {
+      let n = 0
+      for (let i = 0; i < 3_000; i++) if (select(anonymous)?.backend.id === id) n++
+      return n / 1_000
+    })
+
+  it.effect("gives a backend that has come back its share little by little", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      assert.closeTo(yield* shareOf("b"), 1, 0.01)
+      yield* fail("b")
+      assert.strictEqual(yield* shareOf("b"), 0)
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("b", { _tag: "ProbePassed", why: "" }))
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("b", { _tag: "ProbePassed", why: "" }))
+      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 2.1, 0.05)
+      yield* TestClock.adjust("15 seconds")
+      assert.closeTo(yield* shareOf("b"), 3 * 0.5 / 2.5, 0.05)
+      yield* TestClock.adjust("15 seconds")
+      assert.closeTo(yield* shareOf("b"), 1, 0.01)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
+  it.effect("is for a backend that joins later, too, and never for the only one", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* Effect.yieldNow
+      yield* reconcile("a", "b")
+      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.1, 0.05)
+      yield* reconcile("b")
+      assert.strictEqual(yield* shareOf("b"), 3)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+})
+
+describe("another strategy", () => {
+  it.effect("takes over with what was learned, and what is in flight goes on", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, swap } = yield* Balancer
+      yield* reconcile("a", "b")
+      const a = select(anonymous)!
+      begin(a)
+      yield* swap(yield* Strategy.pipe(Effect.provide(strategies["least-requests"])))
+      for (let i = 0; i < 5; i++) assert.strictEqual(select(anonymous)?.backend.id, "b")
+      end(a, "success", 12)
+      assert.deepInclude(a.load, { inFlight: 0, total: 1, latency: 12 })
+    }).pipe(over(strategies["round-robin"])))
 })

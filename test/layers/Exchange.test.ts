@@ -9,6 +9,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { Exchange } from "../../src/layers/Exchange.ts"
 import type { Completed, Entry } from "../../src/services/AccessLog.ts"
 import { meaningOf, type Reason, reasons, TransportFailure } from "../../src/services/Failure.ts"
+import * as HashKey from "../../src/services/HashKey.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
 import type { RequestHead } from "../../src/services/Message.ts"
 import type { PickContext } from "../../src/services/Strategy.ts"
@@ -17,7 +18,7 @@ import { endpoint, idsOf } from "../endpoints.ts"
 const head: RequestHead = { method: "GET", target: "/orders?token=secret", fields: [], body: undefined }
 
 /** An exchange with books that can be read. */
-const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = []) =>
+const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKey: HashKey.Extract = HashKey.client) =>
   Effect.gen(function*() {
     const entries: Array<Entry> = []
     const began: Array<Endpoint> = []
@@ -26,9 +27,12 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = []) =>
     const exchange = new Exchange(
       {
         clock: yield* Clock.Clock,
+        hashKey,
         log: { write: (entry) => void entries.push(entry) },
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
+          wait: () => Effect.die("there is always room"),
+          swap: () => Effect.die("nobody asks for another strategy"),
           select: (context, tried = []) => {
             selections.push([context, [...tried]])
             return endpoints.find((endpoint) => !tried.includes(endpoint))
@@ -125,6 +129,18 @@ describe("as a context for the strategy, an exchange", () => {
       assert.isUndefined(exchange.select())
       assert.deepStrictEqual(selections.map(([, tried]) => idsOf(tried)), [[], ["a"], ["a", "b"]])
       for (const [context] of selections) assert.strictEqual(context, exchange)
+    }))
+
+  it.effect("reads the key when it is asked for it, and once", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const { completed, exchange } = yield* open(head, [a], ({ target }, client) => `${target} ${client} ${++reads}`)
+      assert.strictEqual(exchange.select(), a)
+      assert.strictEqual(reads, 0)
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      exchange.finish(Exit.void)
+      assert.strictEqual(completed().client, "203.0.113.9")
     }))
 })
 

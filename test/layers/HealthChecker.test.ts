@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
@@ -11,7 +12,7 @@ import * as PoolLayer from "../../src/layers/Pool.ts"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
-import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
+import { Probe, ProbeFailed, ProbeSkipped } from "../../src/services/Probe.ts"
 import { backend } from "../endpoints.ts"
 
 const refused = ProbeFailed.make({ message: "Connection refused" })
@@ -32,7 +33,7 @@ class Journal {
   }
 }
 
-type Check = (backend: Backend) => Effect.Effect<string, ProbeFailed>
+type Check = (backend: Backend) => Effect.Effect<string, ProbeFailed | ProbeSkipped>
 
 /** The checker over an empty pool, with a probe that keeps a journal. */
 const checking = (journal: Journal, check: Check, seed = 1) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
@@ -133,6 +134,37 @@ describe("the timetable", () => {
     }).pipe(checking(journal, () => refused))
   })
 
+  it.effect("checks a backend that fails for long ever less, to every 30 s, and has it back within 36 s all the same", () => {
+    const journal = new Journal()
+    let isUp = false
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("5 minutes")
+      const early = journal.gapsOf("a")
+      assert.isAtMost(Math.max(...early), 5_500)
+      yield* TestClock.adjust("3 hours")
+      const late = journal.gapsOf("a").slice(-50)
+      for (const gap of late) assert.isTrue(gap >= 27_000 && gap <= 33_000, `${gap} ms`)
+      isUp = true
+      yield* TestClock.adjust("36 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(checking(journal, () => (isUp ? passes : refused)))
+  })
+
+  it.effect("goes on when the clock is set back during a check", () => {
+    const journal = new Journal()
+    const answered = Latch.makeUnsafe()
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      yield* reconcile(a)
+      yield* settle
+      yield* TestClock.setTime(0)
+      yield* answered.open
+      yield* TestClock.adjust("30 seconds")
+      assert.isAtLeast(journal.timesOf("a").length, 6)
+    }).pipe(checking(journal, () => Effect.andThen(answered.await, passes)))
+  })
+
   it.effect("counts from begin to begin, so that slow checks do not make it slower", () => {
     const journal = new Journal()
     return Effect.gen(function*() {
@@ -202,6 +234,23 @@ describe("a backend that stops and comes back", () => {
     return Effect.forEach(offsets, (offset) => scenario(offset, 0, 400, 1)).pipe(
       Effect.provideService(Random.Random, longest)
     )
+  })
+})
+
+describe("a check that could not be made", () => {
+  it.effect("changes nothing, and is made again by the timetable", () => {
+    const journal = new Journal()
+    let lacks = false
+    const skipped = ProbeSkipped.make({ message: "Too many open files" })
+    return Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* settle
+      lacks = true
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([yield* statusOf("a"), yield* whyOf("a")], ["Up", "status: 200"])
+      assert.deepStrictEqual([yield* statusOf("b"), yield* whyOf("b")], ["Down", "Connection refused"])
+      for (const gap of journal.gapsOf("a")) assert.isTrue(gap >= 4_500 && gap <= 5_500, `${gap} ms`)
+    }).pipe(checking(journal, ({ id }) => (lacks ? skipped : id === "a" ? passes : refused)))
   })
 })
 

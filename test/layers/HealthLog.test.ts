@@ -68,6 +68,21 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says the cause of what it says, and not of what else has changed meanwhile", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", passed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      yield* signal("a", failed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deployed" })
+      assert.deepStrictEqual(entries.map(pretty).slice(1), [
+        "HEALTH: DRAINING http://a.test - deploy",
+        "HEALTH: UNHEALTHY http://a.test - Connection refused"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says nothing of a change of weight", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
@@ -89,6 +104,19 @@ describe("HealthLog", () => {
       yield* reconcile("a")
       yield* signal("a", passed)
       assert.strictEqual(entries.length, 2)
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says that the pool is in panic, and when it is not any more", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b"]) yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      for (const _ of [1, 2]) yield* signal("a", passed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Too few backends are well: 3 of 3 are offered traffic, also ill ones that answer",
+        "INFO: Enough backends are well again: ill ones are not offered traffic any more"
+      ])
     }).pipe(logging(entries))
   })
 })

@@ -12,7 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { TransportFailure } from "../../src/services/Failure.ts"
-import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
+import { Probe, ProbeFailed, ProbeSkipped } from "../../src/services/Probe.ts"
 
 type Answer = (request: HttpClientRequest) => Effect.Effect<Response, HttpClientError>
 
@@ -52,7 +52,10 @@ describe("HttpProbe", () => {
     "fails with status %d, and says it",
     (code) =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* Effect.flip(check), ProbeFailed.make({ message: `status: ${code}` }))
+        assert.deepStrictEqual(
+          yield* Effect.flip(check),
+          ProbeFailed.make({ message: `status: ${code}`, answered: true })
+        )
       }).pipe(probing(status(code)))
   )
 
@@ -203,4 +206,115 @@ describe("HttpProbe", () => {
       assert.instanceOf(yield* Effect.flip(check), ProbeFailed)
     }).pipe(probing(answer))
   })
+
+  it.effect("asks as the options say: method, fields, host, and another place than that of the traffic", () => {
+    const sent: Array<HttpClientRequest> = []
+    return Effect.gen(function*() {
+      yield* check
+      assert.deepStrictEqual([sent[0]?.method, sent[0]?.url], ["OPTIONS", "http://agent.local:9000/up"])
+      assert.deepStrictEqual({ ...sent[0]?.headers }, {
+        accept: "text/plain",
+        authorization: "Bearer very secret",
+        host: "shop.example",
+        "user-agent": "evenkeel-health-check"
+      })
+    }).pipe(probing(
+      status(200),
+      {
+        path: "/up",
+        timeout: Duration.seconds(1),
+        method: "OPTIONS",
+        headers: [{ name: "Authorization", value: "Bearer very secret" }, { name: "Accept", value: "text/plain" }],
+        host: "shop.example",
+        address: "agent.local",
+        port: 9000
+      },
+      sent
+    ))
+  })
+
+  it.effect.each<readonly [code: number, passes: boolean]>([
+    [200, true],
+    [201, false],
+    [401, true],
+    [302, false],
+    [500, true],
+    [503, true],
+    [504, false]
+  ])("passes with the statuses of the options only: %o", ([code, passes]) =>
+    Effect.gen(function*() {
+      const result = yield* Effect.result(check)
+      assert.strictEqual(result._tag, passes ? "Success" : "Failure")
+    }).pipe(probing(status(code), {
+      ...HttpProbe.defaultOptions,
+      status: [{ first: 200, last: 200 }, { first: 401, last: 401 }, { first: 500, last: 503 }]
+    })))
+
+  const wanting = (body: string): HttpProbe.Options => ({ ...HttpProbe.defaultOptions, body })
+
+  /** Answers with these chunks, and then never ends if it is told to. */
+  const chunks = (texts: ReadonlyArray<string | Uint8Array>, isEndless = false): Answer => () =>
+    Effect.sync(() => {
+      const rest = [...texts]
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            const next = rest.shift()
+            if (next !== undefined) {
+              return controller.enqueue(typeof next === "string" ? new TextEncoder().encode(next) : next)
+            }
+            if (!isEndless) return controller.close()
+            controller.enqueue(new Uint8Array(1024).fill(46))
+          }
+        })
+      )
+    })
+
+  it.effect.each([
+    [["all is well"]],
+    [["database: ok, all is", " well"]]
+  ])("passes when the text is in the body, however it comes: %j", ([texts]) =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 200")
+    }).pipe(probing(chunks(texts ?? []), wanting("all is well"))))
+
+  it.effect("finds a text of which a character is cut in two", () => {
+    const bytes = new TextEncoder().encode("all is w\u00fcll")
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 200")
+    }).pipe(probing(chunks([bytes.subarray(0, 9), bytes.subarray(9)]), wanting("w\u00fcll")))
+  })
+
+  it.effect.each<readonly [what: string, answer: Answer, body: string, message: string]>([
+    ["is not there", chunks(["all is lost"]), "well", "status: 200, but no \"well\" in the body"],
+    ["is written otherwise", chunks(["Well"]), "well", "status: 200, but no \"well\" in the body"],
+    ["is looked for in nothing", status(200), "well", "status: 200, but no \"well\" in the body"],
+    [
+      "does not come soon",
+      chunks(["x".repeat(65_535), "well"]),
+      "well",
+      "status: 200, but no \"well\" in the first 64 KiB of the body"
+    ],
+    ["never comes", chunks([], true), "a\nb", "status: 200, but no \"a\\nb\" in the first 64 KiB of the body"],
+    [
+      "is long",
+      chunks(["short"]),
+      "long ".repeat(20),
+      `status: 200, but no "${"long ".repeat(12)}"... in the body`
+    ],
+    ["comes with another status", () => Effect.sync(() => new Response("well", { status: 500 })), "well", "status: 500"]
+  ])("fails and says what was missing when the text %s", ([, answer, body, message]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.flip(check), ProbeFailed.make({ message, answered: true }))
+    }).pipe(probing(answer, wanting(body))))
+
+  it.effect("finds a text that begins within the first 64 KiB and ends there", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* check, "status: 200")
+    }).pipe(probing(chunks([`${"x".repeat(65_532)}well`, "and more"], true), wanting("well"))))
+
+  it.effect("learns nothing about the backend from a lack of its own", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.flip(check), ProbeSkipped.make({ message: "Too many open files" }))
+    }).pipe(probing(broken(TransportFailure.make({ reason: "overloaded", message: "Too many open files" })))))
 })

@@ -170,6 +170,86 @@ describe("LoadBalancer", () => {
     )))
   })
 
+  it.effect("checks by connecting alone where the settings say so", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const { probes, start, stop } = yield* Fakes
+      yield* TestClock.adjust(20_000)
+      yield* stop("http://a")
+      yield* TestClock.adjust(6_000)
+      yield* start("http://a")
+      yield* TestClock.adjust(5_000)
+      assert.deepStrictEqual(healthLines(entries), [
+        "HEALTH: HEALTHY http://a - connected",
+        "HEALTH: HEALTHY http://b - connected",
+        "HEALTH: UNHEALTHY http://c - no answer within 1s",
+        "HEALTH: UNHEALTHY http://a - Connection refused",
+        "HEALTH: HEALTHY http://a - connected"
+      ])
+      assert.deepStrictEqual(probes("http://a"), [])
+    }).pipe(Effect.provide(lab(
+      // One that hangs is none the worse for being connected to.
+      { "http://a": respond("a"), "http://b": hangs, "http://c": unreachable },
+      { health: { kind: "tcp", timeout: "1s" } },
+      entries
+    )))
+  })
+
+  it.effect("checks nobody where checks are off, and offers traffic to all, whatever the initial state", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const { probes, stop } = yield* Fakes
+      yield* stop("http://b")
+      yield* TestClock.adjust(60_000)
+      assert.deepStrictEqual(healthLines(entries), [])
+      assert.deepStrictEqual([probes("http://a"), probes("http://c")], [[], []])
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 3), ["a", "c", "a"])
+    }).pipe(Effect.provide(lab(three, { health: { kind: "off", initial: "down" } }, entries)))
+  })
+
+  it.effect("offers no traffic before the first pass where the settings say so, and logs what it found", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* TestClock.adjust(200)
+      assert.strictEqual((yield* FakeServer.request("/")).status, 503)
+      yield* TestClock.adjust(400)
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 3), ["a", "a", "a"])
+      assert.deepStrictEqual(healthLines(entries), [
+        "HEALTH: UNHEALTHY http://b - status: 500",
+        "HEALTH: HEALTHY http://a - status: 200"
+      ])
+    }).pipe(Effect.provide(lab(
+      { "http://a": onPath("/up", delayed(500, respond("")), respond("a")), "http://b": respond("b", { status: 500 }) },
+      { health: { path: "/up", initial: "down", panic: "0%" } },
+      entries
+    )))
+  })
+
+  it.effect("expects of checks what the settings say", () => {
+    const entries: Array<Entry> = []
+    const answer = handle((request) =>
+      Effect.succeed(HttpServerResponse.text(`ready ${request.headers["x-check"]}`, { status: 418 }))
+    )
+    return Effect.gen(function*() {
+      const { probes } = yield* Fakes
+      yield* TestClock.adjust(0)
+      assert.deepInclude(probes("http://a:9000")[0], { method: "POST", target: "/up" })
+      assert.strictEqual(probes("http://a:9000")[0]?.headers["host"], "shop.example")
+      assert.deepStrictEqual(healthLines(entries), ["HEALTH: HEALTHY http://a - status: 418"])
+    }).pipe(Effect.provide(lab({ "http://a:9000": answer }, {
+      to: ["http://a"],
+      health: {
+        path: "/up",
+        method: "POST",
+        headers: ["X-Check: deep and wide"],
+        host: "shop.example",
+        status: "200,400-499",
+        body: "ready deep and wide",
+        port: 9000
+      }
+    }, entries)))
+  })
+
   it.effect("forwards as the settings say", () =>
     Effect.gen(function*() {
       const request = HttpClientRequest.get("http://shop/", { headers: { "x-forwarded-for": "192.0.2.9" } })

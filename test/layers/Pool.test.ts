@@ -10,7 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { type Backend, make } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
-import { empty, Pool, type PoolState } from "../../src/services/Pool.ts"
+import { defaultPolicy, empty, Pool, type PoolState } from "../../src/services/Pool.ts"
 import { backend, idsOf } from "../endpoints.ts"
 
 const passed: Health.Signal = { _tag: "ProbePassed", why: "status: 200" }
@@ -179,17 +179,125 @@ describe("signal", () => {
 
   it.effect("judges by the policy of the pool and the time of the clock", () =>
     Effect.gen(function*() {
-      yield* reconcile(a)
+      yield* reconcile(a, b)
       yield* signal("a", passed)
       yield* signal("a", failed)
-      assert.deepStrictEqual(summary(yield* current), ["a Up"])
+      assert.deepStrictEqual(summary(yield* current), ["a Up", "b Checking"])
       yield* TestClock.adjust("1 minute")
       yield* signal("a", { _tag: "Tripped", why: "5 failures in a row" })
       assert.deepStrictEqual(memberOf(yield* current, "a").health.circuit, { _tag: "Open", until: 61_000, trips: 1 })
       yield* TestClock.adjust("1 second")
       yield* signal("a", { _tag: "Elapsed" })
-      assert.deepStrictEqual(summary(yield* current), ["a Trial"])
-    }).pipe(Effect.provide(PoolLayer.layer({ ...Health.defaultPolicy, fall: 2, ejectionTime: Duration.seconds(1) }))))
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Checking"])
+    }).pipe(Effect.provide(PoolLayer.layer({ ...defaultPolicy, fall: 2, ejectionTime: Duration.seconds(1) }))))
+})
+
+const tripped: Health.Signal = { _tag: "Tripped", why: "5 failures in a row" }
+
+/** Backends that have passed a check. */
+const up = (...backends: ReadonlyArray<Backend>) =>
+  Effect.andThen(
+    reconcile(...backends),
+    Effect.forEach(backends, ({ id }) => signal(id, passed), { discard: true })
+  )
+
+describe("ejections", () => {
+  it.effect("are at most half of the pool", () =>
+    Effect.gen(function*() {
+      const all = ["a", "b", "c", "d", "e"]
+      yield* up(...all.map((id) => backend(id)))
+      for (const id of all) yield* signal(id, tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["c", "d", "e"])
+    }).pipe(withPool))
+
+  it.effect("spare the last one that can be used, whatever share is allowed", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", failed)
+      for (const id of ["b", "c"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Down", "b Ejected", "c Up"])
+    }).pipe(Effect.provide(PoolLayer.layer({ ...defaultPolicy, maxEjected: 1, panicThreshold: 0 }))))
+
+  it.effect("spare the only one there is", () =>
+    Effect.gen(function*() {
+      yield* up(a)
+      yield* signal("a", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Up"])
+    }).pipe(withPool))
+
+  it.effect("leave backends that the operator has taken out uncounted", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("c", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      yield* signal("a", tripped)
+      yield* signal("b", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Up", "c Draining"])
+    }).pipe(withPool))
+})
+
+describe("panic", () => {
+  const sick: Health.Signal = { _tag: "ProbeFailed", why: "status: 500", answered: true }
+
+  it.effect("offers those that answer but fail their checks when less than half of the pool is well", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", sick)
+      assert.isFalse((yield* current).panic)
+      yield* signal("b", sick)
+      const state = yield* current
+      assert.isTrue(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["a", "b", "c"])
+      assert.deepStrictEqual(summary(state), ["a Down", "b Down", "c Up"])
+    }).pipe(withPool))
+
+  it.effect("offers the ejected as well, but nobody who does not answer, and nobody whom the operator has taken out", () =>
+    Effect.gen(function*() {
+      const d = backend("d")
+      yield* up(a, b, c, d)
+      yield* signal("a", tripped)
+      yield* signal("b", failed)
+      yield* signal("c", { _tag: "ModeSet", mode: "Disabled", why: "maintenance" })
+      const state = yield* current
+      assert.isTrue(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["a", "d"])
+    }).pipe(withPool))
+
+  it.effect("is none where it would offer nobody more", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", failed)
+      yield* signal("b", failed)
+      const state = yield* current
+      assert.isFalse(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["c"])
+    }).pipe(withPool))
+
+  it.effect("ends when half of the pool is well again", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      for (const id of ["a", "b"]) yield* signal(id, sick)
+      assert.isTrue((yield* current).panic)
+      yield* signal("a", passed)
+      yield* signal("a", passed)
+      const state = yield* current
+      assert.isFalse(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["a"])
+    }).pipe(withPool))
+
+  it.effect("follows a backend that stops answering altogether", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      for (const id of ["a", "b"]) yield* signal(id, sick)
+      yield* signal("b", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a"])
+    }).pipe(withPool))
+
+  it.effect("is off with a threshold of nothing", () =>
+    Effect.gen(function*() {
+      yield* up(a)
+      yield* signal("a", sick)
+      assert.deepInclude(yield* current, { panic: false, eligible: [] })
+    }).pipe(Effect.provide(PoolLayer.layer({ ...defaultPolicy, panicThreshold: 0 }))))
 })
 
 describe("changes", () => {

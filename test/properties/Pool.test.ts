@@ -20,6 +20,7 @@ const id = fc.integer({ min: 0, max: 5 })
 const signal = fc.constantFrom<Array<Health.Signal>>(
   { _tag: "ProbePassed", why: "status: 200" },
   { _tag: "ProbeFailed", why: "Connection refused" },
+  { _tag: "ProbeFailed", why: "status: 500", answered: true },
   { _tag: "Tripped", why: "failures" },
   { _tag: "Recovered", why: "success" },
   { _tag: "Elapsed" },
@@ -40,10 +41,26 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 class Model {
   members = new Map<string, { weight: number; health: Health.Health; load: Load | undefined }>()
 
+  /** At most half of those that the operator wants are ejected, and one of them is left. */
+  private mayEject(member: { readonly health: Health.Health }): boolean {
+    const ready = [...this.members.values()].filter(({ health }) => health.mode === "Ready")
+    const others = ready.filter((other) => other !== member)
+    const open = others.filter(({ health }) => health.circuit._tag === "Open")
+    return 2 * (open.length + 1) <= ready.length && others.some(({ health }) => Health.isEligible(health))
+  }
+
+  /** Less than half of those that the operator wants are well, and there are others that answer. */
+  get panics(): boolean {
+    const ready = [...this.members.values()].map(({ health }) => health).filter(({ mode }) => mode === "Ready")
+    return 2 * ready.filter(Health.isEligible).length < ready.length &&
+      ready.some((health) => Health.isWorthTrying(health) && !Health.isEligible(health))
+  }
+
   apply(event: Event): void {
     if (event._tag === "Signal") {
       const member = this.members.get(`b${event.id}`)
-      if (member !== undefined) member.health = Health.transition(member.health, event.signal, 0, Health.defaultPolicy)
+      if (member === undefined || (event.signal._tag === "Tripped" && !this.mayEject(member))) return
+      member.health = Health.transition(member.health, event.signal, 0, Health.defaultPolicy)
       return
     }
     const before = this.members
@@ -64,8 +81,9 @@ class Model {
       assert.deepStrictEqual(health, expected.health)
       expected.load ??= endpoint.load
       assert.strictEqual(endpoint.load, expected.load)
-      if (Health.isEligible(health)) eligible.push(endpoint)
+      if (this.panics ? Health.isWorthTrying(health) : Health.isEligible(health)) eligible.push(endpoint)
     }
+    assert.strictEqual(state.panic, this.panics)
     assert.isTrue(eligible.length === state.eligible.length && eligible.every((one, i) => one === state.eligible[i]))
     const same = before.eligible.length === eligible.length && eligible.every((one, i) => one === before.eligible[i])
     assert.strictEqual(state.eligible === before.eligible, same)

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { optionsOf, schema } from "../../src/services/Configuration.ts"
+import { schema } from "../../src/services/Configuration.ts"
+import { optionsOf } from "../../src/services/Setting.ts"
 import { golden } from "../golden/Golden.ts"
 
 const settings = schema(["first", "second"], "second")

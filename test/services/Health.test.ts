@@ -13,7 +13,7 @@ const policies: ReadonlyArray<Health.Policy> = [
 ]
 
 const modes: ReadonlyArray<Health.Mode> = ["Ready", "Draining", "Disabled"]
-const probeStates: ReadonlyArray<Health.Probe["state"]> = ["Unknown", "Passing", "Failing"]
+const probeStates: ReadonlyArray<Health.Probe["state"]> = ["Unknown", "Unproven", "Passing", "Failing"]
 const streaks = [0, 1, 2, 3]
 const trips = [1, 2, 9, 2000]
 const circuits: ReadonlyArray<Health.Circuit> = [
@@ -22,11 +22,19 @@ const circuits: ReadonlyArray<Health.Circuit> = [
   ...trips.map((trips): Health.Circuit => ({ _tag: "Trial", trips }))
 ]
 
+const change: Health.Change = Object.freeze({ at: 500, why: "before" })
+
 const states: ReadonlyArray<Health.Health> = modes.flatMap((mode) =>
   probeStates.flatMap((state) =>
     streaks.flatMap((streak) =>
       circuits.map((circuit) =>
-        Object.freeze({ mode, probe: Object.freeze({ state, streak }), circuit: Object.freeze(circuit), why: "before" })
+        Object.freeze({
+          mode,
+          probe: Object.freeze({ state, streak }),
+          circuit: Object.freeze(circuit),
+          why: "before",
+          changed: Object.freeze({ mode: change, probe: change, circuit: change })
+        })
       )
     )
   )
@@ -66,7 +74,7 @@ const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.st
 
 describe("transition, for every state and signal", () => {
   it("covers them all", () => {
-    assert.strictEqual(states.length, 3 * 3 * 4 * 13)
+    assert.strictEqual(states.length, 3 * 4 * 4 * 13)
     assert.strictEqual(steps.length, states.length * signals.length * moments.length * policies.length)
   })
 
@@ -137,6 +145,65 @@ describe("transition, for every state and signal", () => {
     }))
   })
 
+  it("moves along the probe axis as documented and in no other way: the first result decides, and nothing is unknown again", () => {
+    const arrows = new Set(
+      steps.filter(({ after, before }) => after.probe.state !== before.probe.state).map(({ after, before, signal }) =>
+        `${before.probe.state} -> ${after.probe.state} by ${signal._tag}`
+      )
+    )
+    assert.sameMembers([...arrows], [
+      "Unknown -> Passing by ProbePassed",
+      "Unknown -> Failing by ProbeFailed",
+      "Unproven -> Passing by ProbePassed",
+      "Unproven -> Failing by ProbeFailed",
+      "Passing -> Failing by ProbeFailed",
+      "Failing -> Passing by ProbePassed"
+    ])
+  })
+
+  it("never lets a streak reach its threshold: the state changes then, and the next streak begins at nothing", () => {
+    assert.isUndefined(exception(({ after, before, policy, signal }) => {
+      if (after.probe.state !== before.probe.state) return after.probe.streak === 0
+      if (after.probe.streak <= before.probe.streak) {
+        return after.probe.streak === before.probe.streak || after.probe.streak === 0
+      }
+      const threshold = signal._tag === "ProbePassed" ? policy.rise : policy.fall
+      return after.probe.streak === before.probe.streak + 1 && after.probe.streak < threshold
+    }))
+  })
+
+  it("ends a streak by a result that confirms the state", () => {
+    assert.isUndefined(exception(({ after, before, signal }) => {
+      const confirms = (before.probe.state === "Passing" && signal._tag === "ProbePassed") ||
+        (before.probe.state === "Failing" && signal._tag === "ProbeFailed")
+      return !confirms || (after.probe.state === before.probe.state && after.probe.streak === 0)
+    }))
+  })
+
+  it("never forgets a trip while the backend has not recovered, and counts each new one", () => {
+    const tripsOf = ({ circuit }: Health.Health) => (circuit._tag === "Closed" ? 0 : circuit.trips)
+    assert.isUndefined(exception(({ after, before, signal }) => {
+      if (after.circuit._tag === "Closed") return before.circuit._tag === "Closed" || signal._tag === "Recovered"
+      const isNew = before.circuit._tag !== "Open" && after.circuit._tag === "Open"
+      return tripsOf(after) === tripsOf(before) + (isNew ? 1 : 0)
+    }))
+  })
+
+  it("keeps the time and the cause of each axis until that axis changes again, whatever happens to the others", () => {
+    const axes = ["mode", "probe", "circuit"] as const
+    const stateOf = (health: Health.Health, axis: typeof axes[number]) =>
+      axis === "probe" ? health.probe.state : health[axis]
+    assert.isUndefined(
+      exception(({ after, before, now }) =>
+        axes.every((axis) =>
+          stateOf(after, axis) === stateOf(before, axis)
+            ? after.changed[axis] === before.changed[axis]
+            : equal(after.changed[axis], { at: now, why: after.why })
+        )
+      )
+    )
+  })
+
   it("moves along the circuit as documented and in no other way", () => {
     const arrows = new Set(
       steps.filter(({ after, before }) => after.circuit !== before.circuit).map(({ after, before, signal }) =>
@@ -192,13 +259,23 @@ describe("status and isEligible", () => {
     for (const state of states) {
       const status = Health.status(state)
       seen.add(status)
-      assert.strictEqual(Health.isEligible(state), eligible[status], JSON.stringify(state))
+      const isTrusted = state.probe.state !== "Unproven"
+      assert.strictEqual(Health.isEligible(state), eligible[status] && isTrusted, JSON.stringify(state))
     }
     assert.sameMembers([...seen], Object.keys(eligible))
   })
 
+  it("never offer traffic to a backend that is out on any axis, and none in panic to one that nobody wants or that is unproven", () => {
+    const isOut = ({ circuit, mode, probe }: Health.Health) =>
+      mode !== "Ready" || probe.state === "Failing" || circuit._tag === "Open"
+    const isUnwanted = ({ mode, probe }: Health.Health) => mode !== "Ready" || probe.state === "Unproven"
+    assert.isUndefined(states.find((state) => Health.isEligible(state) && isOut(state)))
+    assert.isUndefined(states.find((state) => Health.isWorthTrying(state) && isUnwanted(state)))
+  })
+
   it("name the worst fact first", () => {
     const worst: Health.Health = {
+      ...Health.initial,
       mode: "Disabled",
       probe: { state: "Failing", streak: 0 },
       circuit: { _tag: "Open", until: 1, trips: 1 },
@@ -215,8 +292,14 @@ describe("status and isEligible", () => {
     assert.strictEqual(Health.status(Health.initial), "Checking")
   })
 
-  it("let a backend that has just joined be used at once", () => {
+  it("let a backend that has just joined be used at once, unless the policy says that it must pass a check first", () => {
     assert.isTrue(Health.isEligible(Health.initial))
+    assert.strictEqual(Health.initialBy(Health.defaultPolicy), Health.initial)
+    assert.strictEqual(Health.initialBy({ ...Health.defaultPolicy, initial: "up" }), Health.initial)
+    const waiting = Health.initialBy({ ...Health.defaultPolicy, initial: "down" })
+    assert.deepStrictEqual([Health.status(waiting), Health.isEligible(waiting)], ["Checking", false])
+    const passed = Health.transition(waiting, { _tag: "ProbePassed", why: "status: 200" }, 0, Health.defaultPolicy)
+    assert.deepStrictEqual([Health.status(passed), Health.isEligible(passed)], ["Up", true])
   })
 })
 

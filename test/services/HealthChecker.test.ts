@@ -5,10 +5,10 @@ import { defaultTimetable, untilNextCheck } from "../../src/services/HealthCheck
 
 const health = (state: Probe["state"], streak: number): Health => ({ ...initial, probe: { state, streak } })
 
-const bounds = (health: Health, interval: Duration.Duration): readonly [number, number, number] => [
-  untilNextCheck(health, { interval }, 0),
-  untilNextCheck(health, { interval }, 0.5),
-  untilNextCheck(health, { interval }, 1)
+const bounds = (health: Health, interval: Duration.Duration, now = 0): readonly [number, number, number] => [
+  untilNextCheck(health, { interval }, 0, now),
+  untilNextCheck(health, { interval }, 0.5, now),
+  untilNextCheck(health, { interval }, 1, now)
 ]
 
 describe("untilNextCheck", () => {
@@ -31,11 +31,51 @@ describe("untilNextCheck", () => {
     assert.deepStrictEqual(bounds(health("Failing", 0), interval), bounds(health("Passing", 0), interval))
   })
 
+  const failing: Health = { ...health("Failing", 0), changed: { ...initial.changed, probe: { at: 1_000, why: "" } } }
+  const second = 1_000
+  const minute = 60 * second
+
+  it.each<readonly [string, number, number]>([
+    ["a second", second, 1 * second],
+    ["5 seconds", 5 * second, 1 * second],
+    ["a minute", minute, 1 * second],
+    ["2 minutes", 2 * minute, 2 * second],
+    ["5 minutes", 5 * minute, 5 * second],
+    ["20 minutes", 20 * minute, 20 * second],
+    ["half an hour", 30 * minute, 30 * second],
+    ["a day", 1_440 * minute, 30 * second]
+  ])("of a backend that has failed for %s is a sixtieth of that, within bounds", (_, failedFor, interval) => {
+    assert.deepStrictEqual(
+      bounds(failing, Duration.seconds(5), 1_000 + failedFor).map(Math.round),
+      [0.9, 1, 1.1].map((f) => Math.round(f * interval))
+    )
+  })
+
+  it("is short again as soon as a backend that was long away passes, and when it is back", () => {
+    const recovering: Health = { ...failing, probe: { state: "Failing", streak: 1 } }
+    assert.strictEqual(Math.round(untilNextCheck(recovering, defaultTimetable, 0.5, 1_440 * minute)), second)
+    const back: Health = { ...failing, probe: { state: "Passing", streak: 0 } }
+    assert.strictEqual(Math.round(untilNextCheck(back, defaultTimetable, 0.5, 1_440 * minute)), 5 * second)
+  })
+
+  it("never grows so fast that a return is noticed later than a sixtieth of the absence and its jitter", () => {
+    let at = 1_000
+    while (at < 3_600_000) {
+      const next = untilNextCheck(failing, defaultTimetable, 0.999, at)
+      assert.isAtMost(next, Math.max(1.1 * second, 1.1 * (at - 1_000) / 60) + 1)
+      at += next
+    }
+  })
+
+  it("is the fast one when the clock was set back", () => {
+    assert.strictEqual(Math.round(untilNextCheck(failing, defaultTimetable, 0.5, -1_440 * minute)), second)
+  })
+
   it("depends on what the checks said and on nothing else", () => {
     const draining: Health = { ...health("Failing", 0), mode: "Draining", circuit: { _tag: "Trial", trips: 3 } }
     assert.strictEqual(
-      untilNextCheck(draining, defaultTimetable, 0.3),
-      untilNextCheck(health("Failing", 0), defaultTimetable, 0.3)
+      untilNextCheck(draining, defaultTimetable, 0.3, 0),
+      untilNextCheck(health("Failing", 0), defaultTimetable, 0.3, 0)
     )
   })
 })

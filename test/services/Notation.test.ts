@@ -4,7 +4,15 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import { Bytes, Count, formatListen, Listen, Network, PositiveDuration, UrlPath } from "../../src/services/Notation.ts"
+import {
+  BalanceFactor,
+  Bytes,
+  Count,
+  Network,
+  Percent,
+  PositiveDuration,
+  UrlPath
+} from "../../src/services/Notation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>
@@ -45,45 +53,16 @@ describe("a duration", () => {
   })
 })
 
-describe("an address to listen on", () => {
-  it.each([
-    ["3000", undefined, 3000],
-    [":3000", undefined, 3000],
-    [3000, undefined, 3000],
-    [0, undefined, 0],
-    [":0", undefined, 0],
-    ["65535", undefined, 65_535],
-    ["127.0.0.1:8080", "127.0.0.1", 8080],
-    ["localhost:8080", "localhost", 8080],
-    ["[::1]:8080", "::1", 8080],
-    ["[::]:80", "::", 80]
-  ])("may be written %j", (input, host, port) => assert.deepStrictEqual(read(Listen)(input), { host, port }))
+describe("a share", () => {
+  it.each([["50%", 0.5], ["0%", 0], ["100 %", 1], ["0.5%", 0.005]])(
+    "may be written %s",
+    (text, expected) => assert.strictEqual(read(Percent)(text), expected)
+  )
 
-  it.each([
-    "",
-    ":",
-    "65536",
-    "-1",
-    -1,
-    1.5,
-    "localhost",
-    "::1:80",
-    "[::1]",
-    "[x]:80",
-    "[127.0.0.1]:80",
-    "a b:80",
-    "http://a:80",
-    "a:80/",
-    ":08x",
-    null
-  ])("may not be written %j", (input) => assert.strictEqual(read(Listen)(input), undefined))
-
-  it("can be read again as it is written", () => {
-    const host = fc.oneof(fc.constant(undefined), fc.ipV4(), fc.domain(), fc.constant("::1"))
-    fc.assert(fc.property(host, fc.integer({ min: 0, max: 65_535 }), (host, port) => {
-      assert.deepStrictEqual(read(Listen)(formatListen({ host, port })), { host, port })
-    }))
-  })
+  it.each(["", "50", "%", "101%", "-1%", "1e1%", 0.5, null])(
+    "may not be written %j",
+    (input) => assert.strictEqual(read(Percent)(input), undefined)
+  )
 })
 
 describe("a network", () => {
@@ -120,6 +99,20 @@ describe("a number of bytes", () => {
 
   it.each([0, -1, 1.5, "0", "-1", "1.5k", "", "k", "16x", "1kk", "1e3", null, Infinity])("may not be %j", (input) => {
     assert.strictEqual(read(Bytes)(input), undefined)
+  })
+})
+
+describe("a balance factor", () => {
+  it.each([[125, 1.25], ["125", 1.25], ["150%", 1.5], ["101 %", 1.01], [10_000, 100]])(
+    "may be written as %j",
+    (input, factor) => {
+      assert.strictEqual(read(BalanceFactor)(input), factor)
+      assert.strictEqual(read(BalanceFactor)(Schema.encodeSync(BalanceFactor)(factor)), factor)
+    }
+  )
+
+  it.each([0, 100, "100", "1.25", 1.25, -125, 10_001, "", "%", "x", null, Infinity])("may not be %j", (input) => {
+    assert.strictEqual(read(BalanceFactor)(input), undefined)
   })
 })
 

@@ -47,6 +47,19 @@ const describe = ({ origin, tier, weight, zone }: Backend): string => {
   return more.length === 0 ? origin : `${origin} (${more.join(", ")})`
 }
 
+/** What the settings ask of a health check and cannot get. */
+const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
+  if (health.kind === "off") return health.initial === "down" ? ["health.initial has no effect without checks"] : []
+  return health.kind === "http" && health.method === "HEAD" && health.body !== undefined
+    ? ["health.body cannot be found: there is no body in the answer to HEAD"]
+    : []
+}
+
+const describeChecks = ({ health }: Loaded["settings"]): string =>
+  health.kind === "off"
+    ? "Health checker is off"
+    : `Health checker started (checking every ${Duration.format(health.interval)})`
+
 /** Announces the load balancer. `more` are lines that follow, for the port that it listens on. */
 export const layer = (
   { settings, warnings }: Loaded,
@@ -62,9 +75,10 @@ export const layer = (
       const startedIn = yield* Effect.sync(() => Math.round(process.uptime() * 1000))
       say("INFO", `Load balancer running on port ${port}${host} (started in ${startedIn} ms)`)
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
-      say("INFO", `Health checker started (checking every ${Duration.format(settings.health.interval)})`)
+      say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      for (const warning of [...warnings, ...aboutLimits(settings), ...aboutZone(settings)]) say("WARN", warning)
+      const complaints = [...warnings, ...aboutLimits(settings), ...aboutZone(settings), ...aboutChecks(settings)]
+      for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })
   )

@@ -15,6 +15,8 @@ import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
+import { parseOrigin } from "../../services/Backend.ts"
+import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Message from "../../services/Message.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -169,6 +171,37 @@ const withResets = (connect: buildConnector.connector): buildConnector.connector
     callback(null, socket)
   })
 
+/** How connections are made, unless the signal says that they are not wanted any more. */
+const connecting = ({ connectTimeout }: Limits, signal?: AbortSignal) => ({
+  timeout: Duration.toMillis(connectTimeout),
+  allowH2: false,
+  lookup,
+  ...(signal === undefined ? {} : { signal })
+})
+
+/** Makes a connection as the client does, and closes it. Other origins than those of HTTP fail. */
+export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Connector> =>
+  Layer.effect(
+    Connector,
+    Effect.map(loadUndici, ({ buildConnector }) =>
+      Connector.of({
+        connect: (origin) =>
+          Effect.callback((resume, signal) => {
+            const url = parseOrigin(origin) === origin && !origin.startsWith("unix:") ? new URL(origin) : undefined
+            if (url === undefined) {
+              const message = `no address to connect to: ${origin}`
+              return resume(TransportFailure.make({ reason: "bad_request", message }))
+            }
+            const { host, port, protocol } = url
+            const hostname = url.hostname.replace(/^\[|\]$/g, "")
+            buildConnector(connecting(limits, signal))({ host, hostname, port, protocol }, (...[error, socket]) => {
+              socket?.destroy()
+              resume(error === null ? Effect.void : failureOf(error, false))
+            })
+          })
+      }))
+  )
+
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
@@ -177,9 +210,7 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
       loadUndici.pipe(
         Effect.flatMap(({ buildConnector }) =>
           NodeHttpClient.makeDispatcherOptions({
-            connect: withResets(
-              buildConnector({ timeout: Duration.toMillis(limits.connectTimeout), allowH2: false, lookup })
-            ),
+            connect: withResets(buildConnector(connecting(limits))),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,

@@ -1,10 +1,17 @@
 /** Every strategy, by the name that the configuration uses. A new one is a file beside this one and a line here. */
+import * as Layer from "effect/Layer"
 import type { Backend } from "../../services/Backend.ts"
+import type { Strategy } from "../../services/Strategy.ts"
+import * as BoundedLoad from "./BoundedLoad.ts"
 import * as First from "./First.ts"
 import * as LeastRequests from "./LeastRequests.ts"
+import * as Maglev from "./Maglev.ts"
 import * as PeakEwma from "./PeakEwma.ts"
 import * as Random from "./Random.ts"
+import * as Rendezvous from "./Rendezvous.ts"
+import * as RingHash from "./RingHash.ts"
 import * as RoundRobin from "./RoundRobin.ts"
+import * as Subset from "./Subset.ts"
 import * as Tiers from "./Tiers.ts"
 import * as WeightedRandom from "./WeightedRandom.ts"
 import * as WeightedRoundRobin from "./WeightedRoundRobin.ts"
@@ -17,6 +24,9 @@ export const strategies = {
   "weighted-random": WeightedRandom.layer,
   "least-requests": LeastRequests.layer,
   "peak-ewma": PeakEwma.layer,
+  "ring-hash": RingHash.layer,
+  maglev: Maglev.layer,
+  rendezvous: Rendezvous.layer,
   first: First.layer
 }
 
@@ -29,5 +39,24 @@ export const defaultFor = (backends: ReadonlyArray<Backend> | undefined): Strate
 /** The same in words. */
 export const defaultText = "peak-ewma; least-requests for fewer than three backends; round-robin without to"
 
-/** What any strategy can be given besides: see there. */
-export const decorators = { tiers: Tiers.layer, zone: Zones.layer }
+/** What goes around a strategy: see there. */
+export const decorators = {
+  boundedLoad: BoundedLoad.layer,
+  subset: Subset.layer,
+  tiers: Tiers.layer,
+  zone: Zones.layer
+}
+
+/** The strategy of the settings, with what they want around it. */
+export const strategyOf = ({ hash: { balanceFactor }, strategy, zone }: {
+  readonly strategy: StrategyName
+  readonly hash: { readonly balanceFactor?: number | undefined }
+  readonly zone?: string | undefined
+}): Layer.Layer<Strategy> =>
+  decorators.zone(zone).pipe(
+    Layer.provide(
+      balanceFactor === undefined
+        ? strategies[strategy]
+        : Layer.provide(decorators.boundedLoad(balanceFactor), strategies[strategy])
+    )
+  )

@@ -20,11 +20,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import { HttpClientError, TransportError } from "effect/http/HttpClientError"
-import type { HttpClientRequest } from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { parseOrigin } from "../../services/Backend.ts"
+import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { Outcome } from "../../services/Load.ts"
 import * as Message from "../../services/Message.ts"
@@ -116,7 +117,7 @@ const fails = (reason: TransportFailure["reason"], message: string) => () =>
 export const layer = (
   scripts: Readonly<Record<string, Behaviour>>,
   options?: Options
-): Layer.Layer<FakeBackends | HttpClient.HttpClient> => {
+): Layer.Layer<Connector | FakeBackends | HttpClient.HttpClient> => {
   const connectTimeout = options?.connectTimeout ?? "2 seconds"
   const responseTimeout = Duration.toMillis(options?.responseTimeout ?? "15 seconds")
   const idleTimeout = options?.idleTimeout ?? "60 seconds"
@@ -124,6 +125,7 @@ export const layer = (
   return Layer.effectContext(Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const startedAt = clock.currentTimeMillisUnsafe()
+    const elapsed = Effect.sync(() => clock.currentTimeMillisUnsafe() - startedAt)
     const hosts = new Map<string, Host>()
 
     const script = (input: string, behaviour: Behaviour): void => {
@@ -154,13 +156,12 @@ export const layer = (
     })
 
     const exchange = Effect.fnUntraced(
-      function*(host: Host, request: HttpClientRequest, url: URL, signal: AbortSignal) {
+      function*(host: Host, request: HttpClientRequest.HttpClientRequest, url: URL, signal: AbortSignal) {
         const { death } = host
         const isProbe = request.headers["user-agent"] === probeUserAgent
         const turn = isProbe ? host.turns : host.turns++
         if (death === undefined) return yield* connectionRefused
         const reception = new Reception(request, url, clock)
-        const elapsed = Effect.sync(() => clock.currentTimeMillisUnsafe() - startedAt)
         const answer = yield* host.behaviour({ request: reception.request, turn, elapsed }).pipe(
           Effect.timeoutOrElse({ duration: connectTimeout, orElse: fails("connect_timeout", "Connection timed out") })
         )
@@ -199,7 +200,20 @@ export const layer = (
       )
     })
 
+    /** Only as far as the connection. */
+    const connect = Effect.fnUntraced(function*(origin: string) {
+      const host = hosts.get(origin)
+      if (host?.death === undefined) return yield* connectionRefused
+      const request = HttpClientRequest.get(origin, { headers: { "user-agent": probeUserAgent } })
+      const reception = new Reception(request, new URL(origin), clock)
+      return yield* host.behaviour({ request: reception.request, turn: host.turns, elapsed }).pipe(
+        Effect.timeoutOrElse({ duration: connectTimeout, orElse: fails("connect_timeout", "Connection timed out") }),
+        Effect.asVoid
+      )
+    })
+
     return Context.make(HttpClient.HttpClient, client).pipe(
+      Context.add(Connector, { connect }),
       Context.add(FakeBackends, {
         stop: (origin) => Effect.sync(() => hostOf(origin).stop()),
         start: (origin) => Effect.sync(() => hostOf(origin).start()),

@@ -5,12 +5,12 @@
  * again. Which request comes next is decided by the `ConnectionPool`.
  */
 import type { Socket } from "node:net"
-import { systemErrors, TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
 import { AnswerReader } from "./AnswerReader.ts"
 import { decoderFor } from "./Body.ts"
 import type { Client, Owner } from "./Client.ts"
 import type { Back, ClientExchange } from "./ClientExchange.ts"
-import { unwritable } from "./Connect.ts"
+import { explainConnecting, unwritable } from "./Connect.ts"
 import { Connection } from "./Connection.ts"
 import { Flow } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
@@ -19,9 +19,6 @@ import type { StatusLine } from "./Head.ts"
 import { Intake } from "./Intake.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
 import * as Persistence from "./Persistence.ts"
-
-/** What this process lacks, and no fault of the backend. */
-const ownLimits = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL"])
 
 /** Milliseconds that are left to a response when its connection takes no more of the request. */
 const lastWords = 500
@@ -271,11 +268,8 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   protected override onClose(cause: NodeJS.ErrnoException | undefined): void {
-    const code = cause?.code ?? ""
-    const message = cause === undefined ? "Connection closed" : systemErrors[code] ?? cause.message
-    if (this.isConnected) this.fail("reset_before_headers", message)
-    else if (ownLimits.has(code)) this.fail("overloaded", message)
-    else this.fail(code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed", message)
+    const { message, reason } = explainConnecting(cause)
+    this.fail(this.isConnected ? "reset_before_headers" : reason, message)
   }
 
   protected override onGone(): void {

@@ -53,6 +53,8 @@ export class ClientExchange implements ResponseBody {
   isReplay = false
   /** Whether nobody waits for an answer any more. */
   isOver = false
+  /** Whether it is sent even when all connections that there may be are in use. */
+  isExtra = false
 
   constructor(head: SentHead, outgoing: Outgoing, waiting: Waiting) {
     this.head = head

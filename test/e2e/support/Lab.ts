@@ -17,7 +17,7 @@ import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
 import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
-import { strategies, type StrategyName } from "../../../src/layers/strategies/index.ts"
+import { type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
@@ -54,6 +54,7 @@ export interface Wishes {
   readonly trustedProxies?: Settings["trustedProxies"]
   readonly healthInterval?: number
   readonly rise?: number
+  readonly health?: Partial<Settings["health"]>
   readonly connect?: number
   readonly response?: number
   readonly idle?: number
@@ -64,31 +65,32 @@ export interface Wishes {
   readonly hold?: number
 }
 
+const defaults = Configuration.make()
+
 const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<StrategyName> => ({
+  ...defaults,
   listen: { host: "127.0.0.1", port: wishes.port ?? 0 },
   to: origins.map((origin) => Backend.make(origin)),
   strategy: wishes.strategy ?? "round-robin",
   health: {
+    ...defaults.health,
     path: probePath,
     interval: Duration.millis(wishes.healthInterval ?? 3_600_000),
     timeout: Duration.seconds(1),
     rise: wishes.rise ?? 1,
-    fall: 1
+    fall: 1,
+    ...wishes.health
   },
   timeout: {
+    ...defaults.timeout,
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
     idle: Duration.millis(wishes.idle ?? 5_000),
-    head: Duration.seconds(10),
-    keepAlive: Duration.seconds(75),
-    backendKeepAlive: Duration.seconds(4),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
-  limit: { ...Configuration.make().limit, ...wishes.limit },
-  engine: "wire",
+  limit: { ...defaults.limit, ...wishes.limit },
   hostHeader: wishes.hostHeader ?? "preserve",
-  trustedProxies: wishes.trustedProxies ?? [],
-  accessLog: undefined
+  trustedProxies: wishes.trustedProxies ?? []
 })
 
 /** The forwarder behind a middleware that keeps each response back. */
@@ -98,7 +100,7 @@ const layerHolding = (millis: number) =>
 const layerOf = (settings: Settings<StrategyName>, { hold }: Wishes) =>
   hold === undefined ? LoadBalancer.layer(settings) : layerHolding(hold).pipe(
     Layer.provideMerge(LoadBalancer.layerForwarder(settings)),
-    Layer.provide([strategies[settings.strategy], sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )
 
 /** A backend, whatever it speaks. */

@@ -91,6 +91,36 @@ describe("limits", () => {
     }))
 })
 
+describe("checks", () => {
+  const to = ["http://127.0.0.1:1"]
+  const about = (lines: ReadonlyArray<string>) => lines.filter((line) => /health\.|Health checker/.test(line))
+
+  it.live("that look for a text where there is none are worth a warning", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(about(yield* logOf({ to, health: { method: "HEAD", body: "ok" } })), [
+        "INFO: Health checker started (checking every 5s)",
+        "WARN: health.body cannot be found: there is no body in the answer to HEAD"
+      ])
+    }))
+
+  it.live("that are off are said to be off", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const announced = yield* Deferred.make<void>()
+      const log = (line: string) => {
+        lines.push(line)
+        if (line.startsWith("WARN: health.initial")) Deferred.doneUnsafe(announced, Effect.void)
+      }
+      const fiber = yield* Effect.forkChild(serving(log, { to, health: { kind: "off", initial: "down" } }))
+      yield* Deferred.await(announced)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(about(lines), [
+        "INFO: Health checker is off",
+        "WARN: health.initial has no effect without checks"
+      ])
+    }))
+})
+
 describe("weights", () => {
   const to = ["http://127.0.0.1:1,weight=3", "http://127.0.0.1:2"]
   const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("ignores weights"))
@@ -102,7 +132,7 @@ describe("weights", () => {
         const lines = yield* logOf({ to, strategy })
         assert.include(lines, "INFO: Backend servers: http://127.0.0.1:1 (weight 3), http://127.0.0.1:2")
         assert.deepStrictEqual(warnings(lines), [
-          `WARN: The strategy ${strategy} ignores weights; these honour them: weighted-round-robin, weighted-random, least-requests, peak-ewma`
+          `WARN: The strategy ${strategy} ignores weights; these honour them: weighted-round-robin, weighted-random, least-requests, peak-ewma, ring-hash, maglev, rendezvous`
         ])
       })
   )

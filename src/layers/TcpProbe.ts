@@ -1,0 +1,42 @@
+/**
+ * The TCP health check: whether a connection can be made, in the way of the traffic, with TLS where that has it.
+ *
+ * It sees that somebody listens, and not that anybody works: a program that hangs is still connected to by its system.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { Connector } from "../services/Connector.ts"
+import * as Probe from "../services/Probe.ts"
+
+/** Where to connect to, and how long to wait for the connection. */
+export interface Options extends Probe.Place {
+  readonly timeout: Duration.Duration
+}
+
+/** Within 2 s. */
+export const defaultOptions: Options = { timeout: Duration.seconds(2) }
+
+/**
+ * Checks that a connection can be made, with the `Connector` that comes with the engine. Dies when there is none: an `HttpClient` of
+ * another kind brings none.
+ */
+export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe> =>
+  Layer.effect(
+    Probe.Probe,
+    Effect.gen(function*() {
+      const connector = yield* Effect.serviceOption(Connector)
+      if (Option.isNone(connector)) {
+        return yield* Effect.die(new Error("TCP checks need a Connector, which Wire and NodeEngine have"))
+      }
+      return Probe.Probe.of({
+        check: ({ origin }) =>
+          connector.value.connect(Probe.originToCheck(origin, options)).pipe(
+            Effect.as("connected"),
+            Effect.catchTag("TransportFailure", (failure) => Effect.fail(Probe.fromFailure(failure))),
+            Probe.within(options.timeout)
+          )
+      })
+    })
+  )

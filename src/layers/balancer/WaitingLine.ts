@@ -1,0 +1,66 @@
+/**
+ * Those that wait for room, in order. Owns the line and who is next; whether there is room is known to the balancer.
+ */
+import type { Queue } from "../../services/Balancer.ts"
+import type { Endpoint } from "../../services/Load.ts"
+import type { PickContext } from "../../services/Strategy.ts"
+
+/** Somebody who waits. */
+export interface Waiter {
+  readonly context: PickContext
+  readonly tried: ReadonlyArray<Endpoint>
+  /** There is room on this endpoint. */
+  readonly admit: (endpoint: Endpoint) => void
+  /** Has to go, for the sake of a newer one. */
+  readonly turnAway: () => void
+}
+
+export class WaitingLine {
+  /** In the order in which they came. */
+  private readonly waiters = new Set<Waiter>()
+  private readonly options: Pick<Queue, "size" | "order">
+
+  constructor(options: Pick<Queue, "size" | "order">) {
+    this.options = options
+  }
+
+  get isEmpty(): boolean {
+    return this.waiters.size === 0
+  }
+
+  /** Whether there was a place. */
+  join(waiter: Waiter): boolean {
+    const { order, size } = this.options
+    if (this.waiters.size >= size) {
+      const [oldest] = this.waiters
+      if (order === "oldest" || oldest === undefined) return false
+      this.waiters.delete(oldest)
+      oldest.turnAway()
+    }
+    this.waiters.add(waiter)
+    return true
+  }
+
+  leave(waiter: Waiter): void {
+    this.waiters.delete(waiter)
+  }
+
+  /**
+   * Admits those for whom `select` finds an endpoint, until it finds none for the next one: where it is that one's turn, nobody
+   * behind gets ahead, except of one that has tried what has room.
+   */
+  advance(select: (waiter: Waiter) => Endpoint | undefined): void {
+    const inLine = this.options.order === "oldest" ? this.waiters : [...this.waiters].toReversed()
+    for (const waiter of inLine) {
+      // Whoever is admitted may be done at once, and others are then admitted from there.
+      if (!this.waiters.has(waiter)) continue
+      const endpoint = select(waiter)
+      if (endpoint !== undefined) {
+        this.waiters.delete(waiter)
+        waiter.admit(endpoint)
+      } else if (waiter.tried.length === 0) {
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Bounded load, around another strategy: who would get more than its share of what is in flight is passed over.
+ *
+ * The bound of a backend is the average in flight, the new request included, times a factor, rounded up (Mirrokni, Thorup and
+ * Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016); by weight, unless the strategy ignores weights. A hash strategy
+ * goes on to the next backend in its order, so that most keys stay where they were, and a busy key spreads over few backends.
+ * Around any other strategy, somebody else who is within the bound is taken.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Endpoint } from "../../services/Load.ts"
+import { type Accepts, type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
+
+/** What Google has found to be a good middle: a smaller factor is more even, a larger one moves fewer keys. */
+export const defaultFactor = 1.25
+
+/** In large pools the sum is taken anew after this part of as many picks as there are endpoints: 16 additions for a pick. */
+const additionsPerPick = 16
+
+/** How often a strategy without an order is asked again before the list is searched. */
+const proposals = 3
+
+const pickerFor = (
+  inner: Picker,
+  endpoints: ReadonlyArray<Endpoint>,
+  weightOf: (endpoint: Endpoint) => number,
+  factor: number
+): Picker => {
+  const n = endpoints.length
+  const weights = endpoints.reduce((sum, endpoint) => sum + weightOf(endpoint), 0)
+
+  let inFlight = 0
+  let picksLeft = 0
+  const count = (): void => {
+    inFlight = 0
+    for (let i = 0; i < n; i++) inFlight += endpoints[i]!.load.inFlight
+    picksLeft = Math.floor(n / additionsPerPick)
+  }
+
+  const isWithinBound = (endpoint: Endpoint): boolean =>
+    endpoint.load.inFlight * weights < factor * (inFlight + 1) * weightOf(endpoint)
+
+  // Set for the time of one pick, so that none needs a closure.
+  let alsoAccepts: Accepts | undefined
+  const accepts = (endpoint: Endpoint): boolean =>
+    isWithinBound(endpoint) && (alsoAccepts === undefined || alsoAccepts(endpoint))
+
+  let cursor = 0
+  const search = (context: PickContext): Endpoint | undefined => {
+    if (inner.pickWhere !== undefined) return inner.pickWhere(context, accepts)
+    for (let i = 0; i < proposals; i++) {
+      const endpoint = inner.pick(context)
+      if (endpoint === undefined || accepts(endpoint)) return endpoint
+    }
+    for (let i = 0; i < n; i++) {
+      cursor = cursor + 1 < n ? cursor + 1 : 0
+      const endpoint = endpoints[cursor]!
+      if (accepts(endpoint)) return endpoint
+    }
+    return undefined
+  }
+
+  const pickWhere = (context: PickContext, also: Accepts | undefined): Endpoint | undefined => {
+    alsoAccepts = also
+    const found = search(context)
+    if (found !== undefined) return found
+    // The sum was too low; with the right one somebody is within the bound, if anybody can be taken at all.
+    count()
+    return search(context)
+  }
+
+  return {
+    pick: (context) => {
+      if (--picksLeft <= 0) count()
+      const endpoint = inner.pick(context)
+      if (endpoint === undefined || isWithinBound(endpoint)) return endpoint
+      return pickWhere(context, undefined) ?? endpoint
+    },
+    pickWhere: (context, accepts) => {
+      if (--picksLeft <= 0) count()
+      return pickWhere(context, accepts)
+    },
+    observe: (endpoint, outcome, latencyMs) => {
+      // Between two sums it is rather too low than too high: a bound that is too low costs a detour, and the other is broken.
+      if (inFlight > 0) inFlight--
+      inner.observe?.(endpoint, outcome, latencyMs)
+    }
+  }
+}
+
+/** Bounds the load of every backend to the average times a factor, which is more than 1. */
+export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, never, Strategy> =>
+  Layer.effect(
+    Strategy,
+    Effect.map(Strategy, (strategy) => ({
+      ...strategy,
+      make: (endpoints) =>
+        pickerFor(
+          strategy.make(endpoints),
+          endpoints,
+          strategy.ignoresWeights === true ? () => 1 : ({ backend }) => backend.weight,
+          factor
+        )
+    }))
+  )

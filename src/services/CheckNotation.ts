@@ -1,0 +1,108 @@
+/**
+ * How the settings of health checks are written: statuses, header fields, hosts, ports.
+ *
+ * Owns the codecs between those notations and values, like `Notation` for all others. Which settings there are is the business
+ * of `Configuration`.
+ */
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import type { StatusRange } from "./Probe.ts"
+import { isHost } from "./Target.ts"
+
+const invalid = (complaint: { readonly message?: string } = {}) =>
+  Effect.fail(new SchemaIssue.InvalidValue({ ...complaint }))
+
+const parseRange = (text: string): StatusRange | undefined => {
+  const match = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(text.trim())
+  if (match === null) return undefined
+  const first = Number(match[1])
+  const last = Number(match[2] ?? first)
+  return first <= last ? { first, last } : undefined
+}
+
+/** Statuses of final responses, from 200 to 599: `200`, `200-399`, `200-299,401`. */
+export const Statuses: Schema.Codec<ReadonlyArray<StatusRange>, number | string> = Schema.Union([
+  Schema.Finite,
+  Schema.String
+]).pipe(
+  Schema.decodeTo(
+    Schema.Array(Schema.Struct({ first: Schema.Finite, last: Schema.Finite })),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) => {
+        const ranges = String(input).split(",").map(parseRange)
+        const known: ReadonlyArray<StatusRange> = ranges.filter((range) => range !== undefined)
+        return known.length === ranges.length ? Effect.succeed(known) : invalid()
+      },
+      encode: (ranges: ReadonlyArray<StatusRange>) =>
+        Effect.succeed(ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join())
+    })
+  )
+)
+
+/** A header field that is added to a check. */
+export interface Field {
+  readonly name: string
+  readonly value: string
+}
+
+/** Fields that follow from the request and its connection. */
+const framing = new Set(["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"])
+
+/** `Name: value`, as on the wire. */
+export const HeaderField: Schema.Codec<Field, string> = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.Struct({ name: Schema.String, value: Schema.String }),
+    SchemaTransformation.transformEffect({
+      decode: (text: string) => {
+        const match = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([ -~\t]*?)[ \t]*$/.exec(text.trim())
+        if (match === null) return invalid()
+        const [, name = "", value = ""] = match
+        if (name.toLowerCase() === "host") return invalid({ message: "expected no Host: health.host says what it is" })
+        return framing.has(name.toLowerCase())
+          ? invalid({ message: `expected no ${name}: it follows from the check` })
+          : Effect.succeed({ name, value })
+      },
+      encode: ({ name, value }) => Effect.succeed(`${name}: ${value}`)
+    })
+  )
+)
+
+/** What a `Host` field may say: `example.com`, `example.com:8080`. */
+export const Authority: Schema.Codec<string, string> = Schema.String.check(
+  Schema.makeFilter((text: string) => isHost(text) && !/^(?::|$)/.test(text))
+)
+
+/** A host name or an address. IPv6 is without brackets or with them, which it has in the end. */
+export const HostName: Schema.Codec<string, string> = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.String,
+    SchemaTransformation.transformEffect({
+      decode: (text: string) => {
+        const bare = text.trim().replace(/^\[(.+)\]$/, "$1")
+        if (Result.isSuccess(NetAddress.ipv6FromString(bare))) return Effect.succeed(`[${bare}]`)
+        return bare === text.trim() && /^[a-z0-9._-]+$/i.test(bare) ? Effect.succeed(bare) : invalid()
+      },
+      encode: (host) => Effect.succeed(host)
+    })
+  )
+)
+
+/** A port that can be connected to: 1 to 65,535, as a number or in digits. */
+export const Port: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
+  Schema.decodeTo(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) =>
+        typeof input === "number"
+          ? Effect.succeed(input)
+          : /^\d{1,5}$/.test(input)
+          ? Effect.succeed(Number(input))
+          : invalid(),
+      encode: (port) => Effect.succeed(port)
+    })
+  )
+)

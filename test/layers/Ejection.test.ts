@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as TestClock from "effect/testing/TestClock"
+import * as Balancer from "../../src/layers/Balancer.ts"
+import * as Ejection from "../../src/layers/Ejection.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import { strategies } from "../../src/layers/strategies/index.ts"
+import * as BalancerService from "../../src/services/Balancer.ts"
+import * as Health from "../../src/services/Health.ts"
+import type { Endpoint, Outcome } from "../../src/services/Load.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { anonymous } from "../../src/services/Strategy.ts"
+import { backend, idsOf } from "../endpoints.ts"
+
+const lab = Effect.provide(
+  Balancer.layer().pipe(
+    Layer.provide([Ejection.layer(), strategies["round-robin"]]),
+    Layer.provideMerge(PoolLayer.layer())
+  )
+)
+
+/** Three backends that have passed their checks. */
+const three = Effect.gen(function*() {
+  const pool = yield* Pool
+  yield* pool.reconcile(["a", "b", "c"].map((id) => backend(id)))
+  for (const id of ["a", "b", "c"]) yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+  return (yield* Ref.get(pool.state)).eligible
+})
+
+/** So many tries on an endpoint, one after the other, with the same end. */
+const tries = (endpoint: Endpoint, outcome: Outcome, n = 1, why?: string) =>
+  Effect.gen(function*() {
+    const balancer = yield* BalancerService.Balancer
+    for (let i = 0; i < n; i++) {
+      balancer.begin(endpoint)
+      balancer.end(endpoint, outcome, 10, why)
+    }
+    // The fibers between the balancer and the pool.
+    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+  })
+
+const healthOf = (id: string) =>
+  Effect.gen(function*() {
+    const { members } = yield* Ref.get((yield* Pool).state)
+    return members.find(({ endpoint }) => endpoint.backend.id === id)!.health
+  })
+
+const statusOf = (id: string) => Effect.map(healthOf(id), Health.status)
+
+describe("a backend that fails real traffic", () => {
+  it.effect("is ejected after five failures in a row, and the pool knows why", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      yield* tries(a!, "failure", 4, "reset_before_headers")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      yield* tries(a!, "failure", 1, "reset_before_headers")
+      assert.deepInclude(yield* healthOf("a"), { why: "5 failures in a row, reset_before_headers" })
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+      assert.deepStrictEqual(idsOf((yield* Ref.get((yield* Pool).state)).eligible), ["b", "c"])
+    }).pipe(lab))
+
+  it.effect("is not ejected for clients that leave", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      yield* tries(a!, "aborted", 50)
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("gets one request at a time when its time is over, and is back after one that goes well", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end, select } = yield* BalancerService.Balancer
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      const picked = Array.from({ length: 9 }, () => {
+        const endpoint = select(anonymous)!
+        begin(endpoint)
+        return endpoint
+      })
+      assert.strictEqual(idsOf(picked).filter((id) => id === "a").length, 1)
+      for (const endpoint of picked) end(endpoint, "success", 10)
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      // What it did before does not count against it.
+      yield* tries(a!, "failure", 4)
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("is ejected for twice as long when the trial fails", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      yield* tries(a!, "failure", 1, "connect_failed")
+      assert.strictEqual((yield* healthOf("a")).why, "the trial failed, connect_failed")
+      yield* TestClock.adjust("19.9 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+      yield* TestClock.adjust("5.1 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+    }).pipe(lab))
+
+  it.effect("may show itself as soon as it passes a check", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+    }).pipe(lab))
+
+  it.effect("stays when the others are ejected already", () =>
+    Effect.gen(function*() {
+      const [a, b] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* tries(b!, "failure", 50)
+      assert.strictEqual(yield* statusOf("b"), "Up")
+    }).pipe(lab))
+})

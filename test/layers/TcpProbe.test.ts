@@ -1,0 +1,85 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import * as TcpProbe from "../../src/layers/TcpProbe.ts"
+import * as Backend from "../../src/services/Backend.ts"
+import { Connector } from "../../src/services/Connector.ts"
+import { TransportFailure } from "../../src/services/Failure.ts"
+import { Probe, ProbeFailed, ProbeSkipped } from "../../src/services/Probe.ts"
+
+/** A probe whose connections end like this, and keeps where they went. */
+const probing = (
+  connect: Effect.Effect<void, TransportFailure>,
+  options?: TcpProbe.Options,
+  origins: Array<string> = []
+) =>
+  Effect.provide(
+    TcpProbe.layer(options).pipe(
+      Layer.provide(
+        Layer.succeed(Connector)({
+          connect: (origin) => {
+            origins.push(origin)
+            return connect
+          }
+        })
+      )
+    )
+  )
+
+const backend = Backend.make("http://localhost:3001")
+const check = Effect.flatMap(Probe, (probe) => probe.check(backend))
+
+const fails = (reason: TransportFailure["reason"], message: string) =>
+  Effect.fail(TransportFailure.make({ reason, message }))
+
+describe("TcpProbe", () => {
+  it.effect("passes when there is a connection, and says so", () => {
+    const origins: Array<string> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* check, "connected")
+      assert.deepStrictEqual(origins, ["http://localhost:3001"])
+    }).pipe(probing(Effect.void, undefined, origins))
+  })
+
+  it.effect("connects to another place where the options say so", () => {
+    const origins: Array<string> = []
+    return Effect.gen(function*() {
+      yield* check
+      assert.deepStrictEqual(origins, ["http://agent:9000"])
+    }).pipe(probing(Effect.void, { ...TcpProbe.defaultOptions, address: "agent", port: 9000 }, origins))
+  })
+
+  it.effect("fails with the words of the engine", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.flip(check), ProbeFailed.make({ message: "Connection refused" }))
+    }).pipe(probing(fails("connect_failed", "Connection refused"))))
+
+  it.effect("learns nothing about the backend from a lack of its own", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.flip(check), ProbeSkipped.make({ message: "Too many open files" }))
+    }).pipe(probing(fails("overloaded", "Too many open files"))))
+
+  it.effect("gives up after 2 s, and lets go of the connection", () => {
+    let gaveUp = 0
+    const silent = Effect.onInterrupt(Effect.never, () => Effect.sync(() => gaveUp++))
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(check), { startImmediately: true })
+      yield* TestClock.adjust(1_999)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer within 2s")
+      assert.strictEqual(gaveUp, 1)
+    }).pipe(probing(silent))
+  })
+
+  it.effect("says what is missing where there is no engine to connect with", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(TcpProbe.layer())))
+      assert(Exit.isFailure(exit))
+      assert.match(String(Cause.squash(exit.cause)), /TCP checks need a Connector/)
+    }))
+})
