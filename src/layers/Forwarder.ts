@@ -24,6 +24,7 @@ import { AccessLog } from "../services/AccessLog.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
+import { Drain } from "../services/Drain.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
@@ -57,7 +58,7 @@ const handOver = (response: HttpClientResponse, head: Message.ResponseHead): Htt
 /** Forwards with these options. */
 export const layer = (
   options: Options = defaultOptions
-): Layer.Layer<Forwarder, never, AccessLog | Balancer | HttpClient.HttpClient> =>
+): Layer.Layer<Forwarder, never, AccessLog | Balancer | Drain | HttpClient.HttpClient> =>
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
@@ -68,6 +69,7 @@ export const layer = (
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
+      const drain = yield* Drain
       const budget = RetryBudget.make()
       const hedgeBudget = RetryBudget.make()
       const latencies = Hedging.make()
@@ -172,7 +174,8 @@ export const layer = (
         const from = clientOf(request)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
-        yield* Scope.addFinalizerExit(yield* Scope.Scope, (exit) => Effect.sync(() => exchange.finish(exit)))
+        const scope = yield* Scope.Scope
+        yield* Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => exchange.finish(exit)))
 
         const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
           exchange.refused(reason)
@@ -222,6 +225,10 @@ export const layer = (
                 if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
                 exchange.dropAside()
                 if (hasBody) head.body?.settle()
+                if (received.status === 101) {
+                  const over = drain.tunnel(endpoint, () => received?.body?.release())
+                  yield* Scope.addFinalizer(scope, Effect.sync(over))
+                }
                 return handOver(response, received)
               }
               exchange.setAside()

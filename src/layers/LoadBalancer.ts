@@ -15,6 +15,7 @@ import type { AccessLog } from "../services/AccessLog.ts"
 import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
+import type * as DrainService from "../services/Drain.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
 import * as Policies from "../services/Policies.ts"
@@ -23,6 +24,7 @@ import type { Strategy } from "../services/Strategy.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
+import * as Drain from "./Drain.ts"
 import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
 import * as HealthChecker from "./HealthChecker.ts"
@@ -64,13 +66,14 @@ const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
-  ForwarderService.Forwarder | BalancerService.Balancer | PoolService.Pool,
+  ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
   Forwarder.layer(Policies.forwarder(settings)).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
+    Layer.provideMerge(Drain.layer({ tunnels: settings.timeout.drain })),
     Layer.provideMerge(layerBalancer({
       pool: Policies.pool(settings),
       limits: Policies.balancer(settings),
@@ -85,7 +88,7 @@ export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | 
 
 /** The load balancer between an `HttpServer` and an `HttpClient`, with the strategy and the backends of the settings. */
 export const layer = (settings: Settings<StrategyName>): Layer.Layer<
-  ForwarderService.Forwarder | BalancerService.Balancer | PoolService.Pool,
+  ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | HttpClient.HttpClient | HttpServer.HttpServer
 > =>

@@ -186,6 +186,7 @@ export const schema = <const Name extends string>(
         "4s",
         "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
       ),
+      drain: duration("30s", "How long tunnels may go on when their backend is drained."),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     retry,

@@ -73,6 +73,7 @@ describe("Configuration.make", () => {
       head: Duration.seconds(10),
       keepAlive: Duration.seconds(75),
       backendKeepAlive: Duration.seconds(4),
+      drain: Duration.seconds(30),
       shutdown: Duration.seconds(30)
     })
     assert.strictEqual(settings.hostHeader, "preserve")
@@ -251,6 +252,7 @@ describe("every setting", () => {
     "limit.connectionsPerClient": ["10", "10"],
     "limit.connectionsPerBackend": ["64", "64"],
     "engine": ["node", "node"],
+    "timeout.drain": ["1m", "1m"],
     "timeout.shutdown": ["5 seconds", "5 seconds"],
     "hostHeader": ["backend", "backend"],
     "trustedProxies": ["10.0.0.0/8 ::1", "[10.0.0.0/8, \"::1\"]"],
