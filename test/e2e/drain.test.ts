@@ -55,7 +55,7 @@ onEachEngine("a backend that drains", (test) => {
     assert.strictEqual(lb.inFlight, 1)
     await drained
     await client.untilOver()
-    await origin.untilClosed()
+    await origin.untilOver()
     assert.strictEqual(lb.inFlight, 0)
   }, noTunnels)
 })
