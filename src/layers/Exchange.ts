@@ -4,10 +4,11 @@
  * Owns the pairing of `begin` and `end`, whatever happens in between. It neither translates nor sends.
  */
 import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type AccessLog, pathOf } from "../services/AccessLog.ts"
-import type { Balancer } from "../services/Balancer.ts"
+import type { Balancer, NoBackend, Overloaded } from "../services/Balancer.ts"
 import * as Failure from "../services/Failure.ts"
 import type { Extract } from "../services/HashKey.ts"
 import type { Endpoint, Outcome } from "../services/Load.ts"
@@ -41,6 +42,7 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
 /** One client request, from its head to the end of its response. */
 export class Exchange implements PickContext {
   readonly request: HttpServerRequest
+  pinned: string | undefined
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string
@@ -78,9 +80,19 @@ export class Exchange implements PickContext {
     return this.hashKey
   }
 
+  /** The id of the backend of the try that has not ended. */
+  get answeringId(): string | undefined {
+    return this.current?.backend.id
+  }
+
   /** The next endpoint to try, none twice. */
   select(): Endpoint | undefined {
     return this.books.balancer.select(this, this.tried)
+  }
+
+  /** Waits for one when they are at their limits, and begins the try on it. */
+  wait(): Effect.Effect<Endpoint, NoBackend | Overloaded> {
+    return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
   }
 
   begin(endpoint: Endpoint): void {

@@ -21,6 +21,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
+import { Affinity, mayPin, type Pin } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
@@ -64,6 +65,7 @@ export const layer = (
       const hashKey: Extract = (head, address) =>
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock, hashKey }
+      const affinity = yield* Affinity
       const execute = sender(yield* HttpClient.HttpClient)
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
@@ -92,6 +94,18 @@ export const layer = (
         return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
       }
 
+      /** The field lines of an answer, with a cookie if the client is to stay with whoever gave it. */
+      const stamped = Effect.fnUntraced(function*(
+        pin: Pin,
+        { answeringId }: Exchange,
+        { fields, status }: Pick<Message.ResponseHead, "fields" | "status">,
+        isSecure: boolean
+      ) {
+        if (answeringId === undefined || !mayPin(status)) return fields
+        const cookie = yield* pin.stamp(answeringId, isSecure)
+        return cookie === undefined ? fields : [...fields, "Set-Cookie", cookie]
+      })
+
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
         const head = Message.received(request)
@@ -105,7 +119,10 @@ export const layer = (
           return ErrorResponse.make(reason, request.headers["accept"], detail)
         }
 
-        const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
+        const isSecure = () => HeaderFields.clientProtocol(head.fields, from) === "https"
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head.fields)
+        exchange.pinned = pin?.id
+        const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {
           // Where an invalid message ends is nothing to rely on, so its connection ends with it.
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
@@ -113,17 +130,26 @@ export const layer = (
 
         let reason: Failure.Reason = "no_backend"
         while (exchange.attempt < options.maxTries) {
-          const endpoint = exchange.select()
-          if (endpoint === undefined) break
-          exchange.begin(endpoint)
+          let endpoint = exchange.select()
+          if (endpoint !== undefined) {
+            exchange.begin(endpoint)
+          } else {
+            if (exchange.attempt > 0) break
+            const waited = yield* Effect.result(exchange.wait())
+            if (Result.isFailure(waited)) {
+              return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
+            }
+            endpoint = waited.success
+          }
           const sent = yield* Effect.result(send(endpoint, request, head, fields))
           if (Result.isSuccess(sent)) {
             const head = Message.answered(sent.success)
             exchange.answered(head)
             // A transfer coding that nobody asked for cannot be undone.
             if (HeaderFields.isDecoded(head.fields)) {
-              const fields = HeaderFields.toClient(head.status, head.fields)
-              return Message.toClient({ ...head, fields }, () => bodyOf(sent.success))
+              const answer = { ...head, fields: HeaderFields.toClient(head.status, head.fields) }
+              if (pin !== undefined) answer.fields = yield* stamped(pin, exchange, answer, isSecure())
+              return Message.toClient(answer, () => bodyOf(sent.success))
             }
           }
           reason = Result.isSuccess(sent) ? "protocol_error" : Failure.fromClientError(sent.failure).reason

@@ -14,6 +14,7 @@ import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
 import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 import { bytes, bytesExpected, count, defaultKey, duration, entry, optional, percent, unset } from "./Setting.ts"
+import { sticky } from "./StickySettings.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -61,6 +62,7 @@ export const schema = <const Name extends string>(
         expected: "a percentage of more than 100, such as 125"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    sticky,
     health: Schema.Struct({
       kind: entry(Schema.Literals(["http", "tcp", "off"]), {
         default: "http",
