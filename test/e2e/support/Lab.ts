@@ -17,13 +17,15 @@ import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
 import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
-import { type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
+import { strategies, type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
+import { Balancer as BalancerService } from "../../../src/services/Balancer.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
 import { Forwarder } from "../../../src/services/Forwarder.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
+import { Strategy } from "../../../src/services/Strategy.ts"
 import { type Differences, type Engine, engines } from "./Engines.ts"
 import { type Asked, Peer, probePath } from "./Peer.ts"
 import { Waiting } from "./Waiting.ts"
@@ -61,6 +63,7 @@ export interface Wishes {
   readonly shutdown?: number
   readonly port?: number
   readonly limit?: Partial<Settings["limit"]>
+  readonly sticky?: Partial<Settings["sticky"]>
   /** Keeps each response back for a while, as a middleware of an embedding application may. */
   readonly hold?: number
 }
@@ -89,6 +92,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   limit: { ...defaults.limit, ...wishes.limit },
+  sticky: { ...defaults.sticky, ...wishes.sticky },
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? []
 })
@@ -128,13 +132,20 @@ export class Balancer {
   readonly port: number
   readonly journal: Journal
   private readonly pool: Pool.Pool["Service"]
+  private readonly balancing: BalancerService["Service"]
   private readonly scope: Scope.Closeable
   private closing: Promise<void> | undefined
 
-  constructor(port: number, journal: Journal, pool: Pool.Pool["Service"], scope: Scope.Closeable) {
+  constructor(
+    port: number,
+    journal: Journal,
+    services: Context.Context<Pool.Pool | BalancerService>,
+    scope: Scope.Closeable
+  ) {
     this.port = port
     this.journal = journal
-    this.pool = pool
+    this.pool = Context.get(services, Pool.Pool)
+    this.balancing = Context.get(services, BalancerService)
     this.scope = scope
   }
 
@@ -148,6 +159,16 @@ export class Balancer {
 
   get inFlight(): number {
     return this.members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
+  }
+
+  /** Does what an operator does with a backend. */
+  setMode({ origin }: Pick<Target, "origin">, mode: Health.Mode): Promise<void> {
+    return Effect.runPromise(this.pool.signal(origin, { _tag: "ModeSet", mode, why: "told so" }))
+  }
+
+  /** Goes on with another strategy. */
+  use(name: StrategyName): Promise<void> {
+    return Effect.runPromise(Effect.flatMap(Strategy, this.balancing.swap).pipe(Effect.provide(strategies[name])))
   }
 
   /** Waits until each backend, in the order of the settings, has this status. */
@@ -307,7 +328,7 @@ export class Lab {
     ))
     const { address } = Context.get(context, HttpServer.HttpServer)
     const port = address._tag === "UnixPathAddress" ? 0 : address.port
-    const balancer = new Balancer(port, journal, Context.get(context, Pool.Pool), scope)
+    const balancer = new Balancer(port, journal, context, scope)
     this.afterwards(() => balancer.close())
     await balancer.untilChecked()
     return balancer
