@@ -6,9 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
-import { Affinity, noTokens, type Policy, setCookie, tokensOf } from "../services/Affinity.ts"
+import { Affinity, isUnder, noTokens, type Policy, setCookie, tokensOf } from "../services/Affinity.ts"
 import * as Cookie from "../services/Cookie.ts"
-import type { FieldLines } from "../services/Message.ts"
+import type { FieldLines, RequestHead } from "../services/Message.ts"
 import { empty, Pool } from "../services/Pool.ts"
 
 const encoder = new TextEncoder()
@@ -52,7 +52,10 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
       })
 
       return {
-        read: (fields: FieldLines) => Effect.map(upToDate, () => pinOf(fields, Cookie.valueOf(fields, policy.cookie)))
+        read: (head: RequestHead) =>
+          isUnder(policy.path, head)
+            ? Effect.map(upToDate, () => pinOf(head.fields, Cookie.valueOf(head.fields, policy.cookie)))
+            : Effect.undefined
       }
     }).pipe(Effect.orDie)
   ).pipe(Layer.provide(Mac.layerWebCrypto), Layer.provide(SecureRandom.layerWebCrypto))

@@ -120,7 +120,7 @@ export const layer = (
         }
 
         const isSecure = () => HeaderFields.clientProtocol(head.fields, from) === "https"
-        const pin = affinity === undefined ? undefined : yield* affinity.read(head.fields)
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head)
         exchange.pinned = pin?.id
         const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {

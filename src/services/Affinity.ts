@@ -12,7 +12,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import type * as Redacted from "effect/Redacted"
-import type { FieldLines } from "./Message.ts"
+import type { FieldLines, RequestHead } from "./Message.ts"
+import { pathOf } from "./Target.ts"
 
 /** The cookie, and its keys. */
 export interface Policy {
@@ -41,7 +42,8 @@ export interface Pin {
 
 /** Reads the cookies of requests. */
 export interface Reader {
-  readonly read: (fields: FieldLines) => Effect.Effect<Pin>
+  /** What the cookie of a request says; nothing where browsers do not send it. */
+  readonly read: (head: RequestHead) => Effect.Effect<Pin | undefined>
 }
 
 /** Who reads them; nobody where clients are not pinned. */
@@ -112,6 +114,14 @@ export const setCookie = (
   const age = maxAge === undefined ? "" : `; Max-Age=${Math.ceil(Duration.toSeconds(maxAge))}`
   const site = sameSite === "none" && !isSecure ? "" : `; SameSite=${sameSiteWords[sameSite]}`
   return `${cookie}=${value}; Path=${path}${age}; HttpOnly${isSecure ? "; Secure" : ""}${site}`
+}
+
+/** Whether browsers send a cookie of this path with the request (RFC 6265 §5.1.4). */
+export const isUnder = (cookiePath: string, { method, target }: RequestHead): boolean => {
+  if (cookiePath === "/") return true
+  const path = pathOf(method, target)
+  if (!path.startsWith(cookiePath)) return false
+  return path.length === cookiePath.length || cookiePath.endsWith("/") || path[cookiePath.length] === "/"
 }
 
 /** A backend that could not do its work is no place to stay. */

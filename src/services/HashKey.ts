@@ -11,7 +11,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Cookie from "./Cookie.ts"
 import type { FieldLines, RequestHead } from "./Message.ts"
 import * as Suggestion from "./Suggestion.ts"
-import { originForm } from "./Target.ts"
+import { pathOf } from "./Target.ts"
 
 /** Where a key comes from. */
 export type HashKey =
@@ -84,13 +84,6 @@ export const HashKey: Schema.Codec<HashKey, string> = Schema.String.pipe(
 /** The client's address. An IPv4 address is the same whether the socket is one for IPv6 or not. */
 export const client: Extract = (_head, address) => address?.startsWith("::ffff:") ? address.slice(7) : address
 
-/** The path that a backend is asked for, without the query. */
-const path = ({ method, target }: RequestHead): string => {
-  const form = originForm(method, target)
-  const end = form.indexOf("?")
-  return end === -1 ? form : form.slice(0, end)
-}
-
 /** The value of the first field line of a name, which is in lower case. */
 const fieldOf = (fields: FieldLines, name: string): string | undefined => {
   for (let i = 0; i < fields.length; i += 2) {
@@ -114,7 +107,7 @@ export const extractor = (key: HashKey): Extract => {
     case "client":
       return client
     case "path":
-      return orClient(path)
+      return orClient((head) => pathOf(head.method, head.target))
     case "header": {
       const name = key.name.toLowerCase()
       return orClient((head) => fieldOf(head.fields, name))

@@ -32,7 +32,8 @@ const join = (...origins: ReadonlyArray<string>) =>
 /** A forwarder with sticky sessions between fake clients and fake backends. */
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { entries = [], keys = policy.keys, limits = {} }: {
+  { entries = [], keys = policy.keys, limits = {}, path = "/" }: {
+    readonly path?: string
     readonly entries?: Array<Entry>
     readonly keys?: Policy["keys"]
     readonly limits?: Partial<Options>
@@ -41,7 +42,7 @@ const lab = (
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(join(...Object.keys(scripts)))),
     Layer.provideMerge(Forwarder.layer()),
-    Layer.provide(Affinity.layer({ ...policy, keys })),
+    Layer.provide(Affinity.layer({ ...policy, keys, path })),
     Layer.provide(Balancer.layer({ ...defaultOptions, ...limits })),
     Layer.provide(Ejection.layerNone),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
@@ -98,6 +99,14 @@ describe("a cookie", () => {
       yield* script("http://a", respond("a"))
       assert.deepStrictEqual(yield* visit(second.cookie), { ...second, set: undefined })
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
+
+  it.effect("is neither read nor set outside its path, where browsers do not send it", () =>
+    Effect.gen(function*() {
+      const inside = yield* visit(undefined, "/shop/cart")
+      assert.deepStrictEqual([inside.text, inside.set?.includes("Path=/shop;")], ["a", true])
+      assert.deepStrictEqual(yield* visit(undefined, "/"), { text: "b", set: undefined, cookie: undefined })
+      assert.strictEqual((yield* visit(inside.cookie, "/shop")).text, "a")
+    }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }, { path: "/shop" }))))
 
   it.effect("is not set by an answer of our own", () =>
     Effect.gen(function*() {

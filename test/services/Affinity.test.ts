@@ -4,7 +4,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { noTokens, type Policy, setCookie, token, type Tokens, tokensOf } from "../../src/services/Affinity.ts"
+import { isUnder, noTokens, type Policy, setCookie, token, type Tokens, tokensOf } from "../../src/services/Affinity.ts"
 
 const crypto = Effect.provide(Mac.layerWebCrypto.pipe(Layer.provide(SecureRandom.layerWebCrypto)))
 
@@ -68,6 +68,24 @@ describe("the tokens of a pool", () => {
       assert.deepStrictEqual([...next.ids.values()], ["b", "c"])
       assert.isFalse(next.ids.has(two.byId.get("a")![0]!))
     }).pipe(crypto))
+})
+
+describe("a request", () => {
+  it.each<readonly [path: string, target: string, isSent: boolean]>([
+    ["/", "/", true],
+    ["/", "*", true],
+    ["/shop", "/shop", true],
+    ["/shop", "/shop?to=/", true],
+    ["/shop", "/shop/cart", true],
+    ["/shop", "http://a.test/shop/cart", true],
+    ["/shop/", "/shop/cart", true],
+    ["/shop", "/shopping", false],
+    ["/shop/", "/shop", false],
+    ["/shop", "/?/shop", false],
+    ["/shop", "/", false]
+  ])("has a cookie of the path %s for %s: %s", (path, target, isSent) => {
+    assert.strictEqual(isUnder(path, { method: "GET", target, fields: [], body: undefined }), isSent)
+  })
 })
 
 describe("the cookie", () => {
