@@ -21,6 +21,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
+import { Affinity, mayPin, type Pin } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
@@ -70,6 +71,7 @@ export const layer = (
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
       const drain = yield* Drain
+      const affinity = yield* Affinity
       const budget = RetryBudget.make()
       const hedgeBudget = RetryBudget.make()
       const latencies = Hedging.make()
@@ -170,6 +172,23 @@ export const layer = (
         return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
       })
 
+      /** The same as `handOver`, with a cookie if the client is to stay with whoever gave the answer. */
+      const handOverPinned = Effect.fnUntraced(function*(
+        pin: Pin,
+        { answeringId }: Exchange,
+        response: HttpClientResponse,
+        head: Message.ResponseHead,
+        isSecure: boolean
+      ) {
+        const cookie = answeringId === undefined || !mayPin(head.status)
+          ? undefined
+          : yield* pin.stamp(answeringId, isSecure)
+        return handOver(
+          response,
+          cookie === undefined ? head : { ...head, fields: [...head.fields, "Set-Cookie", cookie] }
+        )
+      })
+
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
         const head = Message.received(request)
@@ -184,11 +203,24 @@ export const layer = (
           return ErrorResponse.make(reason, request.headers["accept"], detail)
         }
 
-        const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head)
+        exchange.pinned = pin?.id
+        const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {
           // Where an invalid message ends is nothing to rely on, so its connection ends with it.
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
+
+        const conclude = (response: HttpClientResponse, answer: Message.ResponseHead) =>
+          pin === undefined
+            ? Effect.succeed(handOver(response, answer))
+            : handOverPinned(
+              pin,
+              exchange,
+              response,
+              answer,
+              HeaderFields.clientProtocol(head.fields, from) === "https"
+            )
 
         RetryBudget.deposit(budget, exchange.startedAt)
         const hasBody = fields.framing !== "none"
@@ -231,7 +263,7 @@ export const layer = (
                   const over = drain.tunnel(endpoint, () => received?.body?.release())
                   yield* Scope.addFinalizer(scope, Effect.sync(over))
                 }
-                return handOver(response, received)
+                return yield* conclude(response, received)
               }
               exchange.setAside()
               kept = response
@@ -252,7 +284,7 @@ export const layer = (
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
         exchange.takeBack()
-        return handOver(kept, Message.answered(kept))
+        return yield* conclude(kept, Message.answered(kept))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

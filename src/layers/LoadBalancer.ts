@@ -1,7 +1,7 @@
 /**
  * The whole composition, top to bottom: who needs whom. It has no logic of its own.
  *
- *   HttpServer -> Forwarder -> Balancer -> Strategy
+ *   HttpServer -> Forwarder -> Balancer -> Strategy       Affinity tells the Forwarder who is pinned
  *                     |           |
  *                HttpClient     Pool <- Discovery, Ejection
  *                     |           ^
@@ -21,6 +21,7 @@ import * as ForwarderService from "../services/Forwarder.ts"
 import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
+import * as Affinity from "./Affinity.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
@@ -64,6 +65,10 @@ const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient
   )
 }
 
+/** Sticky sessions, where the settings have a cookie for them. */
+const layerAffinity = ({ sticky: { cookie, ...more } }: Settings): Layer.Layer<never, never, PoolService.Pool> =>
+  cookie === undefined ? Layer.empty : Affinity.layer({ cookie, ...more })
+
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
@@ -71,6 +76,7 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
   Forwarder.layer(Policies.forwarder(settings)).pipe(
+    Layer.provide(layerAffinity(settings)),
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
     Layer.provideMerge(Drain.layer({ tunnels: settings.timeout.drain })),

@@ -26,6 +26,7 @@ import {
   percent,
   unset
 } from "./Setting.ts"
+import { sticky } from "./StickySettings.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -73,6 +74,7 @@ export const schema = <const Name extends string>(
         expected: "a percentage of more than 100, such as 125"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    sticky,
     health: Schema.Struct({
       kind: entry(Schema.Literals(["http", "tcp", "off"]), {
         default: "http",
