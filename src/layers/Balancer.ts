@@ -13,7 +13,7 @@ import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
 import { empty, Pool, type PoolState } from "../services/Pool.ts"
 import * as SlowStart from "../services/SlowStart.ts"
-import { type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
+import { inTiers, type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
 import { follow } from "./balancer/Follow.ts"
 import { Idle } from "./balancer/Idle.ts"
 import { Pins } from "./balancer/Pins.ts"
@@ -49,7 +49,7 @@ export const layer = (
     Balancer,
     Effect.gen(function*() {
       const pool = yield* Pool
-      let strategy = yield* Strategy
+      let strategy = inTiers(yield* Strategy)
       const ejection = yield* Ejection
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
@@ -232,7 +232,7 @@ export const layer = (
           }),
         swap: (next) =>
           Effect.sync(() => {
-            strategy = next
+            strategy = inTiers(next)
             picker = strategy.make(list)
           }),
         use: (context, f) =>

@@ -32,7 +32,7 @@ import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
+import { type StrategyName, strategyOf } from "./strategies/index.ts"
 import * as TcpProbe from "./TcpProbe.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
@@ -52,7 +52,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer(limits).pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
+  Layer.merge(Balancer.layer(limits), Discovery.layer).pipe(
     Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
     Layer.provideMerge(Pool.layer(pool))
   )

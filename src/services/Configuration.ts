@@ -12,7 +12,7 @@ import { Backends } from "./BackendNotation.ts"
 import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
 import {
   bytes,
@@ -75,6 +75,19 @@ export const schema = <const Name extends string>(
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     sticky,
+    subset: Schema.Struct({
+      size: optional(Count, {
+        description: "How many backends this balancer uses, where many balancers share many of them.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      id: entry(Schema.NonEmptyString, {
+        default: "evenkeel",
+        description: "What the subset is drawn by: something else for each balancer.",
+        title: "name",
+        expected: "a name"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
       kind: entry(Schema.Literals(["http", "tcp", "off"]), {
         default: "http",
@@ -159,7 +172,13 @@ export const schema = <const Name extends string>(
         title: "duration",
         expected: "a duration such as 30s"
       }),
-      from: percent("10%", "The share that it begins with.")
+      from: percent("10%", "The share that it begins with."),
+      aggression: entry(Factor, {
+        default: 1,
+        description: "1 is a share that grows evenly; above, it grows faster at first, below, slower.",
+        title: "number",
+        expected: "a number from 0.1 to 10"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     queue: Schema.Struct({
       size: count(128, "Requests that may wait while every backend is at its limit."),

@@ -20,11 +20,11 @@ export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
   maxEjected: ejection.maxShare
 })
 
-export const balancer = ({ limit, queue, slowStart: { duration, from } }: Settings): Balancer.Options => ({
+export const balancer = ({ limit, queue, slowStart: { aggression, duration, from } }: Settings): Balancer.Options => ({
   maxInFlight: limit.inFlightPerBackend,
   maxTotalInFlight: limit.inFlight ?? Infinity,
   queue,
-  slowStart: duration === undefined ? SlowStart.off : { ...SlowStart.off, from, duration }
+  slowStart: duration === undefined ? SlowStart.off : { aggression, from, duration }
 })
 
 export const ejection = ({ ejection: { failures, successRate, volume } }: Settings): Ejection.Policy => ({

@@ -63,3 +63,16 @@ export class Strategy extends Context.Service<Strategy, {
   readonly usesKey?: boolean
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}
+
+/**
+ * The strategy within the first tier that has anybody eligible: primaries first, backups only when no primary is. The balancer
+ * does so with every strategy. With one tier it is not there at all.
+ */
+export const inTiers = (strategy: Strategy["Service"]): Strategy["Service"] => ({
+  ...strategy,
+  make: (endpoints) => {
+    const first = endpoints.reduce((tier, { backend }) => Math.min(tier, backend.tier), Infinity)
+    const isFirst = ({ backend }: Endpoint): boolean => backend.tier === first
+    return strategy.make(endpoints.every(isFirst) ? endpoints : endpoints.filter(isFirst))
+  }
+})

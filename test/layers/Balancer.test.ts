@@ -15,6 +15,7 @@ import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
 import type { Mode, Signal } from "../../src/services/Health.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
@@ -669,5 +670,18 @@ describe("another strategy", () => {
       for (let i = 0; i < 5; i++) assert.strictEqual(select(anonymous)?.backend.id, "b")
       end(a, "success", 12)
       assert.deepInclude(a.load, { inFlight: 0, total: 1, latency: 12 })
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("keeps backups for when they are needed, as the first one did", () =>
+    Effect.gen(function*() {
+      const { select, swap } = yield* Balancer
+      const pool = yield* Pool
+      const backup = Backend.make("http://b.test", { id: "b", tier: 1 })
+      yield* pool.reconcile([backend("a"), backup])
+      for (let i = 0; i < 3; i++) assert.strictEqual(select(anonymous)?.backend.id, "a")
+      yield* swap(yield* Strategy.pipe(Effect.provide(strategies["random"])))
+      for (let i = 0; i < 9; i++) assert.strictEqual(select(anonymous)?.backend.id, "a")
+      yield* fail("a")
+      assert.strictEqual(select(anonymous)?.backend.id, "b")
     }).pipe(over(strategies["round-robin"])))
 })

@@ -191,6 +191,13 @@ describe("tiers and zones", () => {
       assert.deepStrictEqual(warnings(lines), ["WARN: No backend is in the zone c"])
     }))
 
+  it.live("are a subset by an id, and without one of its own that is worth a warning", () =>
+    Effect.gen(function*() {
+      const warning = "WARN: subset.id is not set: every balancer like this one uses the same backends"
+      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2 } })), [warning])
+      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2, id: "balancer-7" } })), [])
+    }))
+
   it.live.each([undefined, "a"])("are fine otherwise: %s", (zone) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(warnings(yield* logOf({ to, ...(zone === undefined ? {} : { zone }) })), [])
