@@ -15,6 +15,7 @@ import { empty, Pool, type PoolState } from "../services/Pool.ts"
 import * as SlowStart from "../services/SlowStart.ts"
 import { type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
 import { follow } from "./balancer/Follow.ts"
+import { Idle } from "./balancer/Idle.ts"
 import { Pins } from "./balancer/Pins.ts"
 import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
@@ -54,6 +55,7 @@ export const layer = (
       const random = yield* Random.Random
       const line = new WaitingLine(options.queue)
       const pins = new Pins()
+      const idle = new Idle()
 
       let known: PoolState = empty
       let list: ReadonlyArray<Load.Endpoint> = []
@@ -152,6 +154,7 @@ export const layer = (
         picker.observe?.(endpoint, outcome, latencyMs)
         ejection.observe(endpoint, outcome, why)
         if (!line.isEmpty) advance()
+        if (endpoint.load.inFlight === 0) idle.notify(endpoint.backend.id)
       }
 
       const wait = (
@@ -222,6 +225,11 @@ export const layer = (
         wait,
         begin,
         end,
+        untilIdle: (id) =>
+          Effect.suspend(() => {
+            const member = current().members.find(({ endpoint }) => endpoint.backend.id === id)
+            return member === undefined || member.endpoint.load.inFlight === 0 ? Effect.void : idle.wait(id)
+          }),
         swap: (next) =>
           Effect.sync(() => {
             strategy = next

@@ -82,6 +82,8 @@ export class Balancer extends Context.Service<Balancer, {
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
   readonly begin: (endpoint: Endpoint) => void
+  /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
+  readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /** `why` is a failure in a word, for whoever reads why a backend was ejected. */

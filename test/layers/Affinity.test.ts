@@ -8,6 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Affinity from "../../src/layers/Affinity.ts"
 import * as Balancer from "../../src/layers/Balancer.ts"
+import * as Drain from "../../src/layers/Drain.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as Forwarder from "../../src/layers/Forwarder.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
@@ -43,6 +44,7 @@ const lab = (
     Layer.provideMerge(Layer.effectDiscard(join(...Object.keys(scripts)))),
     Layer.provideMerge(Forwarder.layer()),
     Layer.provide(Affinity.layer({ ...policy, keys, path })),
+    Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer({ ...defaultOptions, ...limits })),
     Layer.provide(Ejection.layerNone),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),

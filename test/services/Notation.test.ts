@@ -8,10 +8,13 @@ import {
   BalanceFactor,
   Bytes,
   Count,
+  ErrorStatus,
+  Method,
   Network,
   Percent,
   PositiveDuration,
-  UrlPath
+  UrlPath,
+  WholeNumber
 } from "../../src/services/Notation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
@@ -129,5 +132,26 @@ describe("a count and a path", () => {
 
   it.each(["", "healthz", "http://a/", "/a b", "/a#b", "/\u00e4", "/a\nb", 1])("may not be the path %j", (input) => {
     assert.strictEqual(read(UrlPath)(input), undefined)
+  })
+})
+
+describe("a whole number", () => {
+  it("may be 0", () => {
+    assert.deepStrictEqual([0, "0", "12"].map(read(WholeNumber)), [0, 0, 12])
+    assert.deepStrictEqual([-1, "-1", 1.5, "", "x", null].map(read(WholeNumber)), Array(6).fill(undefined))
+  })
+})
+
+describe("the status of an error", () => {
+  it("is from 400 to 599", () => {
+    assert.deepStrictEqual([400, "503", 599].map(read(ErrorStatus)), [400, 503, 599])
+    assert.deepStrictEqual([399, 600, "200", "5xx", 503.5].map(read(ErrorStatus)), Array(5).fill(undefined))
+  })
+})
+
+describe("a method", () => {
+  it("is in upper case", () => {
+    assert.deepStrictEqual(["GET", "M-SEARCH"].map(read(Method)), ["GET", "M-SEARCH"])
+    assert.deepStrictEqual(["get", "", "GET POST", "G\r\n", 1].map(read(Method)), Array(5).fill(undefined))
   })
 })
