@@ -571,10 +571,15 @@ describe("a pin", () => {
     it.effect("takes one place only when there is room just as its time is over", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
-        const first = yield* visit(to("b"), 1_000)
-        const second = yield* visit(to("b"), 10)
+        const { begin, end, select } = yield* Balancer
+        const b = select(to("b"))!
+        begin(b)
+        const waiting = yield* visit(to("b"), 10)
+        yield* Effect.forkChild(Effect.andThen(Effect.sleep(1_000), Effect.sync(() => end(b, "success", 1_000))), {
+          startImmediately: true
+        })
         yield* TestClock.adjust(1_010)
-        yield* Effect.forEach([first, second], Fiber.join)
+        yield* Fiber.join(waiting)
         const { members } = yield* Ref.get((yield* Pool).state)
         assert.strictEqual(members.reduce((sum, { endpoint }) => sum + endpoint.load.total, 0), 2)
         assert.deepStrictEqual(yield* inFlight, [0, 0])
