@@ -52,6 +52,7 @@ interface Aside {
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext {
   readonly request: HttpServerRequest
+  /** The backend that a cookie names, for whoever has read it to set. */
   pinned: string | undefined
   /** When the request came, in milliseconds. */
   readonly startedAt: number
