@@ -54,8 +54,8 @@ export const layer = (
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
       const line = new WaitingLine(options.queue)
-      const pins = new Pins()
       const idle = new Idle()
+      const pins = new Pins()
 
       let known: PoolState = empty
       let list: ReadonlyArray<Load.Endpoint> = []

@@ -52,8 +52,6 @@ interface Aside {
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext {
   readonly request: HttpServerRequest
-  /** The backend that a cookie names, for whoever has read it to set. */
-  pinned: string | undefined
   /** When the request came, in milliseconds. */
   readonly startedAt: number
   /** Tries that were answered, or have failed and may have reached a backend. */
@@ -62,6 +60,8 @@ export class Exchange implements History, PickContext {
   unsentMs = 0
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
+  /** The backend that a cookie names, for whoever has read it to set. */
+  pinned: string | undefined
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string

@@ -171,8 +171,10 @@ export const layer = (
           exchange.isOverBudget = true
           return undefined
         }
-        if (wait >= 1) yield* Effect.sleep(wait)
-        return endpoint
+        if (wait < 1) return endpoint
+        yield* Effect.sleep(wait)
+        // Others may have filled it meanwhile.
+        return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
       })
 
       const handle = Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
  * The whole composition, top to bottom: who needs whom. It has no logic of its own.
  *
- *   HttpServer -> Forwarder -> Balancer -> Strategy
+ *   HttpServer -> Forwarder -> Balancer -> Strategy       Affinity tells the Forwarder who is pinned
  *                     |           |
  *                HttpClient     Pool <- Discovery, Ejection
  *                     |           ^

@@ -64,9 +64,9 @@ export interface Wishes {
   readonly shutdown?: number
   readonly port?: number
   readonly limit?: Partial<Settings["limit"]>
-  readonly sticky?: Partial<Settings["sticky"]>
   readonly hedge?: Partial<Settings["hedge"]>
   readonly exchange?: number
+  readonly sticky?: Partial<Settings["sticky"]>
   /** Keeps each response back for a while, as a middleware of an embedding application may. */
   readonly hold?: number
 }
@@ -96,8 +96,8 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   limit: { ...defaults.limit, ...wishes.limit },
-  sticky: { ...defaults.sticky, ...wishes.sticky },
   hedge: { ...defaults.hedge, ...wishes.hedge },
+  sticky: { ...defaults.sticky, ...wishes.sticky },
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? []
 })
@@ -145,30 +145,20 @@ export class Balancer {
   constructor(
     port: number,
     journal: Journal,
-    context: Context.Context<BalancerService | Drain | Pool.Pool>,
+    services: Context.Context<BalancerService | Drain | Pool.Pool>,
     scope: Scope.Closeable
   ) {
     this.port = port
     this.journal = journal
-    this.pool = Context.get(context, Pool.Pool)
-    this.drains = Context.get(context, Drain)
-    this.balancing = Context.get(context, BalancerService)
+    this.pool = Context.get(services, Pool.Pool)
+    this.drains = Context.get(services, Drain)
+    this.balancing = Context.get(services, BalancerService)
     this.scope = scope
   }
 
   /** Drains a backend. Resolves when that is done; tunnels have so many milliseconds. */
   drain(origin: string, tunnels = 60_000): Promise<void> {
     return Effect.runPromise(this.drains.drain(origin, "a test", { tunnels: Duration.millis(tunnels) }))
-  }
-
-  /** Does what an operator does with a backend. */
-  setMode({ origin }: Pick<Target, "origin">, mode: Health.Mode): Promise<void> {
-    return Effect.runPromise(this.pool.signal(origin, { _tag: "ModeSet", mode, why: "told so" }))
-  }
-
-  /** Goes on with another strategy. */
-  use(name: StrategyName): Promise<void> {
-    return Effect.runPromise(Effect.flatMap(Strategy, this.balancing.swap).pipe(Effect.provide(strategies[name])))
   }
 
   get host(): string {
@@ -181,6 +171,16 @@ export class Balancer {
 
   get inFlight(): number {
     return this.members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
+  }
+
+  /** Does what an operator does with a backend. */
+  setMode({ origin }: Pick<Target, "origin">, mode: Health.Mode): Promise<void> {
+    return Effect.runPromise(this.pool.signal(origin, { _tag: "ModeSet", mode, why: "told so" }))
+  }
+
+  /** Goes on with another strategy. */
+  use(name: StrategyName): Promise<void> {
+    return Effect.runPromise(Effect.flatMap(Strategy, this.balancing.swap).pipe(Effect.provide(strategies[name])))
   }
 
   /** Waits until each backend, in the order of the settings, has this status. */
