@@ -6,9 +6,19 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
-import { Affinity, isUnder, noTokens, type Policy, setCookie, tokensOf } from "../services/Affinity.ts"
+import {
+  Affinity,
+  isUnder,
+  mayPin,
+  noTokens,
+  type Pin,
+  type Policy,
+  setCookie,
+  tokensOf
+} from "../services/Affinity.ts"
 import * as Cookie from "../services/Cookie.ts"
-import type { FieldLines, RequestHead } from "../services/Message.ts"
+import { type Client, clientProtocol } from "../services/HeaderFields.ts"
+import type { RequestHead } from "../services/Message.ts"
 import { empty, Pool } from "../services/Pool.ts"
 
 const encoder = new TextEncoder()
@@ -40,22 +50,26 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
       )
       const upToDate = Effect.suspend(() => (Ref.getUnsafe(pool.state) === known ? Effect.void : makeTokens))
 
-      const pinOf = (fields: FieldLines, value: string | undefined) => ({
-        id: value === undefined ? undefined : tokens.ids.get(value),
-        fields: value === undefined ? fields : Cookie.without(fields, policy.cookie),
-        // Somebody may have joined while the exchange was under way.
-        stamp: (id: string, isSecure: boolean) =>
-          Effect.map(upToDate, () => {
-            const token = tokens.byId.get(id)?.[0]
-            return token === undefined || token === value ? undefined : setCookie(policy, token, isSecure)
-          })
-      })
+      const pinOf = ({ fields }: RequestHead, client: Client): Pin => {
+        const value = Cookie.valueOf(fields, policy.cookie)
+        return {
+          id: value === undefined ? undefined : tokens.ids.get(value),
+          fields: value === undefined ? fields : Cookie.without(fields, policy.cookie),
+          stamp: (id, status) => {
+            if (id === undefined || !mayPin(status)) return Effect.undefined
+            // Somebody may have joined while the exchange was under way.
+            return Effect.map(upToDate, () => {
+              const token = tokens.byId.get(id)?.[0]
+              if (token === undefined || token === value) return undefined
+              return setCookie(policy, token, clientProtocol(fields, client) === "https")
+            })
+          }
+        }
+      }
 
       return {
-        read: (head: RequestHead) =>
-          isUnder(policy.path, head)
-            ? Effect.map(upToDate, () => pinOf(head.fields, Cookie.valueOf(head.fields, policy.cookie)))
-            : Effect.undefined
+        read: (head: RequestHead, client: Client) =>
+          isUnder(policy.path, head) ? Effect.map(upToDate, () => pinOf(head, client)) : Effect.undefined
       }
     }).pipe(Effect.orDie)
   ).pipe(Layer.provide(Mac.layerWebCrypto), Layer.provide(SecureRandom.layerWebCrypto))

@@ -60,6 +60,7 @@ export class Exchange implements History, PickContext {
   unsentMs = 0
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
+  /** The backend that a cookie names, for whoever has read it to set. */
   pinned: string | undefined
   private readonly books: Books
   private readonly head: RequestHead
@@ -94,6 +95,11 @@ export class Exchange implements History, PickContext {
     return this.tried.length
   }
 
+  /** The id of the backend of the current try. */
+  get answeringId(): string | undefined {
+    return this.current?.backend.id
+  }
+
   /** Milliseconds from the request to the head of the response. */
   get answeredAfter(): number {
     return (this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
@@ -105,11 +111,6 @@ export class Exchange implements History, PickContext {
       this.hashKey = this.books.hashKey(this.head, this.client)
     }
     return this.hashKey
-  }
-
-  /** The id of the backend of the try that has not ended. */
-  get answeringId(): string | undefined {
-    return this.current?.backend.id
   }
 
   /** The next endpoint to try, none twice. */

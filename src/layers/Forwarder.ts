@@ -21,7 +21,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
-import { Affinity, mayPin, type Pin } from "../services/Affinity.ts"
+import { Affinity } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
@@ -50,9 +50,14 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** The client gets the answer of a backend. */
-const handOver = (response: HttpClientResponse, head: Message.ResponseHead): HttpServerResponse => {
-  const fields = HeaderFields.toClient(head.status, head.fields)
+/** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
+const handOver = (
+  response: HttpClientResponse,
+  head: Message.ResponseHead,
+  cookie: string | undefined
+): HttpServerResponse => {
+  const forwarded = HeaderFields.toClient(head.status, head.fields)
+  const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
   return Message.toClient({ ...head, fields }, () => bodyOf(response))
 }
 
@@ -172,23 +177,6 @@ export const layer = (
         return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
       })
 
-      /** The same as `handOver`, with a cookie if the client is to stay with whoever gave the answer. */
-      const handOverPinned = Effect.fnUntraced(function*(
-        pin: Pin,
-        { answeringId }: Exchange,
-        response: HttpClientResponse,
-        head: Message.ResponseHead,
-        isSecure: boolean
-      ) {
-        const cookie = answeringId === undefined || !mayPin(head.status)
-          ? undefined
-          : yield* pin.stamp(answeringId, isSecure)
-        return handOver(
-          response,
-          cookie === undefined ? head : { ...head, fields: [...head.fields, "Set-Cookie", cookie] }
-        )
-      })
-
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
         const head = Message.received(request)
@@ -203,7 +191,7 @@ export const layer = (
           return ErrorResponse.make(reason, request.headers["accept"], detail)
         }
 
-        const pin = affinity === undefined ? undefined : yield* affinity.read(head)
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head, from)
         exchange.pinned = pin?.id
         const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {
@@ -211,22 +199,13 @@ export const layer = (
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
 
-        const conclude = (response: HttpClientResponse, answer: Message.ResponseHead) =>
-          pin === undefined
-            ? Effect.succeed(handOver(response, answer))
-            : handOverPinned(
-              pin,
-              exchange,
-              response,
-              answer,
-              HeaderFields.clientProtocol(head.fields, from) === "https"
-            )
-
         RetryBudget.deposit(budget, exchange.startedAt)
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
-        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
+        // A second backend would not know a session.
+        const isFree = exchange.pinned === undefined && head.upgrade === undefined
+        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
         let reason: Failure.Reason = "internal_error"
         // An answer that another try may do better than.
         let kept: HttpClientResponse | undefined
@@ -263,7 +242,7 @@ export const layer = (
                   const over = drain.tunnel(endpoint, () => received?.body?.release())
                   yield* Scope.addFinalizer(scope, Effect.sync(over))
                 }
-                return yield* conclude(response, received)
+                return handOver(response, received, pin && (yield* pin.stamp(exchange.answeringId, received.status)))
               }
               exchange.setAside()
               kept = response
@@ -284,7 +263,8 @@ export const layer = (
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
         exchange.takeBack()
-        return yield* conclude(kept, Message.answered(kept))
+        const answer = Message.answered(kept)
+        return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

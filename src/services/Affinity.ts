@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import type * as Redacted from "effect/Redacted"
+import type { Client } from "./HeaderFields.ts"
 import type { FieldLines, RequestHead } from "./Message.ts"
 import { pathOf } from "./Target.ts"
 
@@ -34,16 +35,17 @@ export interface Pin {
   /** The field lines of the request without the cookie, which is nobody else's business. */
   readonly fields: FieldLines
   /**
-   * The `Set-Cookie` for the answer of the backend with this id, if the client needs one: unless it has that cookie. A cookie
-   * of an older key is replaced, so that the key can be taken away one day.
+   * The `Set-Cookie` for an answer of the backend with this id, if the client needs one: unless it has that cookie, and unless
+   * the answer says that the backend could not do its work. A cookie of an older key is replaced, so that the key can be taken
+   * away one day.
    */
-  readonly stamp: (id: string, isSecure: boolean) => Effect.Effect<string | undefined>
+  readonly stamp: (id: string | undefined, status: number) => Effect.Effect<string | undefined>
 }
 
 /** Reads the cookies of requests. */
 export interface Reader {
   /** What the cookie of a request says; nothing where browsers do not send it. */
-  readonly read: (head: RequestHead) => Effect.Effect<Pin | undefined>
+  readonly read: (head: RequestHead, client: Client) => Effect.Effect<Pin | undefined>
 }
 
 /** Who reads them; nobody where clients are not pinned. */

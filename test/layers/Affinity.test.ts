@@ -20,12 +20,16 @@ import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import type { Policy } from "../../src/services/Affinity.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions, type Options } from "../../src/services/Balancer.ts"
+import * as ForwarderService from "../../src/services/Forwarder.ts"
 import { Pool } from "../../src/services/Pool.ts"
+import { defaultPolicy as retryPolicy } from "../../src/services/RetryPolicy.ts"
 
 const { delayed, refuses, respond } = FakeBackends
 const Fakes = FakeBackends.FakeBackends
 
 const policy: Policy = { cookie: "lb", keys: [Redacted.make("0123456789abcdef")], path: "/", sameSite: "lax" }
+
+const { defaultOptions: forwarding } = ForwarderService
 
 const join = (...origins: ReadonlyArray<string>) =>
   Effect.flatMap(Pool, (pool) => pool.reconcile(origins.map((origin) => Backend.make(origin))))
@@ -33,7 +37,8 @@ const join = (...origins: ReadonlyArray<string>) =>
 /** A forwarder with sticky sessions between fake clients and fake backends. */
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { entries = [], keys = policy.keys, limits = {}, path = "/" }: {
+  { entries = [], keys = policy.keys, limits = {}, options = {}, path = "/" }: {
+    readonly options?: Partial<ForwarderService.Options>
     readonly path?: string
     readonly entries?: Array<Entry>
     readonly keys?: Policy["keys"]
@@ -42,7 +47,7 @@ const lab = (
 ) =>
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(join(...Object.keys(scripts)))),
-    Layer.provideMerge(Forwarder.layer()),
+    Layer.provideMerge(Forwarder.layer({ ...forwarding, ...options })),
     Layer.provide(Affinity.layer({ ...policy, keys, path })),
     Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer({ ...defaultOptions, ...limits })),
@@ -110,6 +115,18 @@ describe("a cookie", () => {
       assert.strictEqual((yield* visit(inside.cookie, "/shop")).text, "a")
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }, { path: "/shop" }))))
 
+  it.effect("is set by the answer that is the best of all tries", () => {
+    const retry = { ...retryPolicy, statuses: new Set([500]), backoff: 0 }
+    const broken = (name: string) => respond(name, { status: 500 })
+    return Effect.gen(function*() {
+      const { script } = yield* Fakes
+      const first = yield* visit()
+      assert.deepStrictEqual([first.text, first.set?.slice(0, 3)], ["500", "lb="])
+      yield* script("http://a", respond("a"))
+      assert.deepStrictEqual(yield* visit(first.cookie), { ...first, text: "a", set: undefined })
+    }).pipe(Effect.provide(lab({ "http://a": broken("a"), "http://b": refuses }, { options: { retry } })))
+  })
+
   it.effect("is not set by an answer of our own", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* visit(), { text: "502", set: undefined, cookie: undefined })
@@ -160,6 +177,20 @@ describe("a request", () => {
       assert.strictEqual(text, "b")
       assert.isDefined(set)
     }).pipe(Effect.provide(lab(quick, { limits }))))
+
+  it.effect("is not sent to a second backend for the sake of time when its session is with the first", () =>
+    Effect.gen(function*() {
+      const warm = yield* Effect.forEach(Array.from({ length: 100 }), () => visit())
+      yield* slowDown(1_000, "http://a", "http://b")
+      const pinned = yield* Effect.forkChild(visit(warm[0]!.cookie), { startImmediately: true })
+      yield* TestClock.adjust(1_000)
+      assert.deepStrictEqual(yield* Fiber.join(pinned), { ...warm[0]!, set: undefined })
+      const { received } = yield* Fakes
+      assert.lengthOf([...received("http://a"), ...received("http://b")], 101)
+      yield* Effect.forkChild(visit(), { startImmediately: true })
+      yield* TestClock.adjust(1_000)
+      assert.lengthOf([...received("http://a"), ...received("http://b")], 103)
+    }).pipe(Effect.provide(lab(quick, { options: { hedge: { after: 0.95, budget: 1 } } }))))
 
   it.effect("waits for its turn when every backend is full, and is refused when that takes too long", () => {
     const entries: Array<Entry> = []

@@ -482,6 +482,14 @@ describe("a pin", () => {
       assert.strictEqual(select(to("b"))?.backend.id, "b")
     }).pipe(over(stubborn(new Journal()))))
 
+  it.effect("does not lift the limit of all together", () =>
+    Effect.gen(function*() {
+      const { begin, select } = yield* Balancer
+      yield* reconcile("a", "b")
+      begin(select(anonymous)!)
+      assert.isUndefined(select(to("b")))
+    }).pipe(over(stubborn(new Journal()), { maxTotalInFlight: 1 })))
+
   it.effect("is over for an exchange that has tried its backend", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer
@@ -560,6 +568,23 @@ describe("a pin", () => {
           assert.deepStrictEqual([one, two, yield* Fiber.join(last)], ends)
         }).pipe(narrow({ order }))
     )
+
+    it.effect("takes one place only when there is room just as its time is over", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const { begin, end, select } = yield* Balancer
+        const b = select(to("b"))!
+        begin(b)
+        const waiting = yield* visit(to("b"), 10)
+        yield* Effect.forkChild(Effect.andThen(Effect.sleep(1_000), Effect.sync(() => end(b, "success", 1_000))), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust(1_010)
+        yield* Fiber.join(waiting)
+        const { members } = yield* Ref.get((yield* Pool).state)
+        assert.strictEqual(members.reduce((sum, { endpoint }) => sum + endpoint.load.total, 0), 2)
+        assert.deepStrictEqual(yield* inFlight, [0, 0])
+      }).pipe(narrow()))
 
     it.effect("fails when there is nobody else either", () =>
       Effect.gen(function*() {
