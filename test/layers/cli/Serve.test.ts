@@ -177,7 +177,7 @@ describe("weights", () => {
 })
 
 describe("tiers and zones", () => {
-  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.startsWith("WARN: No backend"))
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => /^WARN: (?:No backend|subset)/.test(line))
   const to = ["http://127.0.0.1:1,zone=a,weight=2", "http://127.0.0.1:2,backup", "http://127.0.0.1:3,tier=2,zone=b"]
 
   it.live("are announced, and a zone without a backend is worth a warning", () =>
