@@ -1,13 +1,14 @@
 /**
  * Keeps what the documents quote what it is in the program.
  *
- * A marker, `<!-- from docs/examples/x.ts -->`, `<!-- the settings -->` or `<!-- the reasons -->`, is followed by a fence or a
- * table. `npm run docs` fills them in, and a test fails when one is not as it would be.
+ * A marker, such as `<!-- from docs/examples/x.ts -->` or `<!-- the settings -->`, is followed by a fence or a table. `npm run docs` fills them in, and a test fails when one is not as it would be.
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { options } from "../src/layers/Configuration.ts"
 import { meaningOf } from "../src/services/Failure.ts"
+import * as Spread from "./simulation/Spread.ts"
+import * as TailLatency from "./simulation/TailLatency.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -46,6 +47,24 @@ const reasons = (): string =>
     ])
   )
 
+const tailLatencies = (): string =>
+  table(
+    ["strategy", "p50", "p90", "p99", "p99.9", "of the slow one"],
+    TailLatency.rows().map(({ quantiles: [p50, p90, p99, p999], slowShare, strategy }) => [
+      `\`${strategy}\``,
+      `${p50!.toFixed(0)} ms`,
+      `${p90!.toFixed(0)} ms`,
+      `${p99!.toFixed(0)} ms`,
+      `${p999!.toFixed(0)} ms`,
+      `${(slowShare * 100).toFixed(1)} %`
+    ])
+  )
+
+const spread = (): string => `\`\`\`\n${Spread.picture().join("\n")}\n\`\`\``
+
+/** What a marker "the ..." stands for. */
+const parts: Readonly<Record<string, () => string>> = { settings, reasons, spread, "tail latencies": tailLatencies }
+
 const fence = (path: string): string =>
   `\`\`\`${path.slice(path.lastIndexOf(".") + 1)}\n${read(path).trimEnd()}\n\`\`\``
 
@@ -57,8 +76,8 @@ export const filled = (text: string): string =>
       (_, marker: string, path: string) => `${marker}\n\n${fence(path)}\n`
     )
     .replace(
-      /^(<!-- the (settings|reasons) -->)\n(?:\n(?:\|.*\n)+)?/gm,
-      (_, marker: string, name: string) => `${marker}\n\n${name === "settings" ? settings() : reasons()}\n`
+      /^(<!-- the ([a-z ]+) -->)\n(?:\n(?:(?:\|.*\n)+|```\n[\s\S]*?\n```\n))?/gm,
+      (all, marker: string, name: string) => parts[name] === undefined ? all : `${marker}\n\n${parts[name]()}\n`
     )
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -54,7 +54,7 @@ describe.each(documents)("%s", (path) => {
     )
     const variables = new Set([...options.map((option) => option.variable), "EVENKEEL_CONFIG"])
     assert.deepStrictEqual((text.match(/EVENKEEL_\w+/g) ?? []).filter((name) => !variables.has(name)), [])
-    const named = [...text.matchAll(/npm run (\w+)/g)].map(([, script]) => script!)
+    const named = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, script]) => script!)
     assert.deepStrictEqual(named.filter((script) => !scripts.includes(script)), [])
   })
 })

@@ -11,7 +11,8 @@ import { type AddressInfo, createServer } from "node:net"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-// This one is a test itself.
+// These are tests themselves.
+import "../docs/examples/strategy-laws.test.ts"
 import "../docs/examples/test-with-fakes.test.ts"
 import * as Configuration from "../src/layers/Configuration.ts"
 
@@ -120,6 +121,7 @@ describe.concurrent("the examples", () => {
       "embed.ts",
       "evenkeel.yaml",
       "serve.ts",
+      "strategy-laws.test.ts",
       "test-with-fakes.test.ts",
       "wire.ts"
     ])

@@ -36,6 +36,9 @@ const isBetter = (a: Load.Endpoint, b: Load.Endpoint | undefined): boolean =>
 
 const hasRoom = ({ load }: Load.Endpoint): boolean => load.inFlight < load.limit
 
+const isFreeBut = (tried: ReadonlyArray<Load.Endpoint>) => (endpoint: Load.Endpoint): boolean =>
+  hasRoom(endpoint) && isWarm(endpoint) && !isAmong(tried, endpoint)
+
 /** Balances over the pool with the strategy. */
 export const layer = (
   options: Options = defaultOptions
@@ -86,6 +89,11 @@ export const layer = (
         if (totalInFlight >= options.maxTotalInFlight) return undefined
         // The strategy may propose one that cannot be taken; it gets one chance more than there are such that were tried.
         let passedOver: Load.Endpoint | undefined
+        if (tried.length > 0 && picker.pickWhere !== undefined) {
+          // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.
+          const next = picker.pickWhere(context, isFreeBut(tried))
+          if (next !== undefined) return next
+        }
         for (let i = 0; i <= tried.length + 1; i++) {
           const endpoint = picker.pick(context)
           if (endpoint === undefined) return undefined
@@ -93,8 +101,7 @@ export const layer = (
           if (canBeTaken && (isWarm(endpoint) || mayWarm(endpoint))) return endpoint
           if (canBeTaken) passedOver = endpoint
           if (picker.pickWhere !== undefined) {
-            const accepts = (other: Load.Endpoint) => hasRoom(other) && !isAmong(tried, other) && isWarm(other)
-            return picker.pickWhere(context, accepts) ?? passedOver ?? firstWithRoom(tried)
+            return picker.pickWhere(context, isFreeBut(tried)) ?? passedOver ?? firstWithRoom(tried)
           }
         }
         return firstWithRoom(tried, passedOver)

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { type Input, schema, type Settings } from "../services/Configuration.ts"
 import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
+import * as Consistency from "../services/Consistency.ts"
 import { optionsOf } from "../services/Setting.ts"
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
@@ -21,11 +22,19 @@ const settings = schema(Struct.keys(strategies), defaultFor(undefined), defaultT
 /** Every setting, for help texts, flags and documents. */
 export const options = optionsOf(settings)
 
-const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<StrategyName>, ConfigurationError> =>
-  Result.map(merge(sources, options), (given) => {
+/** Settings, and what the operator should know about them and how they were given. */
+export interface Loaded {
+  readonly settings: Settings<StrategyName>
+  readonly warnings: ReadonlyArray<string>
+}
+
+const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
+  Result.flatMap(merge(sources, options), (given) => {
     const decoded = Schema.decodeUnknownSync(settings)(given)
-    if ("strategy" in given || !("to" in given)) return decoded
-    return { ...decoded, strategy: defaultFor(decoded.to) }
+    const { problems, warnings } = Consistency.check(decoded)
+    if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
+    if ("strategy" in given || !("to" in given)) return Result.succeed({ settings: decoded, warnings })
+    return Result.succeed({ settings: { ...decoded, strategy: defaultFor(decoded.to) }, warnings })
   })
 
 /**
@@ -35,13 +44,7 @@ const decode = (sources: ReadonlyArray<Source>): Result.Result<Settings<Strategy
  *   Configuration.make({ to: ["http://localhost:3001"], health: { interval: "1s" } })
  */
 export const make = (input: Input<StrategyName> = {}): Settings<StrategyName> =>
-  Result.getOrThrow(decode([fromValue(input)]))
-
-/** Settings, and what the operator should know about how they were given. */
-export interface Loaded {
-  readonly settings: Settings<StrategyName>
-  readonly warnings: ReadonlyArray<string>
-}
+  Result.getOrThrow(decode([fromValue(input)])).settings
 
 /** The flag that names a file of settings. */
 export const fileFlag = "config"
@@ -78,5 +81,6 @@ export const load = Effect.fnUntraced(function*(
     ...(Result.isFailure(file) ? file.failure.problems : [])
   ]
   if (problems.length > 0 || Result.isFailure(merged)) return yield* ConfigurationError.make({ problems })
-  return { settings: merged.success, warnings: environment.warnings }
+  const { settings, warnings } = merged.success
+  return { settings, warnings: [...environment.warnings, ...warnings] }
 })

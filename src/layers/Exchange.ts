@@ -1,7 +1,8 @@
 /**
  * The books of one exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
  *
- * Owns the pairing of `begin` and `end`, whatever happens in between. It neither translates nor sends.
+ * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may find a
+ * better one. It neither translates nor sends.
  */
 import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
@@ -12,6 +13,7 @@ import * as Failure from "../services/Failure.ts"
 import type { Extract } from "../services/HashKey.ts"
 import type { Endpoint, Outcome } from "../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../services/Message.ts"
+import type { History } from "../services/RetryPolicy.ts"
 import type { PickContext } from "../services/Strategy.ts"
 
 /** What an exchange reports to. */
@@ -38,17 +40,38 @@ const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
   "internal_error"
 ])
 
+/** A try beside the current one: it has an answer that nobody wants yet, or it has none yet. */
+interface Aside {
+  readonly endpoint: Endpoint
+  readonly triedAt: number
+  readonly answeredAt: number | undefined
+  readonly status: number | undefined
+  readonly body: ResponseBody | undefined
+}
+
 /** One client request, from its head to the end of its response. */
-export class Exchange implements PickContext {
+export class Exchange implements History, PickContext {
   readonly request: HttpServerRequest
+  /** When the request came, in milliseconds. */
+  readonly startedAt: number
+  /** Tries that were answered, or have failed and may have reached a backend. */
+  reached = 0
+  /** Milliseconds that went by in tries in which nothing was sent. */
+  unsentMs = 0
+  /** Whether another try was due and the budget did not allow it. */
+  isOverBudget = false
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string
   private readonly client: string | undefined
-  private readonly startedAt: number
   private readonly tried: Array<Endpoint> = []
   /** The try that has begun and not ended. */
   private current: Endpoint | undefined
+  private aside: Aside | undefined
+  /** The first of two tries at a time; the current one is the second. */
+  private rival: Aside | undefined
+  /** A try that was given up because another one was faster. */
+  private outrun: Endpoint | undefined
   private triedAt = 0
   private answeredAt: number | undefined
   private status: number | undefined
@@ -70,6 +93,11 @@ export class Exchange implements PickContext {
     return this.tried.length
   }
 
+  /** Milliseconds from the request to the head of the response. */
+  get answeredAfter(): number {
+    return (this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
+  }
+
   key(): string | undefined {
     if (!this.hashed) {
       this.hashed = true
@@ -83,9 +111,16 @@ export class Exchange implements PickContext {
     return this.books.balancer.select(this, this.tried)
   }
 
+  /** The same, but the endpoint whose answer was set aside may be tried again. */
+  selectAgain(): Endpoint | undefined {
+    const again = this.aside?.endpoint
+    return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
+  }
+
   begin(endpoint: Endpoint): void {
     this.tried.push(endpoint)
     this.current = endpoint
+    this.answeredAt = undefined
     this.triedAt = this.books.clock.currentTimeMillisUnsafe()
     this.books.balancer.begin(endpoint)
     this.books.log.write({
@@ -96,16 +131,87 @@ export class Exchange implements PickContext {
     })
   }
 
+  /** Begins a second try while the current one still waits for its answer. */
+  beginBeside(endpoint: Endpoint): void {
+    this.rival = this.asAside()
+    this.begin(endpoint)
+  }
+
+  /** One of two tries at a time has lost: the current one is the other. */
+  endRace(firstWins: boolean, loser: Outcome): void {
+    const { rival } = this
+    if (rival === undefined) return
+    const lost = "no better than another backend"
+    this.rival = undefined
+    this.reached++
+    if (loser === "aborted") this.outrun = firstWins ? this.current : rival.endpoint
+    if (firstWins) {
+      this.end(loser, lost)
+      this.restore(rival)
+    } else {
+      this.settle(rival.endpoint, loser, rival.triedAt, undefined, lost)
+    }
+  }
+
+  private asAside(): Aside | undefined {
+    const { answeredAt, body, current, status, triedAt } = this
+    return current && { endpoint: current, triedAt, answeredAt, status, body }
+  }
+
+  private restore(aside: Aside): void {
+    this.current = aside.endpoint
+    this.triedAt = aside.triedAt
+    this.answeredAt = aside.answeredAt
+    this.status = aside.status
+    this.body = aside.body
+  }
+
   /** The head of the response has come; the body may still take any time. */
   answered({ body, status }: ResponseHead): void {
     this.status = status
     this.body = body
+    this.reached++
     this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
   }
 
-  /** The try has failed before there was a head. */
+  /** The try has failed before there was a head that is of use. */
   failed(reason: Failure.Reason): void {
-    this.end(blamelessReasons.has(reason) ? "aborted" : "failure")
+    if (Failure.meaningOf[reason].tryAnother === "always") {
+      this.unsentMs += this.books.clock.currentTimeMillisUnsafe() - this.triedAt
+    } else if (this.answeredAt === undefined) {
+      this.reached++
+    }
+    this.body?.release()
+    this.body = this.status = undefined
+    // What is left of the time after another try is not this backend's to answer for.
+    const isBlameless = blamelessReasons.has(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
+    this.end(isBlameless ? "aborted" : "failure", reason)
+  }
+
+  /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
+  setAside(): void {
+    const aside = this.asAside()
+    if (aside === undefined) return
+    this.dropAside()
+    this.aside = aside
+    this.current = this.body = this.status = undefined
+  }
+
+  /** There was no better answer than the one that was set aside, which is the current one again. */
+  takeBack(): void {
+    const { aside } = this
+    if (aside === undefined) return
+    this.aside = undefined
+    this.restore(aside)
+  }
+
+  /** There is a better answer than the one that was set aside, if any. */
+  dropAside(): void {
+    const { aside } = this
+    if (aside === undefined) return
+    this.aside = undefined
+    aside.body?.release()
+    this.settle(aside.endpoint, "failure", aside.triedAt, aside.answeredAt, `answered ${aside.status}`)
   }
 
   /** The client gets an answer of our own. */
@@ -117,19 +223,24 @@ export class Exchange implements PickContext {
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.body?.release()
+    this.dropAside()
+    this.endRace(false, "aborted")
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
-    this.end(this.outcome())
+    const last = this.current ?? this.tried.at(-1)
+    const outcome = this.outcome()
+    this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined)
     this.books.log.write({
       _tag: "Completed",
       method: this.head.method,
       path: this.path,
-      backend: this.tried.at(-1)?.backend.origin,
+      backend: last?.backend.origin,
       client: this.client,
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
-      failed: this.tried.length < 2 ? undefined : this.tried.slice(0, -1).map(({ backend }) => backend.origin),
-      reason: this.reason
+      failed: this.tried.length < 2 ? undefined : this.failedBefore(last),
+      reason: this.reason,
+      isOverBudget: this.isOverBudget ? true : undefined
     })
   }
 
@@ -140,15 +251,34 @@ export class Exchange implements PickContext {
       : "success"
   }
 
+  /** The backends of all tries but the last one, and one that was given up. */
+  private failedBefore(last: Endpoint | undefined): ReadonlyArray<string> | undefined {
+    const isExcept = (i: number) =>
+      [last, this.outrun].some((endpoint) => endpoint && i === this.tried.lastIndexOf(endpoint))
+    const failed = this.tried.flatMap(({ backend }, i) => (isExcept(i) ? [] : [backend.origin]))
+    return failed.length === 0 ? undefined : failed
+  }
+
+  /** `why` is a failure in a word. */
+  private end(outcome: Outcome, why: string | undefined): void {
+    const { current } = this
+    if (current === undefined) return
+    this.current = undefined
+    this.settle(current, outcome, this.triedAt, this.answeredAt, why)
+  }
+
   /**
    * A latency is the time to the response's head, or to the end of a try without one: how long a client takes to read a
    * body says nothing of the backend.
    */
-  private end(outcome: Outcome): void {
-    if (this.current === undefined) return
-    const endpoint = this.current
-    this.current = undefined
-    const answeredAt = this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()
-    this.books.balancer.end(endpoint, outcome, answeredAt - this.triedAt)
+  private settle(
+    endpoint: Endpoint,
+    outcome: Outcome,
+    triedAt: number,
+    answeredAt: number | undefined,
+    why: string | undefined
+  ): void {
+    const latency = (answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - triedAt
+    this.books.balancer.end(endpoint, outcome, latency, why)
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The path of one request:
  *
- *   translate the head -> [ select an endpoint -> begin -> send -> head of the response ] (again on another endpoint, where
- *   that can do no harm) -> translate back -> hand over the body -> its end -> end of the try -> log
+ *   translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ] (again on another endpoint,
+ *   where the policy and the budget allow it) -> translate back -> hand over the body -> its end -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
@@ -10,27 +10,34 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import type { HttpClientError } from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
+import * as ClientAddress from "../services/ClientAddress.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
+import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
+import * as Hedging from "../services/Hedging.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
+import * as RetryBudget from "../services/RetryBudget.ts"
+import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./Exchange.ts"
+import * as Hedge from "./forwarder/Hedge.ts"
+import * as Sender from "./forwarder/Sender.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
@@ -41,14 +48,10 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** Sends a request. Whatever comes of it ends with the scope. */
-const sender = (
-  client: HttpClient.HttpClient
-): (request: HttpClientRequest) => Effect.Effect<HttpClientResponse, HttpClientError, Scope.Scope> => {
-  if (Message.releasesBodies(client)) return client.execute
-  const scoped = HttpClient.withScope(client)
-  // The platform would add `b3` and `traceparent` to what is not our request.
-  return (request) => Effect.provideService(scoped.execute(request), HttpClient.TracerDisabledWhen, () => true)
+/** The client gets the answer of a backend. */
+const handOver = (response: HttpClientResponse, head: Message.ResponseHead): HttpServerResponse => {
+  const fields = HeaderFields.toClient(head.status, head.fields)
+  return Message.toClient({ ...head, fields }, () => bodyOf(response))
 }
 
 /** Forwards with these options. */
@@ -58,9 +61,16 @@ export const layer = (
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
-      const { hashKey } = options
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock: yield* Clock.Clock, hashKey }
-      const execute = sender(yield* HttpClient.HttpClient)
+      const clock = yield* Clock.Clock
+      const { exchangeTimeout, hedge, isTrustedProxy, retry, tryTimeout } = options
+      const hashKey: Extract = (head, address) =>
+        options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
+      const { release, send } = Sender.make(yield* HttpClient.HttpClient)
+      const random = yield* Random.Random
+      const budget = RetryBudget.make()
+      const hedgeBudget = RetryBudget.make()
+      const latencies = Hedging.make()
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -71,7 +81,7 @@ export const layer = (
         }
       }
 
-      const send = (
+      const requestTo = (
         { backend: { origin } }: Endpoint,
         request: HttpServerRequest,
         head: Message.RequestHead,
@@ -85,8 +95,76 @@ export const layer = (
           target: Target.originForm(head.method, head.target),
           fields: ["Host", known ?? authorityOf(origin), ...fields]
         }
-        return execute(Message.toBackend(sent, framing === "none" ? undefined : () => request.stream))
+        return Message.toBackend(sent, framing === "none" ? undefined : () => request.stream)
       }
+
+      /** Milliseconds that an exchange has left. */
+      const timeLeft = ({ startedAt }: Exchange): number =>
+        exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
+
+      /** One try, within what is left of the time. */
+      const tryOnce = (exchange: Exchange, request: HttpClientRequest) => {
+        const left = timeLeft(exchange)
+        return left > tryTimeout
+          ? Sender.within(send(request), tryTimeout, "headers_timeout")
+          : Sender.within(send(request), left, "deadline_exceeded")
+      }
+
+      /** The same, and once more beside it if it takes longer than usual and there is a budget for that. */
+      const tryHedged = (
+        exchange: Exchange,
+        { after, budget }: Hedging.Policy,
+        endpoint: Endpoint,
+        requestFor: (endpoint: Endpoint) => HttpClientRequest
+      ) => {
+        const first = tryOnce(exchange, requestFor(endpoint))
+        const delay = Hedging.quantile(latencies, after)
+        RetryBudget.deposit(hedgeBudget, exchange.startedAt)
+        return delay === undefined ? first : Hedge.hedged(first, {
+          delay,
+          release,
+          begin: () => {
+            const other = exchange.select()
+            const policy = { ratio: budget, perSecond: 0 }
+            if (other === undefined || !RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) {
+              return
+            }
+            exchange.beginBeside(other)
+            return tryOnce(exchange, requestFor(other))
+          },
+          end: (firstWins, loser) => exchange.endRace(firstWins, loser),
+          isGood: ({ status }) => !retry.statuses.has(status)
+        })
+      }
+
+      /**
+       * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is what
+       * the last try has brought.
+       */
+      const another = Effect.fnUntraced(function*(
+        exchange: Exchange,
+        verdict: RetryPolicy.Verdict,
+        answer: Message.ResponseHead | undefined
+      ) {
+        let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
+        let endpoint = exchange.select()
+        if (endpoint === undefined && answer !== undefined) {
+          const asked = RetryPolicy.retryAfter(
+            Message.toHeaders(answer.fields)["retry-after"],
+            clock.currentTimeMillisUnsafe()
+          )
+          if (asked === undefined || asked > retry.maxWait) return undefined
+          wait += asked
+          endpoint = exchange.selectAgain()
+        }
+        if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
+        if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
+          exchange.isOverBudget = true
+          return undefined
+        }
+        if (wait >= 1) yield* Effect.sleep(wait)
+        return endpoint
+      })
 
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
@@ -107,26 +185,58 @@ export const layer = (
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
 
+        RetryBudget.deposit(budget, exchange.startedAt)
+        const hasBody = fields.framing !== "none"
+        const isIdempotent = retry.methods.has(head.method)
+        if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
+        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
         let reason: Failure.Reason = "no_backend"
-        while (exchange.attempt < options.maxTries) {
-          const endpoint = exchange.select()
-          if (endpoint === undefined) break
+        // An answer that another try may do better than.
+        let kept: HttpClientResponse | undefined
+        let endpoint = exchange.select()
+        while (endpoint !== undefined) {
           exchange.begin(endpoint)
-          const sent = yield* Effect.result(send(endpoint, request, head, fields))
+          const sent = yield* Effect.result(
+            mayHedge && exchange.attempt === 1
+              ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
+              : tryOnce(exchange, requestTo(endpoint, request, head, fields))
+          )
+          const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
+          let verdict: RetryPolicy.Verdict
+          let received: Message.ResponseHead | undefined
           if (Result.isSuccess(sent)) {
-            const head = Message.answered(sent.success)
-            exchange.answered(head)
+            const response = sent.success
+            received = Message.answered(response)
+            exchange.answered(received)
             // A transfer coding that nobody asked for cannot be undone.
-            if (HeaderFields.isDecoded(head.fields)) {
-              const fields = HeaderFields.toClient(head.status, head.fields)
-              return Message.toClient({ ...head, fields }, () => bodyOf(sent.success))
+            if (HeaderFields.isDecoded(received.fields)) {
+              verdict = RetryPolicy.afterStatus(retry, received.status, exchange, isRepeatable)
+              if (kept !== undefined) yield* release(kept)
+              if (verdict === "no") {
+                if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
+                exchange.dropAside()
+                if (hasBody) head.body?.settle()
+                return handOver(response, received)
+              }
+              exchange.setAside()
+              kept = response
+            } else {
+              reason = "protocol_error"
+              exchange.failed(reason)
+              yield* release(response)
+              verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
             }
+          } else {
+            reason = Failure.reasonOf(sent.failure)
+            exchange.failed(reason)
+            verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
           }
-          reason = Result.isSuccess(sent) ? "protocol_error" : Failure.fromClientError(sent.failure).reason
-          exchange.failed(reason)
-          if (!Failure.mayTryAnother(reason, head.method, fields.framing !== "none")) break
+          endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
         }
-        return refuse(reason)
+        if (hasBody) head.body?.settle()
+        if (kept === undefined) return refuse(reason)
+        exchange.takeBack()
+        return handOver(kept, Message.answered(kept))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

@@ -97,7 +97,8 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
         check: Effect.fnUntraced(
           function*(backend) {
             const response = yield* client.execute(requestFor(backend.origin, options)).pipe(
-              Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+              Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+              Effect.provideService(Probe.IsCheck, true)
             )
             return yield* judge(response, options)
           },

@@ -17,11 +17,9 @@ import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
-import * as HashKey from "../services/HashKey.ts"
 import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
-import * as TrustedProxies from "../services/TrustedProxies.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
@@ -70,12 +68,7 @@ export const layerForwarder = (settings: Settings): Layer.Layer<
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer({
-    ...ForwarderService.defaultOptions,
-    hostHeader: settings.hostHeader,
-    isTrustedProxy: TrustedProxies.isIn(settings.trustedProxies),
-    hashKey: HashKey.extractor(settings.hash.key)
-  }).pipe(
+  Forwarder.layer(Policies.forwarder(settings)).pipe(
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
     Layer.provideMerge(layerBalancer({

@@ -49,6 +49,8 @@ export interface Completed {
   readonly failed?: ReadonlyArray<string> | undefined
   /** Why it failed, if it did. */
   readonly reason: Reason | undefined
+  /** Whether there was no other try only because there had been too many for other requests. */
+  readonly isOverBudget?: boolean | undefined
 }
 
 /** What is said of a request that was refused before it was one: neither its method nor its path can be relied on. */
@@ -128,8 +130,9 @@ const words = (entry: Entry): string => {
     case "Completed": {
       const tries = entry.tries > 1 ? `, ${entry.tries} tries` : ""
       const why = entry.reason === undefined ? "" : ` ${entry.reason}`
+      const budget = entry.isOverBudget === true ? ", retry budget used up" : ""
       return `RESPONSE: ${entry.method} ${entry.path} <- ${entry.backend ?? "no backend"} [${entry.status}] ` +
-        `${Math.round(entry.durationMs)}ms${why}${tries}`
+        `${Math.round(entry.durationMs)}ms${why}${tries}${budget}`
     }
   }
 }
@@ -163,6 +166,7 @@ export const json = (entry: Exclude<Entry, Sent>, at: number): string => {
         `${member("url.path", entry.path)},"http.response.status_code":${entry.status}` +
         `${member("client.address", entry.client)}${member("lb.backend", entry.backend)},"lb.tries":${entry.tries},` +
         (entry.failed === undefined ? "" : `"lb.failed":[${entry.failed.map(quoted).join(",")}],`) +
+        (entry.isOverBudget === true ? `"lb.over_budget":true,` : "") +
         `"lb.duration_ms":${Math.round(entry.durationMs * 10) / 10}${member("lb.reason", entry.reason)}}`
   }
 }

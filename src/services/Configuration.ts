@@ -13,7 +13,19 @@ import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotatio
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
 import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
-import { bytes, bytesExpected, count, defaultKey, duration, entry, optional, percent, unset } from "./Setting.ts"
+import { hedge, retry } from "./RetrySettings.ts"
+import {
+  bytes,
+  bytesExpected,
+  count,
+  defaultKey,
+  duration,
+  durationExpected,
+  entry,
+  optional,
+  percent,
+  unset
+} from "./Setting.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -159,6 +171,14 @@ export const schema = <const Name extends string>(
     timeout: Schema.Struct({
       connect: duration("2s", "How long a connection to a backend may take."),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
+      try: optional(PositiveDuration, {
+        description: "How long a try may take from its begin to the head of the response, with the connection.",
+        ...durationExpected
+      }),
+      exchange: optional(PositiveDuration, {
+        description: "How long a request may take to the head of its response, with all tries.",
+        ...durationExpected
+      }),
       idle: duration("60s", "How long a body may stand still, in either direction."),
       head: duration("10s", "How long the head of a request may take, from its first byte."),
       keepAlive: duration("75s", "How long a client's connection may be open between two requests."),
@@ -168,6 +188,8 @@ export const schema = <const Name extends string>(
       ),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    retry,
+    hedge,
     limit: Schema.Struct({
       head: bytes("16KiB", "The longest head of a request or a response."),
       fields: count(100, "The most field lines in a head. Only the wire engine limits them."),

@@ -15,7 +15,7 @@ export interface Meaning {
   /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that was cut. */
   readonly status: number
   readonly level: "INFO" | "WARN"
-  /** Whether another backend may be tried: `always` where nothing was sent, `repeatable` where the request can be repeated. */
+  /** When another backend may be tried: `always` if nothing was sent, `repeatable` if the request can be. See `RetryPolicy`. */
   readonly tryAnother: "always" | "repeatable" | "never"
   /** One sentence for the client and for the documents. */
   readonly meaning: string
@@ -40,8 +40,14 @@ export const reasons = {
   headers_timeout: {
     status: 504,
     level: "WARN",
-    tryAnother: "never",
+    tryAnother: "repeatable",
     meaning: "The backend did not begin to answer in time."
+  },
+  deadline_exceeded: {
+    status: 504,
+    level: "WARN",
+    tryAnother: "never",
+    meaning: "There was no answer within the time that a request may take here."
   },
   reset_before_headers: {
     status: 502,
@@ -58,7 +64,7 @@ export const reasons = {
   protocol_error: {
     status: 502,
     level: "WARN",
-    tryAnother: "never",
+    tryAnother: "repeatable",
     meaning: "The backend's answer was not valid HTTP."
   },
   client_aborted: { status: 499, level: "INFO", tryAnother: "never", meaning: "The client left before the end." },
@@ -96,20 +102,10 @@ export type Reason = keyof typeof reasons
 export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
 
 /** Methods for which doing it twice is as good as once (RFC 9110 §9.2.2). */
-const idempotentMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
 /** Whether a request without a body may be sent again when nobody knows what became of it. */
 export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
-
-/**
- * Whether a request that failed for this reason may be sent to another backend. A connection that was kept open can be lost
- * just when the next request goes out on it, so without this a backend that dies would be missed now and then. A body may be
- * half gone, and is not kept to be sent again.
- */
-export const mayTryAnother = (reason: Reason, method: string, hasBody: boolean): boolean => {
-  const { tryAnother } = meaningOf[reason]
-  return tryAnother === "always" || (tryAnother === "repeatable" && !hasBody && isIdempotent(method))
-}
 
 /**
  * What went wrong between the balancer and a backend. `message` is a short cause in words, such as `Connection refused`.
@@ -119,6 +115,7 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
     "connect_failed",
     "connect_timeout",
     "headers_timeout",
+    "deadline_exceeded",
     "reset_before_headers",
     "reset_mid_body",
     "protocol_error",
@@ -160,6 +157,10 @@ export const fromClientError = (error: HttpClientError): TransportFailure => {
     ? cause
     : TransportFailure.make({ reason: "connect_failed", message: error.message })
 }
+
+/** Why a try failed, from what its client layer failed with. */
+export const reasonOf = (error: HttpClientError | TransportFailure): Reason =>
+  error instanceof TransportFailure ? error.reason : fromClientError(error).reason
 
 /** The transport failure that an error is or was caused by. The platform makes defects of what breaks off a body. */
 const behind = (error: unknown): TransportFailure | undefined => {

@@ -1,8 +1,8 @@
 /**
  * The forwarder: one exchange, from the request's head to the response's last byte.
  *
- * Owns the interface and the options of forwarding; the path itself is `layers/Forwarder`. How long a backend may take is
- * the promise of the client layer, which owns the connection.
+ * Owns the interface and the options of forwarding; the path itself is `layers/Forwarder`. How long a backend may take to
+ * accept a connection, to begin its answer and to go on with it is the promise of the client layer, which owns the connection.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -10,6 +10,8 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import * as HashKey from "./HashKey.ts"
+import type * as Hedging from "./Hedging.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
 
 /** How requests are forwarded. */
 export interface Options {
@@ -17,18 +19,26 @@ export interface Options {
   readonly hostHeader: "preserve" | "backend"
   /** Whether the address at the other end of the connection is a proxy whose `X-Forwarded-*` fields are believed. */
   readonly isTrustedProxy: (address: string) => boolean
-  /** How many backends are tried at the most, where another try can do no harm: see `mayTryAnother` of `Failure`. */
-  readonly maxTries: number
   /** The key of a request, for strategies that hash one. It is read only when a strategy asks, and once for an exchange. */
   readonly hashKey: HashKey.Extract
+  readonly retry: RetryPolicy.Policy
+  /** Milliseconds from the request's head to the head of the response, all tries together; `Infinity` for no limit. */
+  readonly exchangeTimeout: number
+  /** Milliseconds from the begin of a try to the head of the response; `Infinity` for the limits of the client layer only. */
+  readonly tryTimeout: number
+  /** Whether and when requests are sent to a second backend although the first may still answer. */
+  readonly hedge: Hedging.Policy | undefined
 }
 
-/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, tries 3 backends, and hashes the client. */
+/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, hashes the client, sets no limits to the time and does not hedge. */
 export const defaultOptions: Options = {
   hostHeader: "preserve",
   isTrustedProxy: () => false,
-  maxTries: 3,
-  hashKey: HashKey.client
+  hashKey: HashKey.client,
+  retry: RetryPolicy.defaultPolicy,
+  exchangeTimeout: Infinity,
+  tryTimeout: Infinity,
+  hedge: undefined
 }
 
 /** An HTTP application that answers each request with a backend's answer. */

@@ -2,7 +2,10 @@
  * MurmurHash3 in its 32-bit form (Austin Appleby, 2011, public domain), which hash strategies place keys and backends with.
  *
  * It spreads well and is fast, and anybody who knows it can choose keys that collide: it protects nothing. The seed is part of the
- * result, so that several balancers agree on it. Nothing is allocated for a key of ASCII characters.
+ * result, so that several balancers agree on it.
+ *
+ * A hash is a signed integer of 32 bits, as the operators of the language have it: V8 puts an unsigned one into a box half of the
+ * time. So nothing is allocated for a key of ASCII characters. What is published is `hash >>> 0`.
  */
 
 /** The odd constants of the reference implementation. */
@@ -20,10 +23,10 @@ const finish = (state: number, length: number): number => {
   let h = state ^ length
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
+  return h ^ (h >>> 16)
 }
 
-/** The hash of bytes, from 0 to 2^32 - 1. */
+/** The hash of bytes. */
 export const bytes = (input: Uint8Array, seed: number = 0): number => {
   const n = input.length
   const whole = n & ~3
@@ -38,7 +41,7 @@ export const bytes = (input: Uint8Array, seed: number = 0): number => {
 
 const encoder = new TextEncoder()
 
-/** The hash of a text as UTF-8, from 0 to 2^32 - 1. */
+/** The hash of a text as UTF-8. */
 export const string = (text: string, seed: number = 0): number => {
   const n = text.length
   const whole = n & ~3

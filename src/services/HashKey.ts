@@ -17,7 +17,7 @@ export type HashKey =
   | { readonly from: "client" | "path" }
   | { readonly from: "header" | "cookie" | "query"; readonly name: string }
 
-/** Reads the key of a request. `client` is the address at the other end of the connection, where there is one. */
+/** Reads the key of a request. `client` is the client's address, where there is one, behind proxies that are trusted. */
 export type Extract = (head: RequestHead, client: string | undefined) => string | undefined
 
 // -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import * as Backend from "./Backend.ts"
+import type { RequestBody } from "./RetryPolicy.ts"
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
@@ -31,7 +32,7 @@ export interface RequestHead {
   readonly target: string
   readonly fields: FieldLines
   /** The engine's own handle on the body, meaningful to that engine's client only. */
-  readonly body: object | undefined
+  readonly body: RequestBody | undefined
   /** The protocol to go on with, if both sides agree (RFC 9110 §7.8), on an engine that can. */
   readonly upgrade?: string | undefined
   /** Whether the client asked for trailers, with `TE` (RFC 9110 §10.1.4), on an engine that forwards them. */

@@ -68,20 +68,35 @@ export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.
 // Numbers and paths
 // -----------------------------------------------------------------------------
 
-/** A whole number of 1 or more, as a number or in digits. */
-export const Count: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) =>
-        typeof input === "number"
-          ? Effect.succeed(input)
-          : /^\d{1,15}$/.test(input)
-          ? Effect.succeed(Number(input))
-          : invalid(),
-      encode: (count) => Effect.succeed(count)
-    })
+/** A number as such, or in digits. */
+const number = (range: { readonly minimum: number; readonly maximum: number }): Schema.Codec<number, number | string> =>
+  Schema.Union([Schema.Finite, Schema.String]).pipe(
+    Schema.decodeTo(
+      Schema.Int.check(Schema.isBetween(range)),
+      SchemaTransformation.transformEffect({
+        decode: (input: number | string) =>
+          typeof input === "number"
+            ? Effect.succeed(input)
+            : /^\d{1,15}$/.test(input)
+            ? Effect.succeed(Number(input))
+            : invalid(),
+        encode: (count) => Effect.succeed(count)
+      })
+    )
   )
+
+/** A whole number of 1 or more. */
+export const Count = number({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+
+/** A whole number of 0 or more. */
+export const WholeNumber = number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
+/** The status of an error. */
+export const ErrorStatus = number({ minimum: 400, maximum: 599 })
+
+/** A method, which is case-sensitive (RFC 9110 §9.1). All that are registered are in upper case. */
+export const Method: Schema.Codec<string> = Schema.String.check(
+  Schema.makeFilter((method: string) => /^[A-Z][A-Z-]*$/.test(method))
 )
 
 const byteUnits: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }

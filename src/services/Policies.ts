@@ -1,9 +1,13 @@
 /** What the settings mean for each service that has options of its own. */
+import * as Duration from "effect/Duration"
 import type * as Balancer from "./Balancer.ts"
 import type { Settings } from "./Configuration.ts"
 import type * as Ejection from "./Ejection.ts"
+import type * as Forwarder from "./Forwarder.ts"
+import * as HashKey from "./HashKey.ts"
 import type * as Pool from "./Pool.ts"
 import * as SlowStart from "./SlowStart.ts"
+import * as TrustedProxies from "./TrustedProxies.ts"
 
 /** A backend that nobody checks could never be proven to be up. */
 export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
@@ -27,4 +31,28 @@ export const ejection = ({ ejection: { failures, successRate, volume } }: Settin
   consecutiveFailures: failures,
   successRate,
   minimumVolume: volume
+})
+
+const millisOf = (duration: Duration.Duration | undefined): number =>
+  duration === undefined ? Infinity : Duration.toMillis(duration)
+
+export const forwarder = (
+  { hash, hedge, hostHeader, retry, timeout, trustedProxies }: Settings
+): Forwarder.Options => ({
+  hostHeader,
+  isTrustedProxy: TrustedProxies.isIn(trustedProxies),
+  hashKey: HashKey.extractor(hash.key),
+  retry: {
+    tries: retry.tries,
+    reasons: new Set(retry.on),
+    statuses: new Set(retry.statuses),
+    methods: new Set(retry.methods),
+    bodyLimit: retry.bodyLimit,
+    backoff: Duration.toMillis(retry.backoff),
+    maxWait: Duration.toMillis(retry.maxWait),
+    budget: { ratio: retry.budget, perSecond: retry.minPerSecond }
+  },
+  exchangeTimeout: millisOf(timeout.exchange),
+  tryTimeout: millisOf(timeout.try),
+  hedge: hedge.after === undefined ? undefined : { after: hedge.after, budget: hedge.budget }
 })

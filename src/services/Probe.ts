@@ -41,6 +41,12 @@ export const within =
 /** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */
 export const probeUserAgent = "evenkeel-health-check"
 
+/**
+ * Whether a request is a health check. An engine sends it even when all connections that it may have to the backend are in use, or a
+ * backend that is busy would fail its checks.
+ */
+export const IsCheck = Context.Reference<boolean>("evenkeel/services/Probe/IsCheck", { defaultValue: () => false })
+
 /** Where checks connect to, as far as it is not where the traffic goes. */
 export interface Place {
   /** A host name or an address, IPv6 in brackets. */

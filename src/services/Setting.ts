@@ -35,22 +35,23 @@ export const entry = <T, E>(
   )
 }
 
+/** How a duration is asked for. */
+export const durationExpected = { title: "duration", expected: "a duration such as 5s or 500ms" } as const
+
 /** A duration with a default. */
 export const duration = (value: string, description: string) =>
-  entry(PositiveDuration, {
-    default: value,
-    description,
-    title: "duration",
-    expected: "a duration such as 5s or 500ms"
-  })
+  entry(PositiveDuration, { default: value, description, ...durationExpected })
 
 /** A whole number of 1 or more with a default. */
 export const count = (value: number, description: string) =>
   entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
 
+/** How a share is asked for. */
+export const percentExpected = { title: "percent", expected: "a share such as 50%" } as const
+
 /** A share with a default, in percent. */
 export const percent = (value: string, description: string) =>
-  entry(Percent, { default: value, description, title: "percent", expected: "a share such as 50%" })
+  entry(Percent, { default: value, description, ...percentExpected })
 
 /** How a number of bytes is asked for. */
 export const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const

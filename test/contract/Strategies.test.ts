@@ -1,4 +1,4 @@
-/** One suite for every strategy, and what only one of them promises below it. */
+/** The laws for every strategy, and what only one of them promises below them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -7,6 +7,7 @@ import * as Struct from "effect/Struct"
 import * as fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as StrategyLaws from "../../src/layers/testing/StrategyLaws.ts"
 import * as Load from "../../src/services/Load.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
 import { endpoints, idsOf } from "../endpoints.ts"
@@ -42,157 +43,26 @@ const serve = (picker: Picker, n: number, concurrency: number): Map<string, numb
 
 const total = (numbers: Iterable<number>): number => Array.from(numbers).reduce((sum, n) => sum + n, 0)
 
-const contexts: ReadonlyArray<PickContext> = [
-  anonymous,
-  { attempt: 7, key: () => undefined, request: undefined },
-  { attempt: 0, key: () => "", request: undefined },
-  { attempt: 1, key: () => "203.0.113.9", request: undefined }
-]
-
-const seeds = fc.integer()
 const weight = fc.integer({ min: 1, max: 1000 })
-const smallWeight = fc.integer({ min: 1, max: 10 })
-
-// 20,000 picks: the standard deviation of a fair share is below 0.4 %, and 2 % are five of them.
-const tolerance = 0.02
-const rounds = 20_000
 
 describe.each(Struct.keys(strategies))("%s", (name) => {
-  const { isDeterministic, readsLoad, shares, usesKey } = traits[name]
-  // A ring or a table takes milliseconds to build.
-  const fewer = usesKey ? { numRuns: 20 } : {}
+  const { bounds, isDeterministic, readsLoad, usesKey } = traits[name]
   const strategy = (seed: number) => build(strategies[name], seed)
 
   it("says its own name", () => {
     assert.strictEqual(strategy(1).name, name)
   })
 
-  it("picks nobody from an empty list, as often as it is asked", () => {
-    for (const context of contexts) {
-      assert.deepStrictEqual(picks(strategy(1).make([]), 3, context), Array(3).fill(undefined))
-    }
-  })
+  for (const law of StrategyLaws.laws) {
+    it.effect(law.name, () => StrategyLaws.check(law, { layer: strategies[name], ...bounds }))
+  }
 
-  it("picks the only one there is", () => {
-    const [only] = endpoints([3])
-    for (const context of contexts) {
-      assert.deepStrictEqual(picks(strategy(1).make([only!]), 3, context), Array(3).fill(only))
-    }
-  })
-
-  it("picks somebody, and from its list only, whatever the list, the context, the load and the observations", () => {
-    fc.assert(
-      fc.property(
-        seeds,
-        fc.array(fc.tuple(weight, fc.nat(10_000)), { minLength: 1, maxLength: 40 }),
-        fc.constantFrom(...contexts),
-        (seed, backends, context) => {
-          const list = endpoints(backends.map(([weight]) => weight))
-          backends.forEach(([, inFlight], i) => list[i]!.load.inFlight = inFlight)
-          const picker = strategy(seed).make(list)
-          for (let i = 0; i < 3 * list.length; i++) {
-            const endpoint = picker.pick(context)
-            assert(endpoint !== undefined && list.includes(endpoint))
-            picker.observe?.(endpoint, i % 3 === 0 ? "failure" : i % 3 === 1 ? "aborted" : "success", i * 13)
-          }
-        }
-      ),
-      fewer
-    )
-  })
-
-  it("leaves the list and the loads alone", () => {
-    const list = endpoints([1, 5, 2])
-    const before = structuredClone(list.map(({ load }) => load))
-    const picker = strategy(1).make(Object.freeze(list))
-    picks(picker, 100)
-    assert.deepStrictEqual(list.map(({ load }) => load), before)
-    assert.deepStrictEqual(idsOf(list), ["a0", "a1", "a2"])
-  })
-
-  it.skipIf(shares === "other")("starves nobody, in an idle pool", () => {
-    fc.assert(
-      fc.property(seeds, fc.array(smallWeight, { minLength: 1, maxLength: 12 }), (seed, weights) => {
-        const counts = serve(strategy(seed).make(endpoints(weights)), 2_500, 1)
-        assert.strictEqual(counts.size, weights.length)
-      }),
-      { numRuns: 30 }
-    )
-  })
-
-  it.skipIf(shares === "other")("starves nobody, in a busy pool", () => {
-    fc.assert(
-      fc.property(seeds, fc.array(smallWeight, { minLength: 1, maxLength: 12 }), (seed, weights) => {
-        const counts = serve(strategy(seed).make(endpoints(weights)), 2_500, 50)
-        assert.strictEqual(counts.size, weights.length)
-      }),
-      { numRuns: 30 }
-    )
-  })
-
-  it("works on a list that shrinks to nothing and grows again, with a picker for each", () => {
-    fc.assert(
-      fc.property(
-        seeds,
-        fc.array(weight, { minLength: 1, maxLength: 8 }),
-        fc.array(fc.nat(7), { maxLength: 30 }),
-        (seed, weights, sizes) => {
-          const all = endpoints(weights)
-          const made = strategy(seed)
-          for (const size of [...sizes, 0, all.length]) {
-            const list = all.slice(0, size)
-            for (const endpoint of picks(made.make(list), 5)) {
-              if (list.length === 0) assert.isUndefined(endpoint)
-              else assert(endpoint !== undefined && list.includes(endpoint))
-            }
-          }
-        }
-      ),
-      fewer
-    )
-  })
-
-  it("serves two pickers at once, each from its own list", () => {
-    const made = strategy(1)
-    const [some, others] = [endpoints([1, 2]), endpoints([3, 4, 5])]
-    const [one, other] = [made.make(some), made.make(others)]
-    for (let i = 0; i < 50; i++) {
-      assert.include(some, one.pick(anonymous)!)
-      assert.include(others, other.pick(anonymous)!)
-    }
-  })
-
-  it.skipIf(shares === "other")(
-    `gives each its share, ${
-      shares === "weights" ? "by weight" : "which is the same for all"
-    }, within 2 % of all requests`,
-    () => {
-      fc.assert(
-        fc.property(seeds, fc.array(smallWeight, { minLength: 2, maxLength: 6 }), (seed, weights) => {
-          const counts = serve(strategy(seed).make(endpoints(weights)), rounds, 1)
-          const sum = total(weights)
-          weights.forEach((weight, i) => {
-            const expected = shares === "weights" ? weight / sum : 1 / weights.length
-            assert.approximately(
-              (counts.get(`a${i}`) ?? 0) / rounds,
-              expected,
-              tolerance,
-              `a${i} of ${weights.join(":")}`
-            )
-          })
-        }),
-        { numRuns: 10 }
-      )
-    }
-  )
-
-  it(`${isDeterministic ? "picks the same, whatever the seed" : "takes its chance from the seed, and from nothing else"}`, () => {
+  it(`${isDeterministic ? "picks the same, whatever the seed" : "takes its chance from the seed"}`, () => {
     const order = (seed: number) => idsOf(picks(strategy(seed).make(endpoints([1, 2, 3, 4])), 40)).join(" ")
-    assert.strictEqual(order(1), order(1))
     assert.strictEqual(order(1) === order(2), isDeterministic)
   })
 
-  it.skipIf(shares === "other")(`${readsLoad ? "spares" : "does not look at"} who is busy`, () => {
+  it.skipIf(bounds?.shares === "other")(`${readsLoad ? "spares" : "does not look at"} who is busy`, () => {
     const list = endpoints([1, 1, 1])
     list[0]!.load.inFlight = 1_000
     const picker = strategy(1).make(list)
@@ -212,30 +82,6 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
       if (usesKey) assert.strictEqual(new Set(order(key).split(" ")).size, 1)
       else assert.strictEqual(order(key), order(undefined))
     }
-  })
-})
-
-const weighted = Struct.keys(strategies).filter((name) => traits[name].shares === "weights")
-
-describe.each(weighted)("%s, which honours weights,", (name) => {
-  const strategy = (seed: number) => build(strategies[name], seed)
-
-  it("gives each its share in a busy pool too, within 3 % of all requests", () => {
-    fc.assert(
-      fc.property(seeds, fc.array(smallWeight, { minLength: 2, maxLength: 6 }), (seed, weights) => {
-        const counts = serve(strategy(seed).make(endpoints(weights)), rounds, 500)
-        weights.forEach((weight, i) =>
-          assert.approximately((counts.get(`a${i}`) ?? 0) / rounds, weight / total(weights), 0.03, weights.join(":"))
-        )
-      }),
-      { numRuns: 10 }
-    )
-  })
-
-  it("gives one heavy backend among many light ones its share", () => {
-    const list = endpoints([1000, ...Array.from({ length: 99 }, () => 1)])
-    const counts = serve(strategy(1).make(list), rounds, 1)
-    assert.approximately((counts.get("a0") ?? 0) / rounds, 1000 / 1099, tolerance)
   })
 })
 

@@ -120,7 +120,7 @@ describe("the program", () => {
     const file = join(folder, "evenkeel.yaml")
     writeFileSync(
       file,
-      `to:\n  - { url: "http://127.0.0.1:${port}", weight: 2 }\nhealth: { path: /nowhere }\ntimeout: { response: 300ms }\n`
+      `to:\n  - { url: "http://127.0.0.1:${port}", weight: 2 }\nstrategy: round-robin\nhealth: { path: /nowhere }\ntimeout: { response: 300ms }\n`
     )
     const program = start([
       "--config",

@@ -70,6 +70,27 @@ onEachEngine("checks", (test) => {
     for (const backend of backends) await backend.deserted()
   })
 
+  test("find a connection to a backend whose connections are all in use", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      while (true) {
+        const { target } = await peer.request()
+        if (target !== "/slow") await peer.send(ok)
+      }
+    })
+    const lb = await lab.balancer([backend], {
+      healthInterval: 50,
+      response: 1_000,
+      health: { path: "/up", timeout: Duration.millis(300) },
+      limit: { connectionsPerBackend: 1, inFlightPerBackend: 1 }
+    })
+    const client = await lab.connect(lb)
+    await client.send(message("GET /slow HTTP/1.1", "Host: example.com"))
+    // Some checks more than the request and the checks before it.
+    await backend.asked(backend.peers.reduce((sum, peer) => sum + peer.requestsRead, 0) + 10)
+    const changes = Array.from(lb.journal).flatMap((entry) => (entry._tag === "HealthChanged" ? [entry.status] : []))
+    assert.deepStrictEqual(changes, ["Up"])
+  }, { node: { fails: "undici keeps checks waiting as well" } })
+
   const tcp: Partial<Settings["health"]> = { kind: "tcp", timeout: Duration.millis(500) }
 
   test("that only connect pass where somebody listens, whatever it is, and leave nothing open", async (lab) => {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as IpNetwork from "effect/net/IpNetwork"
 import { systemError } from "effect/PlatformError"
+import * as Result from "effect/Result"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import type { Flags } from "../../src/layers/configuration/Flags.ts"
 import type { ConfigurationError } from "../../src/services/ConfigurationSource.ts"
@@ -226,6 +227,19 @@ describe("every setting", () => {
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
     "timeout.idle": ["2m", "2m"],
+    "timeout.try": ["3s", "3s"],
+    "timeout.exchange": ["20s", "20s"],
+    "retry.tries": ["3", "3"],
+    "retry.on": ["connect_failed overloaded", "[connect_failed, overloaded]"],
+    "retry.statuses": ["503 429", "[503, 429]"],
+    "retry.methods": ["GET", "[GET]"],
+    "retry.bodyLimit": ["1MiB", "1048576"],
+    "retry.backoff": ["5ms", "5ms"],
+    "retry.maxWait": ["5s", "5s"],
+    "retry.budget": ["5%", "5%"],
+    "retry.minPerSecond": ["0", "0"],
+    "hedge.after": ["95%", "95%"],
+    "hedge.budget": ["1%", "1%"],
     "timeout.head": ["3s", "3s"],
     "timeout.keepAlive": ["30s", "30s"],
     "timeout.backendKeepAlive": ["1s", "1s"],
@@ -339,6 +353,39 @@ describe("what is wrong", () => {
         "no.yaml: there is no such file (named by EVENKEEL_CONFIG)"
       ])
     }))
+})
+
+describe("settings that contradict each other", () => {
+  it.effect("are problems where one can never be kept, and warnings where room is short", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const texts = [
+        "timeout: { try: 20s, exchange: 10s }",
+        "timeout: { try: 10s, exchange: 10s }",
+        "timeout: { try: 2s }",
+        "timeout: { try: 1s, exchange: 1500ms }",
+        "timeout: { exchange: 1s }",
+        "timeout: { exchange: 10s }",
+        "{ timeout: { exchange: 10s }, retry: { tries: 1 } }",
+        "timeout: { exchange: 20s }",
+        "timeout: { try: 3s, exchange: 6s }",
+        "timeout: { try: 3s, exchange: 6025ms }",
+        "{ timeout: { try: 3s, exchange: 10s }, retry: { tries: 3, backoff: 500ms } }",
+        "retry: { budget: 0%, minPerSecond: 0 }",
+        "retry: { budget: 0%, minPerSecond: 0, tries: 1 }"
+      ]
+      for (const text of texts) {
+        const result = yield* Effect.result(load(ofFile(text)))
+        lines.push(text)
+        if (Result.isFailure(result)) lines.push(...result.failure.problems.map((problem) => `  error: ${problem}`))
+        else lines.push(...result.success.warnings.map((warning) => `  warning: ${warning}`))
+      }
+      assert.deepStrictEqual(lines, golden("configuration/consistency.txt"))
+    }))
+
+  it("are thrown by make", () => {
+    assert.throws(() => Configuration.make({ timeout: { try: "1s" } }), /^timeout.connect: 2s is not shorter/)
+  })
 })
 
 describe("a file", () => {

@@ -23,6 +23,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
     const entries: Array<Entry> = []
     const began: Array<Endpoint> = []
     const ended: Array<readonly [id: string, outcome: Outcome, latencyMs: number]> = []
+    const whys: Array<string | undefined> = []
     const selections: Array<readonly [context: PickContext, tried: ReadonlyArray<Endpoint>]> = []
     const exchange = new Exchange(
       {
@@ -38,7 +39,10 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
             return endpoints.find((endpoint) => !tried.includes(endpoint))
           },
           begin: (endpoint) => void began.push(endpoint),
-          end: ({ backend }, outcome, latencyMs) => void ended.push([backend.id, outcome, latencyMs])
+          end: ({ backend }, outcome, latencyMs, why) => {
+            ended.push([backend.id, outcome, latencyMs])
+            whys.push(why)
+          }
         }
       },
       HttpServerRequest.fromWeb(new Request("http://localhost/orders")),
@@ -50,7 +54,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
       assert(last?._tag === "Completed")
       return last
     }
-    return { exchange, entries, began, ended, selections, completed }
+    return { exchange, entries, began, ended, whys, selections, completed }
   })
 
 const a = endpoint("a")
@@ -84,7 +88,8 @@ describe("an exchange that goes well", () => {
         durationMs: 325,
         tries: 1,
         failed: undefined,
-        reason: undefined
+        reason: undefined,
+        isOverBudget: undefined
       })
     }))
 
@@ -129,6 +134,18 @@ describe("as a context for the strategy, an exchange", () => {
       assert.isUndefined(exchange.select())
       assert.deepStrictEqual(selections.map(([, tried]) => idsOf(tried)), [[], ["a"], ["a", "b"]])
       for (const [context] of selections) assert.strictEqual(context, exchange)
+    }))
+
+  it.effect("reads the key when it is asked for it, and once", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const { completed, exchange } = yield* open(head, [a], ({ target }, client) => `${target} ${client} ${++reads}`)
+      assert.strictEqual(exchange.select(), a)
+      assert.strictEqual(reads, 0)
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      assert.strictEqual(exchange.key(), "/orders?token=secret 203.0.113.9 1")
+      exchange.finish(Exit.void)
+      assert.strictEqual(completed().client, "203.0.113.9")
     }))
 })
 
@@ -262,5 +279,144 @@ describe("the log of an exchange", () => {
       exchange.answered({ status: 200, statusText: "", fields: [], body: undefined })
       exchange.finish(Exit.void)
       assert.notInclude(JSON.stringify(entries), "secret")
+    }))
+})
+
+const answer = (status: number, released: Array<number> = []) => ({
+  status,
+  statusText: "",
+  fields: [],
+  body: { release: () => void released.push(status) }
+})
+
+describe("an answer that is set aside", () => {
+  it.effect("is in flight and not released until there is a better one", () =>
+    Effect.gen(function*() {
+      const released: Array<number> = []
+      const { completed, ended, exchange, whys } = yield* open(head)
+      exchange.begin(a)
+      yield* TestClock.adjust(3)
+      exchange.answered(answer(503, released))
+      exchange.setAside()
+      yield* TestClock.adjust(20)
+      exchange.begin(b)
+      assert.deepStrictEqual([ended, released], [[], []])
+      exchange.answered(answer(200, released))
+      exchange.dropAside()
+      assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [503], ["answered 503"]])
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual([ended[1], whys[1]], [["b", "success", 0], undefined])
+      assert.deepInclude(completed(), { status: 200, backend: "http://b.test", failed: ["http://a.test"] })
+      assert.strictEqual(exchange.reached, 2)
+    }))
+
+  it.effect("is the client's when there is no better one, with its time and its backend", () =>
+    Effect.gen(function*() {
+      const released: Array<number> = []
+      const { completed, ended, exchange, whys } = yield* open(head)
+      exchange.begin(a)
+      yield* TestClock.adjust(3)
+      exchange.answered(answer(503, released))
+      exchange.setAside()
+      exchange.begin(b)
+      yield* TestClock.adjust(20)
+      exchange.failed("reset_before_headers")
+      exchange.takeBack()
+      assert.deepStrictEqual([ended, released], [[["b", "failure", 20]], []])
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual(ended[1], ["a", "failure", 3])
+      assert.deepStrictEqual([released, whys], [[503], ["reset_before_headers", "answered 503"]])
+      assert.deepInclude(completed(), { status: 503, backend: "http://a.test", failed: ["http://b.test"] })
+    }))
+
+  it.effect("is let go when the client leaves", () =>
+    Effect.gen(function*() {
+      const released: Array<number> = []
+      const { ended, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.answered(answer(503, released))
+      exchange.setAside()
+      exchange.begin(b)
+      exchange.finish(clientLeft)
+      assert.deepStrictEqual([ended, released], [[["a", "failure", 0], ["b", "aborted", 0]], [503]])
+    }))
+
+  it.effect("may be asked for again at the same endpoint", () =>
+    Effect.gen(function*() {
+      const { exchange } = yield* open(head, [a])
+      exchange.begin(a)
+      exchange.answered(answer(503))
+      exchange.setAside()
+      assert.deepStrictEqual([exchange.select(), exchange.selectAgain()], [undefined, a])
+    }))
+})
+
+describe("two tries at a time", () => {
+  it.effect("end once each, whoever wins", () =>
+    Effect.gen(function*() {
+      for (const firstWins of [true, false]) {
+        const { completed, ended, exchange } = yield* open(head)
+        exchange.begin(a)
+        yield* TestClock.adjust(10)
+        exchange.beginBeside(b)
+        yield* TestClock.adjust(5)
+        exchange.endRace(firstWins, "aborted")
+        exchange.answered(answer(200))
+        exchange.finish(Exit.void)
+        assert.deepStrictEqual(
+          ended,
+          firstWins
+            ? [["b", "aborted", 5], ["a", "success", 15]]
+            : [["a", "aborted", 15], ["b", "success", 5]]
+        )
+        assert.deepInclude(completed(), {
+          backend: firstWins ? "http://a.test" : "http://b.test",
+          tries: 2,
+          failed: undefined
+        })
+      }
+    }))
+
+  it.effect("end both when the client leaves", () =>
+    Effect.gen(function*() {
+      const { ended, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.beginBeside(b)
+      exchange.finish(clientLeft)
+      assert.deepStrictEqual(ended.map(([id, outcome]) => [id, outcome]), [["a", "aborted"], ["b", "aborted"]])
+    }))
+})
+
+describe("what counts for another try", () => {
+  it.effect("is whether a backend may have seen the request, and how long nobody has", () =>
+    Effect.gen(function*() {
+      const { exchange } = yield* open(head)
+      exchange.begin(a)
+      yield* TestClock.adjust(7)
+      exchange.failed("connect_timeout")
+      exchange.begin(b)
+      yield* TestClock.adjust(9)
+      exchange.failed("headers_timeout")
+      assert.deepInclude(exchange, { attempt: 2, reached: 1, unsentMs: 7 })
+    }))
+
+  it.effect("is not counted twice for an answer that was of no use", () =>
+    Effect.gen(function*() {
+      const { ended, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.answered(answer(200))
+      exchange.failed("protocol_error")
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual([exchange.reached, ended], [1, [["a", "failure", 0]]])
+    }))
+
+  it.effect("is a backend's fault when it used the whole deadline, and nobody's when others did", () =>
+    Effect.gen(function*() {
+      const { ended, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.failed("deadline_exceeded")
+      exchange.begin(b)
+      exchange.failed("deadline_exceeded")
+      assert.deepStrictEqual(ended.map(([, outcome]) => outcome), ["failure", "aborted"])
     }))
 })

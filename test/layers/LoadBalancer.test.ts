@@ -65,6 +65,30 @@ describe("LoadBalancer", () => {
       strategy: "weighted-round-robin"
     }))))
 
+  it.effect("asks a backup only while no other backend is eligible, whatever the strategy", () =>
+    Effect.gen(function*() {
+      const { start, stop } = yield* Fakes
+      assert.strictEqual((yield* Effect.replicateEffect(text, 6)).join(""), "bcbcbc")
+      yield* stop("http://b")
+      yield* TestClock.adjust(6_000)
+      assert.strictEqual((yield* Effect.replicateEffect(text, 3)).join(""), "ccc")
+      yield* stop("http://c")
+      yield* TestClock.adjust(6_000)
+      assert.strictEqual((yield* Effect.replicateEffect(text, 3)).join(""), "aaa")
+      yield* start("http://b")
+      yield* TestClock.adjust(6_000)
+      assert.strictEqual((yield* Effect.replicateEffect(text, 3)).join(""), "bbb")
+    }).pipe(Effect.provide(lab(three, { to: ["http://a,backup", "http://b", "http://c"] }))))
+
+  it.effect("prefers its own zone, and any other to none", () =>
+    Effect.gen(function*() {
+      const { stop } = yield* Fakes
+      assert.strictEqual((yield* Effect.replicateEffect(text, 4)).join(""), "bbbb")
+      yield* stop("http://b")
+      yield* TestClock.adjust(6_000)
+      assert.strictEqual((yield* Effect.replicateEffect(text, 4)).toSorted().join(""), "aacc")
+    }).pipe(Effect.provide(lab(three, { to: ["http://a,zone=x", "http://b,zone=y", "http://c,zone=z"], zone: "y" }))))
+
   it.effect("takes a stopped backend out within 6 s and brings it back within 5, whatever the chance", () =>
     Effect.gen(function*() {
       for (let seed = 0; seed < 20; seed++) {

@@ -8,7 +8,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as PoolLayer from "../../src/layers/Pool.ts"
-import type { Backend } from "../../src/services/Backend.ts"
+import { type Backend, make } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
 import { defaultPolicy, empty, Pool, type PoolState } from "../../src/services/Pool.ts"
 import { backend, idsOf } from "../endpoints.ts"
@@ -82,6 +82,19 @@ describe("reconcile", () => {
       assert.strictEqual(after.endpoint.load, before.endpoint.load)
       assert.strictEqual(after.health, before.health)
     }).pipe(withPool))
+
+  it.effect.each([{ tier: 1 }, { zone: "x" }])(
+    "gives pickers a new list when only this changed: %j",
+    (change) =>
+      Effect.gen(function*() {
+        yield* reconcile(a, b)
+        const before = yield* current
+        yield* reconcile(make(a.origin, { id: "a", ...change }), b)
+        const after = yield* current
+        assert.deepInclude(after.eligible[0]?.backend, change)
+        assert.strictEqual(after.eligible[0]?.load, before.eligible[0]?.load)
+      }).pipe(withPool)
+  )
 
   it.effect("gives pickers a new list when only a weight changed", () =>
     Effect.gen(function*() {

@@ -116,6 +116,20 @@ describe("the log", () => {
   })
 })
 
+describe("a retry that the budget did not allow", () => {
+  it("is said of the exchange that was not tried again, and of no other", () => {
+    const entry = completed({ status: 503, isOverBudget: true })
+    assert.include(pretty(entry), "[503] 0ms, retry budget used up")
+    assert(entry._tag === "Completed")
+    assert.strictEqual(JSON.parse(json(entry, 0))["lb.over_budget"], true)
+    for (const isOverBudget of [false, undefined]) {
+      const other = completed({ status: 503, isOverBudget })
+      assert(other._tag === "Completed")
+      assert.notInclude(pretty(other) + json(other, 0), "budget")
+    }
+  })
+})
+
 describe("pathOf", () => {
   it.each([
     ["/", "/"],

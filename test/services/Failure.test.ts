@@ -16,9 +16,9 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import {
   fromCause,
   fromClientError,
-  mayTryAnother,
   meaningOf,
   type Reason,
+  reasonOf,
   reasons,
   TransportFailure
 } from "../../src/services/Failure.ts"
@@ -30,28 +30,6 @@ describe("the vocabulary", () => {
       `${reason} ${status} ${level} ${tryAnother} - ${meaning}`
     )
     assert.deepStrictEqual(lines, golden("failures.txt"))
-  })
-
-  it("always allows another try where nothing can have been sent", () => {
-    for (const reason of ["connect_failed", "connect_timeout", "overloaded"] as const) {
-      assert.isTrue(mayTryAnother(reason, "POST", true))
-      assert.isTrue(mayTryAnother(reason, "GET", false))
-    }
-  })
-
-  it("allows another try after a lost connection only for idempotent methods without a body (RFC 9110 §9.2.2)", () => {
-    const methods = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "PROPFIND", "get"]
-    const again = methods.filter((method) => mayTryAnother("reset_before_headers", method, false))
-    assert.deepStrictEqual(again, ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
-    assert.deepStrictEqual(methods.filter((method) => mayTryAnother("reset_before_headers", method, true)), [])
-  })
-
-  it("allows no other try in any other case", () => {
-    const others = Object.keys(reasons).filter((reason) =>
-      !/^connect_|^overloaded$|^reset_before_headers$/.test(reason)
-    )
-    const known = (reason: string): reason is Reason => reason in reasons
-    assert.deepStrictEqual(others.filter((reason) => known(reason) && mayTryAnother(reason, "GET", false)), [])
   })
 
   it("has a word for everything that an engine can report", () => {
@@ -76,10 +54,9 @@ describe("fromClientError", () => {
     }
   })
 
-  it("takes a target that makes no URL for the client's mistake, and tries nobody else", () => {
+  it("takes a target that makes no URL for the client's mistake", () => {
     const found = fromClientError(new HttpClientError({ reason: new InvalidUrlError({ request }) }))
     assert.strictEqual(found.reason, "bad_request")
-    assert.isFalse(mayTryAnother(found.reason, "GET", false))
   })
 
   it.each([undefined, null, new Error("ECONNREFUSED"), "refused", { reason: "headers_timeout" }])(
@@ -91,6 +68,13 @@ describe("fromClientError", () => {
       assert.include(found.message, "no luck")
     }
   )
+})
+
+describe("reasonOf", () => {
+  it("takes a failure of our own as it is, and finds the one behind a client error", () => {
+    const error = new HttpClientError({ reason: new TransportError({ request, cause: failure }) })
+    assert.deepStrictEqual([reasonOf(failure), reasonOf(error)], ["headers_timeout", "headers_timeout"])
+  })
 })
 
 const serverError = (cause: unknown) =>

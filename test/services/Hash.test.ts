@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Hash from "../../src/services/Hash.ts"
 
-const hex = (n: number): string => n.toString(16).padStart(8, "0")
+const hex = (n: number): string => (n >>> 0).toString(16).padStart(8, "0")
 
 describe("MurmurHash3 x86-32", () => {
   // Published at https://stackoverflow.com/a/31929528, and in the tests of MongoDB and others.

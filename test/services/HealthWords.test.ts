@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Health from "../../src/services/Health.ts"
 import { cause, explain } from "../../src/services/HealthWords.ts"
-import { assertGolden } from "../golden/Golden.ts"
+import { golden } from "../golden/Golden.ts"
 
 /** A signal, and when it came in seconds. */
 type Event = readonly [at: number, signal: Health.Signal]
@@ -57,7 +57,7 @@ const stories: ReadonlyArray<readonly [health: Health.Health, now: number]> = [
 
 describe("explain", () => {
   it("says the state and its causes in one sentence", () => {
-    assertGolden("health.txt", stories.map(([health, now]) => explain(health, now * 1_000)))
+    assert.deepStrictEqual(stories.map(([health, now]) => explain(health, now * 1_000)), golden("health.txt"))
   })
 
   it("begins with what decides: the status", () => {

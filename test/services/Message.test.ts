@@ -5,6 +5,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import * as Message from "../../src/services/Message.ts"
+import type { RequestBody } from "../../src/services/RetryPolicy.ts"
 
 const origin = "http://localhost:3001"
 
@@ -57,7 +58,8 @@ describe("received", () => {
     Message.received(HttpServerRequest.fromWeb(new Request("http://example.com/a%2Fb?c=%20", init)))
 
   it("is the head that the engine attached, untouched", () => {
-    const head = requestHead({ target: "//a/../b?", fields: ["A", "1", "a", "2"], body: {} })
+    const body: RequestBody = { keep: () => {}, isWhole: true, settle: () => {} }
+    const head = requestHead({ target: "//a/../b?", fields: ["A", "1", "a", "2"], body })
     const request = Message.attachRequestHead(HttpServerRequest.fromWeb(new Request("http://example.com/")), head)
     assert.strictEqual(Message.received(request), head)
   })

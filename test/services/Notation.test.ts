@@ -4,7 +4,18 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import { Bytes, Count, Network, Percent, PositiveDuration, UrlPath } from "../../src/services/Notation.ts"
+import {
+  BalanceFactor,
+  Bytes,
+  Count,
+  ErrorStatus,
+  Method,
+  Network,
+  Percent,
+  PositiveDuration,
+  UrlPath,
+  WholeNumber
+} from "../../src/services/Notation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>
@@ -94,6 +105,20 @@ describe("a number of bytes", () => {
   })
 })
 
+describe("a balance factor", () => {
+  it.each([[125, 1.25], ["125", 1.25], ["150%", 1.5], ["101 %", 1.01], [10_000, 100]])(
+    "may be written as %j",
+    (input, factor) => {
+      assert.strictEqual(read(BalanceFactor)(input), factor)
+      assert.strictEqual(read(BalanceFactor)(Schema.encodeSync(BalanceFactor)(factor)), factor)
+    }
+  )
+
+  it.each([0, 100, "100", "1.25", 1.25, -125, 10_001, "", "%", "x", null, Infinity])("may not be %j", (input) => {
+    assert.strictEqual(read(BalanceFactor)(input), undefined)
+  })
+})
+
 describe("a count and a path", () => {
   it("may be what they are", () => {
     assert.strictEqual(read(Count)(3), 3)
@@ -107,5 +132,26 @@ describe("a count and a path", () => {
 
   it.each(["", "healthz", "http://a/", "/a b", "/a#b", "/\u00e4", "/a\nb", 1])("may not be the path %j", (input) => {
     assert.strictEqual(read(UrlPath)(input), undefined)
+  })
+})
+
+describe("a whole number", () => {
+  it("may be 0", () => {
+    assert.deepStrictEqual([0, "0", "12"].map(read(WholeNumber)), [0, 0, 12])
+    assert.deepStrictEqual([-1, "-1", 1.5, "", "x", null].map(read(WholeNumber)), Array(6).fill(undefined))
+  })
+})
+
+describe("the status of an error", () => {
+  it("is from 400 to 599", () => {
+    assert.deepStrictEqual([400, "503", 599].map(read(ErrorStatus)), [400, 503, 599])
+    assert.deepStrictEqual([399, 600, "200", "5xx", 503.5].map(read(ErrorStatus)), Array(5).fill(undefined))
+  })
+})
+
+describe("a method", () => {
+  it("is in upper case", () => {
+    assert.deepStrictEqual(["GET", "M-SEARCH"].map(read(Method)), ["GET", "M-SEARCH"])
+    assert.deepStrictEqual(["get", "", "GET POST", "G\r\n", 1].map(read(Method)), Array(5).fill(undefined))
   })
 })

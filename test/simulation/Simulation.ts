@@ -1,5 +1,6 @@
 /**
- * A queueing model: requests that come at random to backends that work for a while, in the time of a clock of its own.
+ * A queueing model: requests of many clients that come at random to backends that work for a while, in the time of a clock of
+ * its own.
  *
  * The strategy is the real one, and so are the numbers that it reads; nothing else of the balancer takes part. An hour with
  * 360,000 requests takes less than a second.
@@ -8,29 +9,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as ManualClock from "../../src/layers/testing/ManualClock.ts"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Load from "../../src/services/Load.ts"
-import { anonymous, Strategy } from "../../src/services/Strategy.ts"
-
-/** A clock that shows what it is told, in milliseconds. */
-export interface ManualClock extends Clock.Clock {
-  now: number
-}
-
-export const manualClock = (): ManualClock => {
-  const nanos = () => BigInt(Math.round(clock.now * 1e6))
-  const clock: ManualClock = {
-    now: 0,
-    currentTimeMillisUnsafe: () => clock.now,
-    currentTimeMillis: Effect.sync(() => clock.now),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: nanos,
-    monotonicTimeNanos: Effect.sync(nanos),
-    sleep: () => Effect.never
-  }
-  return clock
-}
+import { anonymous, type PickContext, Strategy } from "../../src/services/Strategy.ts"
 
 /** Numbers from 0 to below 1, always the same for the same seed (mulberry32). */
 export const randomNumbers = (seed: number): () => number => {
@@ -52,8 +34,10 @@ export const build = (layer: Layer.Layer<Strategy>, seed: number, clock: Clock.C
 /** What is simulated. Times are milliseconds. */
 export interface Scenario {
   readonly backends: ReadonlyArray<Backend>
-  /** How long a backend takes for a request that begins at this time, `Infinity` for ever. */
+  /** How long a backend works on a request that comes at this time, `Infinity` for ever. */
   readonly duration: (backend: number, now: number, random: () => number) => number
+  /** How many requests a backend works on at once; more wait there. Without it nobody waits. */
+  readonly workers?: number
   readonly requestsPerSecond: number
   /** How long requests come in. */
   readonly length: number
@@ -111,10 +95,32 @@ class Answers {
   }
 }
 
+/** When each worker of a backend is free. */
+type Workers = Float64Array | undefined
+
+/** When a request that comes now begins: now, or when the first worker is free. It keeps that worker for so long. */
+const beginOf = (workers: Workers, now: number, duration: number): number => {
+  if (workers === undefined) return now
+  let first = 0
+  for (let i = 1; i < workers.length; i++) if (workers[i]! < workers[first]!) first = i
+  const begin = Math.max(now, workers[first]!)
+  workers[first] = begin + duration
+  return begin
+}
+
+/** As many clients as a strategy that goes by the client may meet. */
+const clients: ReadonlyArray<PickContext> = Array.from(
+  { length: 1_000 },
+  (_, i) => ({ ...anonymous, key: () => `10.0.${i >> 8}.${i & 255}` })
+)
+
 /** Runs a scenario with the strategy of a layer. Gives the latencies of all answers, in milliseconds, in ascending order. */
 export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Float64Array => {
   const { backends, duration, length, onRequest, requestsPerSecond, seed } = scenario
-  const clock = manualClock()
+  const workers = backends.map((): Workers =>
+    scenario.workers === undefined ? undefined : new Float64Array(scenario.workers)
+  )
+  const clock = ManualClock.make()
   const random = randomNumbers(seed)
   const endpoints = backends.map((backend): Load.Endpoint => ({ backend, load: Load.make() }))
   const positions = new Map(endpoints.map((endpoint, i) => [endpoint, i]))
@@ -134,10 +140,11 @@ export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Floa
   for (let now = 0; now < length; now += -Math.log(1 - random()) * (1000 / requestsPerSecond)) {
     while (answers.next <= now) answer()
     clock.now = now
-    const endpoint = picker.pick(anonymous)!
+    const endpoint = picker.pick(clients[Math.floor(random() * clients.length)]!)!
     const backend = positions.get(endpoint)!
     Load.begin(endpoint.load)
-    const takes = duration(backend, now, random)
+    const work = duration(backend, now, random)
+    const takes = beginOf(workers[backend], now, work) + work - now
     onRequest?.(now, backend, takes)
     if (takes < Infinity) answers.push(now + takes, backend, now)
   }

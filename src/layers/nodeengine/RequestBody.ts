@@ -1,10 +1,11 @@
 /**
  * The body of a request on its way from node:http to undici.
  *
- * Owns the hand-over and `100 Continue`, which the client waits for. It neither parses nor frames.
+ * Owns the hand-over, what is kept of a short body for another try, and `100 Continue`, which the client waits for. It neither parses nor frames.
  */
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
+import type * as RetryPolicy from "../../services/RetryPolicy.ts"
 
 /**
  * The body of a received request, which is read only when it is opened and only as fast as it is consumed.
@@ -12,30 +13,67 @@ import { Readable } from "node:stream"
  * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not close
  * the connection that the error is still to be sent on.
  */
-export class RequestBody {
+export class RequestBody implements RetryPolicy.RequestBody {
   private readonly source: Http.IncomingMessage
   private readonly response: Http.ServerResponse
+  /** All that was read, as long as it is not too much. */
+  private kept: Array<Buffer> | undefined
+  /** How many bytes may still be kept. */
+  private room = 0
+  private isRead = false
+  private hasEnded = false
+  private current: Readable | undefined
 
   constructor(source: Http.IncomingMessage, response: Http.ServerResponse) {
     this.source = source
     this.response = response
   }
 
-  /** A stream of the body for one try. */
+  keep(maxBytes: number): void {
+    if (Number(this.source.headers["content-length"] ?? 0) > maxBytes) return
+    this.kept = []
+    this.room = maxBytes
+  }
+
+  get isWhole(): boolean {
+    return this.kept !== undefined || !this.isRead
+  }
+
+  settle(): void {
+    this.kept = undefined
+  }
+
+  private keepPiece(chunk: Buffer): void {
+    if (this.kept === undefined) return
+    this.room -= chunk.length
+    if (this.room >= 0) this.kept.push(chunk)
+    else this.kept = undefined
+  }
+
+  /** A stream of the body for one try: what was kept, then the rest. */
   open(): Readable {
     const { response, source } = this
+    // An answer that came early may be kept, and the request that it is to still be sent.
+    this.current?.destroy()
     let started = false
     const onData = (chunk: Buffer) => {
+      this.keepPiece(chunk)
       if (!body.push(chunk)) source.pause()
     }
-    const onEnd = () => body.push(null)
+    const onEnd = () => {
+      this.hasEnded = true
+      body.push(null)
+    }
     const body = new Readable({
-      read() {
+      read: () => {
         if (!started) {
           started = true
+          for (const chunk of this.kept ?? []) body.push(chunk)
+          if (this.hasEnded || source.readableEnded) return void body.push(null)
           // RFC 9110 §10.1.1: the client waits until somebody wants the body, and only HTTP/1.1 has that.
-          const waits = source.headers.expect !== undefined && source.httpVersion === "1.1"
+          const waits = !this.isRead && source.headers.expect !== undefined && source.httpVersion === "1.1"
           if (waits && !response.headersSent) response.writeContinue()
+          this.isRead = true
           source.on("data", onData).on("end", onEnd)
         }
         source.resume()
@@ -45,6 +83,6 @@ export class RequestBody {
         done(error)
       }
     })
-    return body
+    return this.current = body
   }
 }

@@ -1,19 +1,19 @@
 /** Least requests: of two backends drawn at random, the one with fewer requests in flight for its weight. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import { Strategy } from "../../services/Strategy.ts"
 import * as PowerOfTwoChoices from "./PowerOfTwoChoices.ts"
+import * as RandomBits from "./RandomBits.ts"
 
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
-  Effect.map(Random.Random, (random) => ({
+  Effect.map(RandomBits.make, (random) => ({
     name: "least-requests",
     make: (endpoints) => {
-      const pick = PowerOfTwoChoices.make(endpoints, () => random.nextDoubleUnsafe(), (i) => {
-        const { backend, load } = endpoints[i]!
-        return load.inFlight / backend.weight
-      })
+      // A list and an array side by side: two steps less through memory than by way of the endpoint.
+      const loads = endpoints.map(({ load }) => load)
+      const weights = Float64Array.from(endpoints, ({ backend }) => backend.weight)
+      const pick = PowerOfTwoChoices.make(endpoints, random, (i) => loads[i]!.inFlight / weights[i]!)
       return { pick: () => endpoints[pick()] }
     }
   }))

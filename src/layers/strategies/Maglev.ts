@@ -78,21 +78,26 @@ const offsetSeed = 0
 
 const skipSeed = 1
 
+const placeOf = (hash: number): number => (hash >>> 0) % size
+
+const skipOf = (hash: number): number => ((hash >>> 0) % (size - 1)) + 1
+
 const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preference => {
   if (endpoints.length === 0) return { first: () => undefined, firstWhere: () => undefined, draw: () => 0 }
   const sorted = [...endpoints].sort((a, b) => a.backend.id < b.backend.id ? -1 : 1)
   const table = populate(
     sorted.map(({ backend: { id, weight } }) => ({
-      offset: Hash.string(id, offsetSeed) % size,
-      skip: (Hash.string(id, skipSeed) % (size - 1)) + 1,
+      offset: placeOf(Hash.string(id, offsetSeed)),
+      skip: skipOf(Hash.string(id, skipSeed)),
       weight
     })),
     size
   )
   const search = Preference.around(sorted, table)
   return {
-    first: (hash) => sorted[table[hash % size]!],
-    firstWhere: (hash, accepts) => search(hash % size, accepts),
+    first: (hash) => sorted[table[placeOf(hash)]!],
+    // Neighbours in the table are no chance: whose entry is next hangs on whose this one is. So each key goes its own way.
+    firstWhere: (hash, accepts) => search(placeOf(hash), skipOf(Hash.integer(hash)), accepts),
     draw: Preference.anyHash
   }
 }

@@ -10,12 +10,13 @@
  * first draw wins a tie: where costs are equal, as in an idle pool, shares follow the weights and nobody is left out.
  */
 import type { Endpoint } from "../../services/Load.ts"
+import type { RandomBits } from "./RandomBits.ts"
 import * as WeightedDraw from "./WeightedDraw.ts"
 
 /** Picks the position of an endpoint in the list, or -1 from an empty list. */
 export const make = (
   endpoints: ReadonlyArray<Endpoint>,
-  random: () => number,
+  random: RandomBits,
   /** Of the endpoint at a position. Costs are only compared. */
   cost: (position: number) => number,
   /** The share by which a cost must be lower to be lower at all, from 0 to 1. */

@@ -18,7 +18,7 @@ export interface Preference {
 }
 
 /** A hash drawn evenly. */
-export const anyHash = (point: number): number => Math.floor(point * 0x1_0000_0000)
+export const anyHash = (point: number): number => (point * 0x1_0000_0000) | 0
 
 /** Picks for the key of a context by preference among `n` endpoints. */
 export const picker = ({ draw, first, firstWhere }: Preference, n: number, random: () => number): Picker => {
@@ -54,15 +54,15 @@ export const picker = ({ draw, first, firstWhere }: Preference, n: number, rando
 /** Who owns which place of a circle: positions in the list of endpoints. */
 export type Owners = Uint16Array | Uint32Array
 
-/** Finds the first owner who is accepted, from a place on around the circle. */
+/** Finds the first owner who is accepted, from a place on around the circle, `step` places at a time. */
 export const around = (
   endpoints: ReadonlyArray<Endpoint>,
   owners: Owners
-): (place: number, accepts: Accepts) => Endpoint | undefined => {
+): (place: number, step: number, accepts: Accepts) => Endpoint | undefined => {
   // Most owners are met again and again: the number of the last search that has asked for them.
   const askedIn = new Uint32Array(endpoints.length)
   let search = 0
-  return (place, accepts) => {
+  return (place, step, accepts) => {
     search = (search + 1) >>> 0
     if (search === 0) askedIn.fill(search++)
     let toAsk = endpoints.length
@@ -74,7 +74,7 @@ export const around = (
         const endpoint = endpoints[owner]!
         if (accepts(endpoint)) return endpoint
       }
-      i = i + 1 === owners.length ? 0 : i + 1
+      i = i + step < owners.length ? i + step : i + step - owners.length
     }
     return undefined
   }

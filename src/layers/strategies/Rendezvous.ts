@@ -17,7 +17,7 @@ import * as Preference from "./Preference.ts"
 const everybody = (): boolean => true
 
 const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preference => {
-  const seeds = Uint32Array.from(endpoints, ({ backend }) => Hash.string(backend.id))
+  const seeds = Int32Array.from(endpoints, ({ backend }) => Hash.string(backend.id))
   const weights = Float64Array.from(endpoints, ({ backend }) => backend.weight)
   // The logarithm does not change the order of equals, and takes most of the time.
   const areEqual = weights.every((weight) => weight === weights[0])
@@ -26,7 +26,7 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
     let best = -1
     let winner: Endpoint | undefined
     for (let i = 0; i < seeds.length; i++) {
-      const drawn = Hash.integer(hash, seeds[i]!)
+      const drawn = Hash.integer(hash, seeds[i]!) >>> 0
       const score = areEqual ? drawn : -weights[i]! / Math.log((drawn + 0.5) / 0x1_0000_0000)
       if (score > best && accepts(endpoints[i]!)) {
         best = score

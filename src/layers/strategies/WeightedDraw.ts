@@ -5,8 +5,9 @@
  * takes a binary search to find whom, and nothing at all where all weights are the same.
  */
 import type { Endpoint } from "../../services/Load.ts"
+import { position, range } from "./RandomBits.ts"
 
-/** Draws positions in a list. A point is a number from 0 to below 1. */
+/** Draws positions in a list. A point is a number of `RandomBits`. */
 export interface WeightedDraw {
   /** The position that a point belongs to. */
   readonly first: (point: number) => number
@@ -20,10 +21,10 @@ export const make = (endpoints: ReadonlyArray<Endpoint>): WeightedDraw => {
   const same = endpoints[0]?.backend.weight
   if (endpoints.every(({ backend }) => backend.weight === same)) {
     return {
-      first: (point) => Math.floor(point * n),
+      first: (point) => position(point, n),
       second: (first, point) => {
-        const position = Math.floor(point * (n - 1))
-        return position < first ? position : position + 1
+        const other = position(point, n - 1)
+        return other < first ? other : other + 1
       }
     }
   }
@@ -40,12 +41,12 @@ export const make = (endpoints: ReadonlyArray<Endpoint>): WeightedDraw => {
     return low
   }
   return {
-    first: (point) => at(point * length),
+    first: (point) => at((point * length) / range),
     second: (first, point) => {
       // From the line without the stretch of the first: what lies behind that moves up.
       const begin = first === 0 ? 0 : ends[first - 1]!
       const stretch = ends[first]! - begin
-      const place = point * (length - stretch)
+      const place = (point * (length - stretch)) / range
       return at(place < begin ? place : place + stretch)
     }
   }

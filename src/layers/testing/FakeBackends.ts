@@ -213,7 +213,7 @@ export const layer = (
       if (host?.death === undefined) return yield* connectionRefused
       const request = HttpClientRequest.get(origin, { headers: { "user-agent": probeUserAgent } })
       const reception = new Reception(request, new URL(origin), clock)
-      yield* host.behaviour({ request: reception.request, turn: host.turns, elapsed }).pipe(
+      return yield* host.behaviour({ request: reception.request, turn: host.turns, elapsed }).pipe(
         Effect.timeoutOrElse({ duration: connectTimeout, orElse: fails("connect_timeout", "Connection timed out") }),
         Effect.asVoid
       )

@@ -17,7 +17,9 @@ export interface Outgoing {
   readonly framing: Framing
   /** Asked to pause when the backend does not keep up; nobody, if it is all there. */
   readonly source: Source | undefined
-  /** Gives the body to the writer, now or as it comes. Called once. */
+  /** Whether all of it can be sent once more, or there is nothing. */
+  readonly isWhole: boolean
+  /** Gives the body to the writer, now or as it comes. Called once, and once more if it is whole then. */
   start(writer: MessageWriter): void
 }
 
@@ -53,6 +55,8 @@ export class ClientExchange implements ResponseBody {
   isReplay = false
   /** Whether nobody waits for an answer any more. */
   isOver = false
+  /** Whether it is sent even when all connections that there may be are in use. */
+  isExtra = false
 
   constructor(head: SentHead, outgoing: Outgoing, waiting: Waiting) {
     this.head = head
@@ -72,7 +76,7 @@ export class ClientExchange implements ResponseBody {
 
   /** Whether a lost connection leaves no doubt that it may be sent once more (RFC 9112 §9.3.1). */
   get isReplayable(): boolean {
-    return !this.isReplay && !this.isOver && this.outgoing.framing._tag === "None" && isIdempotent(this.head.method)
+    return !this.isReplay && !this.isOver && isIdempotent(this.head.method) && this.outgoing.isWhole
   }
 
   onInterim(status: number, statusText: string, fields: FieldLines): void {

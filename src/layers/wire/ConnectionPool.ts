@@ -37,12 +37,25 @@ export class ConnectionPool implements Owner, Mortal {
     return this.open.size === 0 && this.waiting.length === 0
   }
 
-  /** Sends an exchange, now or when there is a connection. */
+  /**
+   * Sends an exchange, now or when there is a connection. What cannot be sent again first waits until all has been read that has
+   * come by now: that a connection was closed, for one, which a busy process may learn late. The first turn ends what the system
+   * has told already, the second one asks it again.
+   */
   send(exchange: ClientExchange): void {
+    if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
+    setImmediate(() =>
+      setImmediate(() => {
+        if (!exchange.isOver) this.start(exchange)
+      })
+    )
+  }
+
+  private start(exchange: ClientExchange): void {
     for (let connection = this.free.pop(); connection !== undefined; connection = this.free.pop()) {
       if (connection.isFree) return connection.start(exchange)
     }
-    if (this.open.size < this.options.maxConnections) return this.connect(exchange)
+    if (exchange.isExtra || this.open.size < this.options.maxConnections) return this.connect(exchange)
     const until = this.options.deadlines.after(this.options.timeouts.connect)
     this.waiting.push({ exchange, until })
     this.deadline = Math.min(this.deadline, until)

@@ -2,7 +2,8 @@
  * A body on its way from the connection that it arrives on to whoever takes it, without becoming a stream.
  *
  * Owns the hand-over between the two: pieces that arrive before there is a taker are held, a taker that cannot keep up
- * closes the valve, and the end or the failure comes once. It neither decodes nor writes.
+ * closes the valve, and the end or the failure comes once. A short body may be kept, for another taker if the first gives up.
+ * It neither decodes nor writes.
  */
 import type { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Message.ts"
@@ -41,6 +42,14 @@ export class Flow {
   /** How many of the held pieces have been there when `flush` was last called. */
   private settled = 0
   private isPaused = false
+  /** Copies of all that was given to takers, as long as it is not too much. */
+  private kept: Array<Buffer> | undefined
+  /** How many bytes may still be kept. */
+  private room = 0
+  /** How many takers there have been. */
+  private turns = 0
+  /** Whether a taker gave up a body that was kept, and nobody has taken it since. */
+  private isGivenUp = false
   private trailers: FieldLines = noTrailers
   private failure: TransportFailure | undefined
   /** Whether the last byte has been pushed. */
@@ -61,7 +70,7 @@ export class Flow {
 
   /** The next piece, which is valid until `flush` returns. */
   push(piece: Buffer): void {
-    if (this.taker !== undefined) return this.taker.data(piece)
+    if (this.taker !== undefined) return this.give(piece, this.taker)
     this.held.push(piece)
     this.heldBytes += piece.length
   }
@@ -97,16 +106,61 @@ export class Flow {
     this.taker?.fail(failure)
   }
 
-  /** Everything from here on goes to the taker: what is held at once, the rest as it arrives. There is one taker only. */
+  private give(piece: Buffer, taker: Taker): void {
+    if (this.kept !== undefined) {
+      this.room -= piece.length
+      if (this.room >= 0) this.kept.push(Buffer.from(piece))
+      else this.kept = undefined
+    }
+    taker.data(piece)
+  }
+
+  /** Before it is taken: keeps what is given to takers, up to so many bytes, so that it can be taken again. */
+  keep(maxBytes: number): void {
+    this.kept = []
+    this.room = maxBytes
+  }
+
+  /** What its next taker may do to it, as long as there is none after that one. */
+  get turn(): Source {
+    if (this.kept === undefined) return this
+    const turn = this.turns + 1
+    const isOn = () => this.turns === turn
+    return {
+      pause: () => isOn() && this.pause(),
+      resume: () => isOn() && this.resume(),
+      cancel: () => isOn() && this.cancel()
+    }
+  }
+
+  /** Whether a taker would get all of it. */
+  get isWhole(): boolean {
+    return this.kept !== undefined || !this.isTaken
+  }
+
+  /** There is no other taker: nothing is kept any more, and if the last one has given up, nobody wants the rest. */
+  settle(): void {
+    this.kept = undefined
+    if (this.isGivenUp) this.cancel()
+  }
+
+  /**
+   * Everything goes to the taker: what was kept and what is held at once, the rest as it arrives. There is one taker only, unless
+   * the body is kept.
+   */
   take(taker: Taker): void {
     this.isTaken = true
+    this.turns++
+    this.isGivenUp = false
     this.onTake?.()
     this.taker = taker
-    const { held } = this
+    const { held, kept } = this
     const wasPaused = this.isPaused
     this.held = []
+    this.heldBytes = this.settled = 0
     this.isPaused = false
-    for (const piece of held) taker.data(piece)
+    if (kept !== undefined && this.failure === undefined) { for (const piece of kept.slice()) taker.data(piece) }
+    for (const piece of held) this.give(piece, taker)
     if (this.failure !== undefined) return taker.fail(this.failure)
     if (this.isComplete) taker.end(this.trailers)
     taker.flush()
@@ -126,9 +180,13 @@ export class Flow {
     this.source.resume()
   }
 
-  /** Nobody wants the rest. */
+  /** The taker does not want the rest, and neither does anybody else, unless it is kept for another one. */
   cancel(): void {
     this.taker = undefined
+    if (this.kept !== undefined) {
+      this.isGivenUp = true
+      return
+    }
     this.held = []
     if (!this.isOver) this.source.cancel()
   }

@@ -21,6 +21,7 @@ const none: Framing = { _tag: "None" }
 export const empty: Outgoing = {
   framing: none,
   source: undefined,
+  isWhole: true,
   start: (writer) => {
     writer.end([])
     writer.flush()
@@ -30,7 +31,12 @@ export const empty: Outgoing = {
 /** A body that comes from another connection, as it is framed there. */
 export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
   framing,
-  source: flow,
+  get source() {
+    return flow.turn
+  },
+  get isWhole() {
+    return flow.isWhole
+  },
   start: (writer) => flow.take(writer)
 })
 
@@ -38,6 +44,7 @@ const fromBytes = (bytes: Uint8Array): Outgoing =>
   bytes.length === 0 ? empty : {
     framing: { _tag: "Length", length: bytes.length },
     source: undefined,
+    isWhole: false,
     start: (writer) => {
       writer.data(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
       writer.end([])
@@ -71,6 +78,7 @@ const fromStream = (
   let interrupt = () => {}
   return {
     framing: length === undefined ? { _tag: "Chunked" } : { _tag: "Length", length },
+    isWhole: false,
     source: { pause: () => room.closeUnsafe(), resume: () => room.openUnsafe(), cancel: () => interrupt() },
     start: (writer) => {
       writer.flush()

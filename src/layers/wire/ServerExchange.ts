@@ -8,6 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Message.ts"
+import type { RequestBody } from "../../services/RetryPolicy.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
@@ -53,7 +54,7 @@ const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | und
   return version === 0 ? "Connection: keep-alive\r\n" : ""
 }
 
-export class ServerExchange implements Listener {
+export class ServerExchange implements Listener, RequestBody {
   readonly connection: Front
   readonly request: RequestLine
   /** Of the request's `Connection` field. */
@@ -81,6 +82,19 @@ export class ServerExchange implements Listener {
     this.options = options
     this.framing = framing
     this.body = body
+  }
+
+  keep(maxBytes: number): void {
+    const { framing } = this
+    if (framing._tag !== "Length" || framing.length <= maxBytes) this.body?.keep(maxBytes)
+  }
+
+  get isWhole(): boolean {
+    return this.body?.isWhole ?? true
+  }
+
+  settle(): void {
+    this.body?.settle()
   }
 
   /** RFC 9110 §10.1.1. Not after the response, which says enough. */

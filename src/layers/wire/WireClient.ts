@@ -15,6 +15,7 @@ import { Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
+import { IsCheck } from "../../services/Probe.ts"
 import { ClientExchange, type Outgoing, type Waiting } from "./ClientExchange.ts"
 import { ClientResponse } from "./ClientResponse.ts"
 import { originOf, targetOf } from "./Connect.ts"
@@ -84,7 +85,8 @@ const transmit = (
   request: HttpClientRequest,
   head: Message.SentHead,
   outgoing: Outgoing,
-  signal?: AbortSignal
+  signal?: AbortSignal,
+  isExtra = false
 ): Effect.Effect<HttpClientResponse, HttpClientError> =>
   Effect.callback((resume) => {
     const pool = pools.of(head.origin)
@@ -102,6 +104,7 @@ const transmit = (
       onFailure: (failure) => resume(Effect.fail(transportError(request, failure)))
     }
     const exchange = new ClientExchange(head, outgoing, waiting)
+    exchange.isExtra = isExtra
     if (signal !== undefined) releaseOn(signal, exchange)
     if (!exchange.isOver) pool.send(exchange)
     return Effect.sync(() => exchange.release())
@@ -157,7 +160,7 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal:
     const target = url.pathname + url.search
     const upgrade = headers["upgrade"]
     const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
-    const sending = transmit(pools, request, head, outgoing, signal)
+    const sending = Effect.flatMap(IsCheck, (isCheck) => transmit(pools, request, head, outgoing, signal, isCheck))
     const raw = request.body._tag === "Raw" ? request.body.body : undefined
     return raw instanceof Readable ? Effect.onError(sending, () => Effect.sync(() => raw.destroy())) : sending
   })

@@ -61,6 +61,8 @@ export interface Wishes {
   readonly shutdown?: number
   readonly port?: number
   readonly limit?: Partial<Settings["limit"]>
+  readonly hedge?: Partial<Settings["hedge"]>
+  readonly exchange?: number
   /** Keeps each response back for a while, as a middleware of an embedding application may. */
   readonly hold?: number
 }
@@ -85,10 +87,12 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     ...defaults.timeout,
     connect: Duration.millis(wishes.connect ?? 1_000),
     response: Duration.millis(wishes.response ?? 5_000),
+    exchange: wishes.exchange === undefined ? undefined : Duration.millis(wishes.exchange),
     idle: Duration.millis(wishes.idle ?? 5_000),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   limit: { ...defaults.limit, ...wishes.limit },
+  hedge: { ...defaults.hedge, ...wishes.hedge },
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? []
 })

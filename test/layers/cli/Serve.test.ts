@@ -151,6 +151,27 @@ describe("weights", () => {
     }))
 })
 
+describe("tiers and zones", () => {
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.startsWith("WARN: No backend"))
+  const to = ["http://127.0.0.1:1,zone=a,weight=2", "http://127.0.0.1:2,backup", "http://127.0.0.1:3,tier=2,zone=b"]
+
+  it.live("are announced, and a zone without a backend is worth a warning", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({ to, zone: "c" })
+      assert.include(
+        lines,
+        "INFO: Backend servers: http://127.0.0.1:1 (weight 2, zone a), http://127.0.0.1:2 (backup), " +
+          "http://127.0.0.1:3 (zone b, tier 2)"
+      )
+      assert.deepStrictEqual(warnings(lines), ["WARN: No backend is in the zone c"])
+    }))
+
+  it.live.each([undefined, "a"])("are fine otherwise: %s", (zone) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(warnings(yield* logOf({ to, ...(zone === undefined ? {} : { zone }) })), [])
+    }))
+})
+
 describe("what keeps a load balancer from running", () => {
   it.live("is said in words where it was foreseen, and not in the log", () =>
     Effect.gen(function*() {

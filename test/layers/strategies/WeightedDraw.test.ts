@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import { range } from "../../../src/layers/strategies/RandomBits.ts"
 import * as WeightedDraw from "../../../src/layers/strategies/WeightedDraw.ts"
 import { endpoints } from "../../endpoints.ts"
 
@@ -12,7 +13,7 @@ const weights = fc.oneof(
 const hits = (length: number, at: (point: number) => number): ReadonlyArray<number> => {
   const counts: Array<number> = []
   for (let i = 0; i < length; i++) {
-    const position = at((i + 0.5) / length)
+    const position = at(Math.floor(((i + 0.5) / length) * range))
     counts[position] = (counts[position] ?? 0) + 1
   }
   return counts

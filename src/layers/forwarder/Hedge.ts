@@ -1,0 +1,76 @@
+/**
+ * Two tries of one request at a time: the second begins when the first takes long, and the better answer wins.
+ *
+ * Owns the race. When the second begins, to whom it goes, and the books of both are given by the forwarder.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Outcome } from "../../services/Load.ts"
+import type { Sender, Try } from "./Sender.ts"
+
+/** What the race is about. */
+export interface Race {
+  /** Milliseconds after which the second try begins. */
+  readonly delay: number
+  /** The second try, counted as begun; nothing, if there is nobody to ask or no budget. */
+  readonly begin: () => Try | undefined
+  /** One of the two has lost: it was given up, or it has failed. */
+  readonly end: (firstWins: boolean, loser: Outcome) => void
+  /** Whether an answer is worth having, so that the other try may be given up. */
+  readonly isGood: (response: HttpClientResponse) => boolean
+  readonly release: Sender["release"]
+}
+
+type Running = Fiber.Fiber<HttpClientResponse, Effect.Error<Try>>
+
+/** Ends a try whose answer nobody wants, whether it has come or not. */
+const giveUp = (running: Running, release: Sender["release"]): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.andThen(Fiber.interrupt(running), Fiber.await(running)),
+    (exit) => Exit.isSuccess(exit) ? release(exit.value) : Effect.void
+  )
+
+const decide = Effect.fnUntraced(function*(first: Running, second: Running, race: Race) {
+  const isGood = (exit: Exit.Exit<HttpClientResponse, unknown>) => Exit.isSuccess(exit) && race.isGood(exit.value)
+  const ended = yield* Effect.raceFirst(
+    Effect.map(Fiber.await(first), (exit) => ({ exit, isFirst: true })),
+    Effect.map(Fiber.await(second), (exit) => ({ exit, isFirst: false }))
+  )
+  const other = ended.isFirst ? second : first
+  if (isGood(ended.exit)) {
+    race.end(ended.isFirst, "aborted")
+    yield* giveUp(other, race.release)
+    return yield* ended.exit
+  }
+  const exit = yield* Fiber.await(other)
+  // Of two that are no good an answer is better than none.
+  const isOther = isGood(exit) || Exit.isSuccess(exit) || Exit.isFailure(ended.exit)
+  race.end(isOther ? !ended.isFirst : ended.isFirst, "failure")
+  const [winner, loser] = isOther ? [exit, ended.exit] : [ended.exit, exit]
+  if (Exit.isSuccess(loser)) yield* race.release(loser.value)
+  return yield* winner
+})
+
+/** The answer of the first try, or of a second one that begins when the first takes long. */
+export const hedged = (first: Try, race: Race): Try =>
+  Effect.suspend(() => {
+    const running: Array<Running> = []
+    const start = (sending: Try): Effect.Effect<Running, never, Scope.Scope> =>
+      Effect.map(Effect.forkChild(sending, { startImmediately: true }), (fiber) => {
+        running.push(fiber)
+        return fiber
+      })
+    return Effect.gen(function*() {
+      const primary = yield* start(first)
+      const early = yield* Effect.timeoutOption(Fiber.await(primary), race.delay)
+      if (Option.isSome(early)) return yield* early.value
+      const second = race.begin()
+      return second === undefined ? yield* Fiber.join(primary) : yield* decide(primary, yield* start(second), race)
+    }).pipe(
+      Effect.onInterrupt(() => Effect.forEach(running, (fiber) => giveUp(fiber, race.release), { discard: true }))
+    )
+  })

@@ -1,0 +1,71 @@
+/**
+ * One try through any client layer: sent, limited in time, and given up when there is a better answer.
+ *
+ * Owns what differs between an engine of ours, which lets go of a response when it is told to, and the platform's clients, which
+ * do so with a scope. Whether there is another try is not decided here.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Scope from "effect/Scope"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as Message from "../../services/Message.ts"
+
+/** A request on its way: the head of the response, or why there is none. Whatever comes of it ends with the scope. */
+export type Try = Effect.Effect<HttpClientResponse, HttpClientError | TransportFailure, Scope.Scope>
+
+/** How requests are sent. */
+export interface Sender {
+  readonly send: (request: HttpClientRequest) => Try
+  /** Gives a response up before the end of the scope, and does not read the rest of it. */
+  readonly release: (response: HttpClientResponse) => Effect.Effect<void>
+}
+
+/** A sender over a client. */
+export const make = (client: HttpClient.HttpClient): Sender => {
+  if (Message.releasesBodies(client)) {
+    return {
+      send: client.execute,
+      release: (response) => Effect.sync(() => Message.answered(response).body?.release())
+    }
+  }
+  const scoped = HttpClient.withScope(client)
+  const scopes = new WeakMap<HttpClientResponse, Scope.Closeable>()
+  return {
+    send: Effect.fnUntraced(function*(request) {
+      const scope = yield* Scope.fork(yield* Scope.Scope)
+      const response = yield* scoped.execute(request).pipe(
+        Effect.provideService(Scope.Scope, scope),
+        // The platform would add `b3` and `traceparent` to what is not our request.
+        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      scopes.set(response, scope)
+      return response
+    }),
+    release: (response) => {
+      const scope = scopes.get(response)
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    }
+  }
+}
+
+/** Keeps a limit of so many milliseconds, if there is one: usually there is none, and nothing is added. */
+export const within = (sending: Try, millis: number, reason: "deadline_exceeded" | "headers_timeout"): Try => {
+  if (millis === Infinity) return sending
+  return Effect.suspend(() => {
+    // An answer that comes at the same instant must not be lost, because nobody would let go of it.
+    let late: HttpClientResponse | undefined
+    const noting = Effect.map(sending, (response) => late = response)
+    return Effect.timeoutOrElse(noting, {
+      duration: Math.max(0, millis),
+      orElse: () =>
+        late === undefined
+          ? Effect.fail(TransportFailure.make({ reason, message: "No answer in time" }))
+          : Effect.succeed(late)
+    })
+  })
+}

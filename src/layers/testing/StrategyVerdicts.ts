@@ -1,0 +1,230 @@
+/**
+ * How the laws of strategies are judged: each function tries a strategy on one pool and says what is wrong.
+ *
+ * Owns no pools and no names: those are in `StrategyLaws`.
+ */
+import * as Load from "../../services/Load.ts"
+import { anonymous, type PickContext, type Picker, type Strategy } from "../../services/Strategy.ts"
+import type { ManualClock } from "./ManualClock.ts"
+
+/** How exact a strategy has to be. */
+export interface Bounds {
+  /** `other` for a strategy that gives neither equal shares nor shares by weight, and may leave somebody out. */
+  readonly shares?: "by promise" | "other"
+  /** How far a share may be off, as a share of all requests. 0.02 unless it says otherwise. */
+  readonly shareTolerance?: number
+  /** The share of all keys that may move for no reason when a backend goes. 0.05 unless it says otherwise. */
+  readonly moveTolerance?: number
+}
+
+/** A strategy on one pool. */
+export interface Trial {
+  readonly strategy: Strategy["Service"]
+  /** The same once more, with the same random numbers. */
+  readonly twin: Strategy["Service"]
+  /** The clock that both go by. */
+  readonly clock: ManualClock
+  /** The endpoints of the pool, new ones each time. */
+  readonly list: () => ReadonlyArray<Load.Endpoint>
+  readonly bounds: Bounds
+}
+
+const withKey = (key: string): PickContext => ({ ...anonymous, key: () => key })
+
+const contexts: ReadonlyArray<PickContext> = [
+  anonymous,
+  { ...anonymous, attempt: 7 },
+  withKey(""),
+  { ...withKey("203.0.113.9"), attempt: 1 }
+]
+
+/** Keys that are all different. */
+const keyOf = (n: number): PickContext => withKey(`client-${n}`)
+
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
+
+/** Milliseconds from one request to the next. */
+const pause = 10
+
+/**
+ * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. The answers take
+ * `latencyOf`. `onPick` is told of each.
+ */
+const serve = (
+  picker: Picker,
+  clock: ManualClock,
+  options: {
+    readonly requests: number
+    readonly concurrency: number
+    readonly latencyOf?: (endpoint: Load.Endpoint) => number
+    readonly onPick?: (endpoint: Load.Endpoint, n: number) => void
+  }
+): ReadonlyMap<Load.Endpoint, number> => {
+  const { concurrency, latencyOf = () => 1, onPick, requests } = options
+  const counts = new Map<Load.Endpoint, number>()
+  const inFlight: Array<Load.Endpoint> = []
+  for (let n = 0; n < requests; n++) {
+    clock.now += pause
+    const endpoint = picker.pick(keyOf(n))
+    if (endpoint === undefined) throw new Error("picked nobody")
+    counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1)
+    onPick?.(endpoint, n)
+    Load.begin(endpoint.load)
+    inFlight.push(endpoint)
+    if (inFlight.length < concurrency) continue
+    // Ends in an order that is neither first in first out nor the opposite, and always the same.
+    const at = (n * 7919) % inFlight.length
+    const ended = inFlight[at]!
+    inFlight[at] = inFlight.at(-1)!
+    inFlight.pop()
+    const latency = latencyOf(ended)
+    Load.end(ended.load, "success", latency, clock.now)
+    picker.observe?.(ended, "success", latency)
+  }
+  return counts
+}
+
+const isIn = (list: ReadonlyArray<Load.Endpoint>, picked: Load.Endpoint | undefined): string | undefined =>
+  picked === undefined
+    ? "It picked nobody"
+    : list.includes(picked)
+    ? undefined
+    : `It picked ${picked.backend.id}, which is not in its list of ${list.length}`
+
+/** Nobody is picked from an empty list, before there were others and after. */
+export const emptyList = ({ strategy }: Trial): string | undefined => {
+  for (const context of contexts) {
+    const picker = strategy.make([])
+    for (let i = 0; i < 3; i++) if (picker.pick(context) !== undefined) return "It picked somebody from an empty list"
+  }
+  return undefined
+}
+
+/** A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end. */
+export const ownList = ({ clock, list, strategy }: Trial): string | undefined => {
+  const all = list()
+  const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
+  const other = list()
+  const otherPicker = strategy.make(other)
+  for (const part of [all, all.slice(1), all.slice(0, all.length >> 1), [], all]) {
+    const picker = strategy.make(part)
+    for (let i = 0; i < 3 * part.length + 2; i++) {
+      clock.now += pause
+      const context = contexts[i % contexts.length]!
+      const picked = picker.pick(context)
+      if (part.length === 0 && picked !== undefined) return "It picked somebody from a list that had become empty"
+      const wrong = (part.length === 0 ? undefined : isIn(part, picked)) ?? isIn(other, otherPicker.pick(context))
+      if (wrong !== undefined) return wrong
+      if (picked !== undefined) picker.observe?.(picked, outcomes[i % 3]!, i * 13)
+    }
+  }
+  return undefined
+}
+
+/** The list is frozen, and the loads are compared with what they were. */
+export const onlyReads = ({ list, strategy }: Trial): string | undefined => {
+  const all = Object.freeze(list())
+  const before = JSON.stringify(all)
+  const picker = strategy.make(all)
+  for (let i = 0; i < 100; i++) {
+    const endpoint = picker.pick(keyOf(i))
+    if (endpoint !== undefined) picker.observe?.(endpoint, "success", 1)
+  }
+  return JSON.stringify(all) === before
+    ? undefined
+    : "It changed a load or a backend, which are the balancer's to change"
+}
+
+/** Two of the same, side by side. */
+export const repeatable = ({ list, strategy, twin }: Trial): string | undefined => {
+  const [one, other] = [strategy.make(list()), twin.make(list())]
+  for (let i = 0; i < 40; i++) {
+    const [a, b] = [one.pick(keyOf(i))?.backend.id, other.pick(keyOf(i))?.backend.id]
+    if (a !== b) return `Of two of the same, one picked ${a} and the other ${b}. Is its chance not from Random?`
+  }
+  return undefined
+}
+
+/**
+ * An idle pool within the tolerance, and a busy one within one and a half of it. Busy means several in flight for each unit of
+ * weight, or whole requests are too coarse to show the weights.
+ */
+export const fairShares = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+  if (bounds.shares === "other") return undefined
+  const requests = 20_000
+  const { shareTolerance = 0.02 } = bounds
+  for (
+    const [state, concurrency, tolerance] of [["idle", 1, shareTolerance], ["busy", 500, shareTolerance * 1.5]] as const
+  ) {
+    const all = list()
+    const weightOf = ({ backend }: Load.Endpoint) => (strategy.ignoresWeights === true ? 1 : backend.weight)
+    const sum = all.reduce((sum, endpoint) => sum + weightOf(endpoint), 0)
+    if (concurrency > 1 && concurrency < 5 * sum) continue
+    const counts = serve(strategy.make(all), clock, { requests, concurrency })
+    for (const endpoint of all) {
+      const [share, expected] = [(counts.get(endpoint) ?? 0) / requests, weightOf(endpoint) / sum]
+      if (Math.abs(share - expected) > tolerance) {
+        return `In an ${state} pool ${endpoint.backend.id} got ${percent(share)} instead of ${percent(expected)}`
+      }
+    }
+  }
+  return undefined
+}
+
+/** Everybody's first answer takes a second, all others a millisecond; everybody must be picked in the second half. */
+export const nobodyStarves = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+  if (bounds.shares === "other") return undefined
+  const requests = 5_000
+  for (const concurrency of [1, 50]) {
+    const all = list()
+    const late = new Set<Load.Endpoint>()
+    const answered = new Set<Load.Endpoint>()
+    const latencyOf = (endpoint: Load.Endpoint): number => {
+      if (answered.has(endpoint)) return 1
+      answered.add(endpoint)
+      return 1_000
+    }
+    const onPick = (endpoint: Load.Endpoint, n: number): void => {
+      if (n >= requests / 2) late.add(endpoint)
+    }
+    serve(strategy.make(all), clock, { requests, concurrency, latencyOf, onPick })
+    const starved = all.find((endpoint) => !late.has(endpoint))
+    if (starved !== undefined) {
+      return `With ${concurrency} in flight ${starved.backend.id} got none of ${requests / 2} requests`
+    }
+  }
+  return undefined
+}
+
+/** An idle pool: a strategy that bounds the load may move keys in a busy one. */
+export const sameKey = ({ list, strategy }: Trial): string | undefined => {
+  if (strategy.usesKey !== true) return undefined
+  const all = list()
+  const [picker, another] = [strategy.make(all), strategy.make(all)]
+  for (let n = 0; n < 300; n++) {
+    const [first, again, rebuilt] = [picker.pick(keyOf(n)), picker.pick(keyOf(n)), another.pick(keyOf(n))]
+    if (first !== again) return `client-${n} went to ${first?.backend.id} and then to ${again?.backend.id}`
+    if (first !== rebuilt) return `client-${n} went to ${rebuilt?.backend.id} when the picker was made anew`
+  }
+  return undefined
+}
+
+/** Each backend goes in turn. Keys of the others may move only within the tolerance. */
+export const fewKeysMove = ({ bounds, list, strategy }: Trial): string | undefined => {
+  if (strategy.usesKey !== true) return undefined
+  const keys = 2_000
+  const all = list()
+  const whole = strategy.make(all)
+  for (const gone of all) {
+    const rest = strategy.make(all.filter((endpoint) => endpoint !== gone))
+    let moved = 0
+    for (let n = 0; n < keys; n++) {
+      const before = whole.pick(keyOf(n))
+      if (before !== gone && rest.pick(keyOf(n)) !== before) moved++
+    }
+    if (moved / keys > (bounds.moveTolerance ?? 0.05)) {
+      return `When ${gone.backend.id} went, ${percent(moved / keys)} of all keys left another backend that stayed`
+    }
+  }
+  return undefined
+}

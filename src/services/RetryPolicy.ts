@@ -1,0 +1,128 @@
+/**
+ * When a request is tried again: pure rules over what has happened so far.
+ *
+ * Owns the verdict after a failed try and the waits between tries. Which endpoint comes next is chosen by `Balancer`, how many
+ * tries all requests together may cost is limited by `RetryBudget`, and doing it is the work of `layers/Forwarder`. All times
+ * are milliseconds.
+ */
+import * as Failure from "./Failure.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+/** Failures after which another try can do no harm, if the request can be repeated or was not sent at all. */
+export type Reason = {
+  [K in Failure.Reason]: (typeof Failure.reasons)[K]["tryAnother"] extends "never" ? never : K
+}[Failure.Reason]
+
+/** The words of `Reason`, in the order of the vocabulary. */
+export const reasons: ReadonlyArray<Reason> = [
+  "overloaded",
+  "connect_failed",
+  "connect_timeout",
+  "headers_timeout",
+  "reset_before_headers",
+  "protocol_error"
+]
+
+/** Which requests are tried again, and how often. */
+export interface Policy {
+  /** How many backends may get to see a request. Tries in which nothing was sent do not count: see `maxUnsent`. */
+  readonly tries: number
+  /** After which failures. */
+  readonly reasons: ReadonlySet<Failure.Reason>
+  /** After which statuses of a backend, if the request can be repeated. */
+  readonly statuses: ReadonlySet<number>
+  /** Methods of requests that can be repeated although nobody knows what became of them (RFC 9110 §9.2.2). */
+  readonly methods: ReadonlySet<string>
+  /** How many bytes of a body are kept for another try. A longer one can be sent once only. */
+  readonly bodyLimit: number
+  /** What the first wait is at the most; the next ones may be twice as long each, up to ten times this. */
+  readonly backoff: number
+  /** The longest `Retry-After` that is waited for. */
+  readonly maxWait: number
+  readonly budget: RetryBudget.Policy
+}
+
+/** One more try, after any failure and gateway error, for whatever can be repeated. */
+export const defaultPolicy: Policy = {
+  tries: 2,
+  reasons: new Set(reasons),
+  statuses: new Set([502, 503, 504]),
+  methods: Failure.idempotentMethods,
+  bodyLimit: 64 * 1024,
+  backoff: 25,
+  maxWait: 2_000,
+  budget: RetryBudget.defaultPolicy
+}
+
+/**
+ * A request that nobody has seen may go to every endpoint, because each of these tries is the first as far as backends can
+ * tell. These two are for pools of which much is dead: this many tries and this much time, and then the client is told.
+ */
+export const maxUnsent = 32
+export const unsentPatience = 10_000
+
+/** The body of a request as its engine has it; there may be one of no bytes. */
+export interface RequestBody {
+  /** Before it is first sent: keeps what is sent of it, up to so many bytes, so that it can be sent again. */
+  keep(maxBytes: number): void
+  /** Whether all of it can be sent, once more or for the first time. */
+  readonly isWhole: boolean
+  /** It will not be sent again. */
+  settle(): void
+}
+
+/** What an exchange has come to. */
+export interface History {
+  /** Tries that were answered, or have failed after the request, or a part of it, may have reached a backend. */
+  readonly reached: number
+  /** Tries that have begun. */
+  readonly attempt: number
+  /** How long the tries took in which nothing was sent. */
+  readonly unsentMs: number
+}
+
+/**
+ * `free`: at once, and whatever the budget says, because no backend has seen the request. `budgeted`: if the budget allows it,
+ * and after a back-off. `no`: the client gets what there is.
+ */
+export type Verdict = "free" | "budgeted" | "no"
+
+/** Whether the request goes to another endpoint after this failure. `isRepeatable` says that its method and body allow it. */
+export const afterFailure = (
+  policy: Policy,
+  reason: Failure.Reason,
+  history: History,
+  isRepeatable: boolean
+): Verdict => {
+  if (!policy.reasons.has(reason)) return "no"
+  const { tryAnother } = Failure.meaningOf[reason]
+  if (tryAnother === "always") {
+    return history.attempt < maxUnsent && history.unsentMs < unsentPatience ? "free" : "no"
+  }
+  return tryAnother === "repeatable" && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
+}
+
+/** Whether the request goes to another endpoint after an answer with this status. */
+export const afterStatus = (policy: Policy, status: number, history: History, isRepeatable: boolean): Verdict =>
+  policy.statuses.has(status) && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
+
+/**
+ * How long to wait before the try that follows this many others: anything up to a bound that doubles (full jitter), so that
+ * the requests that a dying backend has dropped do not arrive at its neighbours at the same instant. `random` is from 0 to 1.
+ */
+export const backoff = ({ backoff }: Policy, reached: number, random: number): number =>
+  random * Math.min(backoff * 2 ** (reached - 1), backoff * 10)
+
+/** RFC 9110 §5.6.7: a date in one of three forms, the last of which does not say that it is in GMT. */
+const dateOf = (text: string): number => {
+  if (!/^[A-Z][a-z]{2,8},? /.test(text)) return NaN
+  return Date.parse(text.endsWith("GMT") ? text : `${text} GMT`)
+}
+
+/** How long a `Retry-After` asks to wait (RFC 9110 §10.2.3): seconds, or a date. `undefined` for anything else. */
+export const retryAfter = (value: string | undefined, now: number): number | undefined => {
+  if (value === undefined) return undefined
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000
+  const date = dateOf(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}

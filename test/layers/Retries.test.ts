@@ -1,0 +1,439 @@
+/** Whole forwarders over fake backends: which requests are tried again, when, and what the client gets in the end. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as AccessLog from "../../src/layers/AccessLog.ts"
+import * as Balancer from "../../src/layers/Balancer.ts"
+import * as Ejection from "../../src/layers/Ejection.ts"
+import * as Forwarder from "../../src/layers/Forwarder.ts"
+import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
+import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
+import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
+import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import * as Backend from "../../src/services/Backend.ts"
+import { defaultOptions, type Options } from "../../src/services/Forwarder.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
+
+const { delayed, handle, hangs, inTurn, refuses, resets, respond, unreachable } = FakeBackends
+const Fakes = FakeBackends.FakeBackends
+
+interface Wishes extends Partial<Omit<Options, "retry">> {
+  readonly retry?: Partial<Policy>
+}
+
+/** A forwarder between fake clients and fake backends, which are all offered traffic, in turn. */
+const lab = (
+  scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
+  { retry, ...options }: Wishes = {},
+  entries: Array<Entry> = []
+) =>
+  LoadBalancer.layerServe.pipe(
+    Layer.provideMerge(Layer.effectDiscard(
+      Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
+    )),
+    Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options, retry: { ...defaultPolicy, ...retry } })),
+    Layer.provide(Balancer.layer()),
+    Layer.provide(Ejection.layerNone),
+    Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
+    Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
+  )
+
+const receivedBy = (origin: string) => Effect.map(Fakes, ({ received }) => received(origin))
+
+const loads = Effect.gen(function*() {
+  const { members } = yield* Ref.get((yield* Pool).state)
+  return members.map((
+    { endpoint: { backend, load } }
+  ) => [backend.origin.slice(7), load.total, load.failed, load.inFlight])
+})
+
+/** What has become of a request after this much time: its status and its text. */
+const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(request)
+    yield* TestClock.adjust(ms)
+    const exit = fiber.pollUnsafe()
+    if (exit === undefined) return "nothing yet"
+    return Exit.isSuccess(exit) ? `${exit.value.status} ${exit.value.text.split("\n").at(-2) ?? exit.value.text}` : exit
+  })
+
+const get = (ms = 25) => after(ms, FakeServer.request("/"))
+const post = (ms = 25) => after(ms, FakeServer.request(HttpClientRequest.post("http://lb/")))
+
+/** The last line of the log. */
+const last = (entries: ReadonlyArray<Entry>): string => pretty(entries.at(-1)!)
+
+const fails = (text: string, headers: Readonly<Record<string, string>> = {}, status = 503) =>
+  respond(text, { status, headers })
+
+describe("a request that no backend has seen", () => {
+  it.effect("goes to every endpoint at once, and to none twice", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* post(0), "200 here")
+      assert.strictEqual(last(entries), "RESPONSE: POST / <- http://e [200] 0ms, 5 tries")
+      yield* (yield* Fakes).script("http://e", refuses)
+      assert.strictEqual(yield* post(0), "502 reason: connect_failed")
+      assert.deepStrictEqual(yield* loads, ["a", "b", "c", "d", "e"].map((name) => [name, 2, name === "e" ? 1 : 2, 0]))
+    }).pipe(Effect.provide(
+      lab(
+        {
+          "http://a": refuses,
+          "http://b": refuses,
+          "http://c": refuses,
+          "http://d": refuses,
+          "http://e": respond("here")
+        },
+        { retry: { tries: 1, budget: { ratio: 0, perSecond: 0 } } },
+        entries
+      )
+    ))
+  })
+
+  it.effect("does not count as tried after one that was sent", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "200 here")
+    }).pipe(Effect.provide(
+      lab({ "http://a": refuses, "http://b": resets, "http://c": refuses, "http://d": respond("here") })
+    )))
+
+  it.effect("is given up when nobody has accepted a connection for 10 s", () => {
+    const names = ["a", "b", "c", "d", "e", "f", "g"]
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(9_999), "nothing yet")
+      assert.strictEqual(yield* get(10_000), "504 reason: connect_timeout")
+      // Two requests, of five tries each.
+      assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0), 10)
+    }).pipe(Effect.provide(lab(Object.fromEntries(names.map((name) => [`http://${name}`, unreachable])))))
+  })
+})
+
+describe("a request that a backend may have seen", () => {
+  it.effect("is tried on one other endpoint, after up to 25 ms, if its method is idempotent", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "200 b")
+      const { durationMs, ...entry } = { durationMs: NaN, ...entries.at(-1)! }
+      assert.deepInclude(entry, { backend: "http://b", tries: 2, failed: ["http://a"], reason: undefined })
+      assert.isBelow(durationMs, 25)
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": respond("b") }, {}, entries)))
+  })
+
+  it.effect("is never delivered twice if its method is not", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* post(), "502 reason: reset_before_headers")
+      assert.strictEqual(yield* post(15_000), "504 reason: headers_timeout")
+      assert.strictEqual(yield* post(), "503 busy")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0], ["c", 1, 1, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": hangs, "http://c": fails("busy") }))))
+
+  it.effect("is tried on two backends and not on a third", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(100), "502 reason: reset_before_headers")
+      assert.deepStrictEqual(yield* receivedBy("http://c"), [])
+    }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": resets, "http://c": respond("c") }))))
+
+  it.effect("is tried as often and for those methods that the policy says", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* post(100), "200 c")
+      assert.strictEqual(yield* get(), "502 reason: reset_before_headers")
+    }).pipe(Effect.provide(
+      lab(
+        { "http://a": resets, "http://b": resets, "http://c": respond("c") },
+        { retry: { tries: 3, methods: new Set(["POST"]) } }
+      )
+    )))
+
+  it.effect("goes on when a backend has not answered for 15 s", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(15_025), "200 b")
+    }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": respond("b") }))))
+
+  it.effect("is not sent again when its body may be half gone", () =>
+    Effect.gen(function*() {
+      const put = HttpClientRequest.put("http://lb/").pipe(HttpClientRequest.bodyText("text"))
+      assert.strictEqual(yield* after(25, FakeServer.request(put)), "502 reason: reset_before_headers")
+    }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": respond("b") }))))
+
+  it.effect("is over at once when its client leaves during the wait", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0]])
+      assert.include(last(entries), "client_aborted")
+    }).pipe(Effect.provide(
+      lab({ "http://a": fails("busy", { "retry-after": "1" }) }, {}, entries)
+    ))
+  })
+})
+
+describe("a backend's 502, 503 or 504", () => {
+  it.effect("is not seen by the client while another backend can answer, and its body is not read", () => {
+    const entries: Array<Entry> = []
+    const endless = handle(() =>
+      Effect.succeed(
+        HttpServerResponse.stream(Stream.concat(Stream.succeed(new Uint8Array(3)), Stream.never), { status: 503 })
+      )
+    )
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "200 b")
+      assert.strictEqual((yield* receivedBy("http://a"))[0]?.outcome, "aborted")
+      assert.deepInclude(entries.at(-1), { backend: "http://b", status: 200, failed: ["http://a"], reason: undefined })
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": endless, "http://b": respond("b") }, {}, entries)))
+  })
+
+  it.effect.each([502, 503, 504])("reaches the client when the other one fails worse (%i)", (status) => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(), `${status} their own words`)
+      assert.deepInclude(entries.at(-1), {
+        backend: "http://a",
+        status,
+        tries: 2,
+        failed: ["http://b"],
+        reason: undefined
+      })
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": fails("their own words", {}, status), "http://b": resets }, {}, entries)
+    ))
+  })
+
+  it.effect("counts in flight until its body has been read, when it is handed over after all", () => {
+    const entries: Array<Entry> = []
+    const slow = handle(() =>
+      Effect.succeed(HttpServerResponse.stream(
+        Stream.fromEffect(Effect.as(Effect.sleep(1_000), new TextEncoder().encode("slow"))),
+        { status: 503 }
+      ))
+    )
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* loads, [["a", 1, 0, 1], ["b", 1, 1, 0]])
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "slow")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": slow, "http://b": resets }, {}, entries)))
+  })
+
+  it.effect("gives way to the next one, which is newer", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "504 second")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": fails("first"), "http://b": fails("second", {}, 504) }))))
+
+  it.effect("is an answer as any other where the policy does not name it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(0), "503 busy")
+    }).pipe(Effect.provide(
+      lab({ "http://a": fails("busy"), "http://b": respond("b") }, { retry: { statuses: new Set() } })
+    )))
+})
+
+describe("Retry-After", () => {
+  it.effect("is not waited for while there is another backend", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "200 b")
+    }).pipe(Effect.provide(lab({ "http://a": fails("busy", { "retry-after": "1" }), "http://b": respond("b") }))))
+
+  it.effect("is waited for where there is none, and the same backend is asked again", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+      assert.strictEqual(yield* get(999), "nothing yet")
+      yield* TestClock.adjust(26)
+      assert.deepInclude(entries.at(-1), { status: 200, tries: 2, failed: ["http://a"] })
+      const date = "Thu, 01 Jan 2026 00:00:03 GMT"
+      yield* (yield* Fakes).script(
+        "http://a",
+        inTurn(resets, resets, fails("busy", { "retry-after": date }), respond("a"))
+      )
+      assert.strictEqual(yield* get(2_100), "200 a")
+    }).pipe(Effect.provide(
+      lab({ "http://a": inTurn(fails("busy", { "retry-after": "1" }), respond("a")) }, {}, entries)
+    ))
+  })
+
+  it.effect("is passed on when it is too long, or the time of the exchange would be over", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(0), "503 busy")
+      yield* (yield* Fakes).script("http://a", fails("hurry", { "retry-after": "1" }))
+      assert.strictEqual(yield* get(0), "503 hurry")
+      assert.deepStrictEqual(yield* loads, [["a", 2, 2, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": fails("busy", { "retry-after": "3" }) }, { exchangeTimeout: 1_000 })
+    )))
+})
+
+describe("the retry budget", () => {
+  it.effect("lets no more tries through than a share of the requests, and the log says so", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.forkChild(FakeServer.request("/")))
+      yield* TestClock.adjust(25)
+      const replies = yield* Effect.forEach(fibers, Fiber.join)
+      const good = replies.filter(({ status }) => status === 200).length
+      const over = entries.filter((entry) => entry._tag === "Completed" && entry.isOverBudget === true)
+      // Round-robin gives the other backend all second tries, so that every first one fails.
+      assert.deepStrictEqual([good, over.length], [0.2 * 100 + 10, 70])
+      assert.include(pretty(over[0]!), "[503] 0ms, retry budget used up")
+    }).pipe(Effect.provide(
+      lab(
+        { "http://a": fails("busy"), "http://b": respond("b") },
+        { retry: { budget: { ratio: 0.2, perSecond: 1 } } },
+        entries
+      )
+    ))
+  })
+})
+
+const resetsLate: FakeBackends.Behaviour = (attempt) =>
+  Effect.map(resets(attempt), (answer) => Effect.andThen(Effect.sleep(900), answer))
+
+describe("the deadline of an exchange", () => {
+  it.effect("is 504 deadline_exceeded, and the work on it ends", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* post(1_000), "504 reason: deadline_exceeded")
+      assert.strictEqual((yield* receivedBy("http://a"))[0]?.outcome, "aborted")
+      assert.deepInclude(entries.at(-1), { reason: "deadline_exceeded", status: 504, durationMs: 1_000, tries: 1 })
+      // It had all of the time for itself.
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": hangs }, { exchangeTimeout: 1_000 }, entries)))
+  })
+
+  it.effect("is one for all tries, and a backend is not blamed for what the others have used up", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(1_000), "504 reason: deadline_exceeded")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": resetsLate, "http://b": delayed(500, respond("b")) }, { exchangeTimeout: 1_000 })
+    )))
+
+  it.effect("does not end a body that has begun", () =>
+    Effect.gen(function*() {
+      const body = Stream.fromEffect(Effect.as(Effect.sleep(5_000), new TextEncoder().encode("late")))
+      yield* (yield* Fakes).script("http://a", handle(() => Effect.succeed(HttpServerResponse.stream(body))))
+      assert.strictEqual(yield* get(5_000), "200 late")
+    }).pipe(Effect.provide(lab({ "http://a": hangs }, { exchangeTimeout: 1_000 }))))
+
+  it.effect("brings the answer that was set aside, if there is one", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(1_000), "503 busy")
+    }).pipe(Effect.provide(lab({ "http://a": fails("busy"), "http://b": hangs }, { exchangeTimeout: 1_000 }))))
+})
+
+describe("the deadline of a try", () => {
+  it.effect("ends it like a backend that does not answer, so that another one may", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(525), "200 b")
+      assert.strictEqual(yield* post(500), "504 reason: headers_timeout")
+      assert.deepStrictEqual(yield* loads, [["a", 2, 2, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": respond("b") }, { tryTimeout: 500 }, entries)))
+  })
+})
+
+describe("hedging", () => {
+  const slow = (ms: number) => delayed(ms, respond(`after ${ms} ms`))
+
+  /** Teaches the forwarder that answers take 20 ms. */
+  const warmUp = Effect.gen(function*() {
+    const { script } = yield* Fakes
+    for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(20))
+    for (let i = 0; i < 100; i++) yield* get(20)
+  })
+
+  const hedging = (entries: Array<Entry> = [], budget = 1) =>
+    lab({ "http://a": hangs, "http://b": hangs }, { hedge: { after: 0.95, budget } }, entries)
+
+  it.effect("asks a second backend when the first takes longer than usual, and gives up the slower one", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(5_000))
+      assert.strictEqual(yield* get(20), "nothing yet")
+      yield* TestClock.adjust(22)
+      assert.deepInclude(entries.at(-1), { status: 200, backend: "http://b", tries: 2, failed: undefined })
+      assert.strictEqual((yield* receivedBy("http://a")).at(-1)?.outcome, "aborted")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+      // The first one may still win.
+      yield* script("http://a", slow(30))
+      yield* script("http://b", slow(5_000))
+      assert.strictEqual(yield* get(30), "200 after 30 ms")
+      assert.deepInclude(entries.at(-1), { backend: "http://a", tries: 2, failed: undefined })
+      assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 52, 0, 0]])
+    }).pipe(Effect.provide(hedging(entries)))
+  })
+
+  it.effect("waits for the other one when one of the two fails or is busy", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(100))
+      yield* script("http://b", fails("busy"))
+      assert.strictEqual(yield* get(100), "200 after 100 ms")
+      yield* script("http://b", resetsLate)
+      yield* script("http://a", slow(2_000))
+      assert.strictEqual(yield* get(2_000), "200 after 2000 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 52, 2, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("brings an answer rather than a failure when neither is good, and no third try", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      yield* script("http://a", resetsLate)
+      yield* script("http://b", fails("busy"))
+      assert.strictEqual(yield* get(1_000), "503 busy")
+      assert.deepInclude(entries.at(-1), { backend: "http://b", tries: 2, failed: ["http://a"] })
+      assert.deepStrictEqual(yield* loads, [["a", 51, 1, 0], ["b", 51, 1, 0]])
+    }).pipe(Effect.provide(hedging(entries)))
+  })
+
+  it.effect("leaves POST alone, and everything when its budget is used up or nothing is known yet", () =>
+    Effect.gen(function*() {
+      yield* (yield* Fakes).script("http://a", slow(100))
+      assert.strictEqual(yield* get(100), "200 after 100 ms")
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(100))
+      assert.strictEqual(yield* post(100), "200 after 100 ms")
+      const before = (yield* loads).reduce((sum, [, total]) => sum + Number(total), 0)
+      for (let i = 0; i < 10; i++) yield* get(100)
+      // 2 % of the 111 requests of the last 10 s, and no part of another.
+      assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0) - before, 10 + 2)
+    }).pipe(Effect.provide(hedging([], 0.02))))
+
+  it.effect("gives both up when the client leaves", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, hangs)
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(50)
+      assert.deepStrictEqual((yield* loads).map(([, , , inFlight]) => inFlight), [1, 1])
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+      for (const origin of ["http://a", "http://b"]) {
+        assert.strictEqual((yield* receivedBy(origin)).at(-1)?.outcome, "aborted")
+      }
+    }).pipe(Effect.provide(hedging())))
+})

@@ -1,0 +1,191 @@
+/** A law that nothing can break proves nothing: for each there is a strategy that breaks it, and only a small pool is to blame. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import { strategies } from "../../../src/layers/strategies/index.ts"
+import * as StrategyLaws from "../../../src/layers/testing/StrategyLaws.ts"
+import * as Load from "../../../src/services/Load.ts"
+import { type Picker, Strategy } from "../../../src/services/Strategy.ts"
+
+type Make = (endpoints: ReadonlyArray<Load.Endpoint>) => Picker
+
+const broken = (make: Make, promises: { readonly ignoresWeights?: boolean; readonly usesKey?: boolean } = {}) => ({
+  layer: Layer.sync(Strategy, () => ({ name: "broken", ...promises, make }))
+})
+
+/** How the strategy breaks the law. */
+const breakOf = (law: StrategyLaws.Law, subject: StrategyLaws.Subject) => Effect.flip(StrategyLaws.check(law, subject))
+
+const inTurn: Make = (endpoints) => {
+  let turn = 0
+  return { pick: () => endpoints[turn++ % endpoints.length] }
+}
+
+const byKey: Make = (endpoints) => ({
+  pick: (context) => endpoints[Math.abs(Hash.string(context.key() ?? "")) % endpoints.length]
+})
+
+describe("a broken strategy", () => {
+  it.effect("that throws on an empty list breaks that law", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({ pick: () => ({ ...endpoints[0]!, backend: endpoints[0]!.backend }) })
+      const error = yield* breakOf(StrategyLaws.emptyList, broken(make))
+      assert.match(error.reason, /^It threw TypeError/)
+      assert.deepStrictEqual(error.weights, [])
+    }))
+
+  it.effect("that remembers an endpoint from another list breaks that law, with a pool of one", () =>
+    Effect.gen(function*() {
+      let first: Load.Endpoint | undefined
+      const error = yield* breakOf(
+        StrategyLaws.ownList,
+        broken((endpoints) => ({ pick: () => first ??= endpoints[0] }))
+      )
+      assert.match(error.reason, /^It picked a0, which is not in its list/)
+      assert.deepStrictEqual(error.weights, [1])
+    }))
+
+  it.effect("that picks nobody when all are busy breaks that law, with the pool that is busy", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({ pick: () => endpoints.find(({ load }) => load.inFlight < 5_000) })
+      const error = yield* breakOf(StrategyLaws.ownList, broken(make))
+      assert.strictEqual(error.reason, "It picked nobody")
+      assert.match(error.pool, /^a0 with weight 1 and \d{4,5} in flight$/)
+    }))
+
+  it.effect("that counts for itself breaks the law that it only reads", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({
+        pick: () => {
+          Load.begin(endpoints[0]!.load)
+          return endpoints[0]
+        }
+      })
+      const error = yield* breakOf(StrategyLaws.onlyReads, broken(make))
+      assert.match(error.reason, /^It changed a load/)
+      assert.deepStrictEqual(error.weights, [1])
+    }))
+
+  it.effect("that sorts the list in place breaks the law that it only reads", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => {
+        Array.prototype.sort.call(endpoints)
+        return inTurn(endpoints)
+      }
+      assert.match((yield* breakOf(StrategyLaws.onlyReads, broken(make))).reason, /^It threw TypeError/)
+    }))
+
+  it.effect("that takes its chance elsewhere breaks the law that it is repeatable", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({ pick: () => endpoints[Math.floor(Math.random() * endpoints.length)] })
+      const error = yield* breakOf(StrategyLaws.repeatable, broken(make))
+      assert.match(error.reason, /Is its chance not from Random\?$/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+    }))
+
+  it.effect("that promises to honour weights and does not breaks the law about shares, with weights 1 and 2", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.fairShares, broken(inTurn))
+      assert.deepStrictEqual(error.weights.toSorted(), [1, 2])
+      assert.match(error.reason, /^In an idle pool a\d got 50\.0 % instead of (33|66)\.[37] %$/)
+      yield* StrategyLaws.check(StrategyLaws.fairShares, broken(inTurn, { ignoresWeights: true }))
+    }))
+
+  it.effect("that prefers the first a little breaks the law about equal shares", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => {
+        let n = 0
+        return { pick: () => n++ % 10 === 0 ? endpoints[0] : endpoints[n % endpoints.length] }
+      }
+      const error = yield* breakOf(StrategyLaws.fairShares, broken(make, { ignoresWeights: true }))
+      assert.include(error.reason, "a0 got")
+      yield* StrategyLaws.check(StrategyLaws.fairShares, {
+        ...broken(make, { ignoresWeights: true }),
+        shareTolerance: 0.2
+      })
+    }))
+
+  it.effect("that never forgets who was slow breaks the law that nobody starves, with a pool of two", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({
+        pick: () => endpoints.reduce((best, it) => it.load.latency < best.load.latency ? it : best)
+      })
+      const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
+      assert.match(error.reason, /^With 1 in flight a\d got none of 2500 requests$/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+    }))
+
+  it.effect("that sends a key to whoever is next breaks the law about the same key, and no other strategy does", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.sameKey, broken(inTurn, { usesKey: true }))
+      assert.match(error.reason, /^client-0 went to a0 and then to a1$/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+      yield* StrategyLaws.check(StrategyLaws.sameKey, broken(inTurn))
+    }))
+
+  it.effect("that takes a hash modulo the number of backends breaks the law about moving keys, with a pool of three", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.fewKeysMove, broken(byKey, { usesKey: true }))
+      assert.match(error.reason, /^When a\d went, \d\d\.\d % of all keys left another backend that stayed$/)
+      assert.deepStrictEqual(error.weights, [1, 1, 1])
+      yield* StrategyLaws.check(StrategyLaws.sameKey, broken(byKey, { usesKey: true }))
+    }))
+})
+
+describe("the check", () => {
+  it.effect("fails with everything that is needed to see it again", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.nobodyStarves, { layer: strategies.first })
+      assert.strictEqual(
+        error.message,
+        "first breaks a law: it starves nobody who is well, not even who was slow once. With 1 in flight a1 got none of 2500 " +
+          `requests. The pool: a0 with weight 1, a1 with weight 1 (seed ${error.seed}).`
+      )
+      assert.deepStrictEqual(yield* breakOf(StrategyLaws.nobodyStarves, { layer: strategies.first }), error)
+    }))
+
+  it.effect("draws other pools with another seed", () =>
+    Effect.gen(function*() {
+      const drawn = (seed: number) => {
+        const sizes: Array<number> = []
+        const layer = Layer.succeed(Strategy, {
+          name: "watching",
+          make: (list) => {
+            sizes.push(list.length)
+            return { pick: () => list[0] }
+          }
+        })
+        return Effect.as(StrategyLaws.check(StrategyLaws.onlyReads, { layer, seed }), sizes)
+      }
+      assert.deepStrictEqual(yield* drawn(1), yield* drawn(1))
+      assert.notDeepEqual(yield* drawn(1), yield* drawn(2))
+    }))
+
+  it.effect("builds the strategy anew for every pool, with the layer's own errors", () => {
+    const failing = Layer.effect(Strategy, Effect.fail("no key"))
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* Effect.flip(StrategyLaws.check(StrategyLaws.emptyList, { layer: failing })), "no key")
+      let built = 0
+      const layer = Layer.effect(
+        Strategy,
+        Effect.map(Random.Random, () => {
+          built++
+          return { name: "counted", make: inTurn }
+        })
+      )
+      yield* StrategyLaws.check(StrategyLaws.onlyReads, { layer })
+      assert.strictEqual(built, 2 * StrategyLaws.onlyReads.runs)
+    })
+  })
+
+  it.effect("can be all of them at once", () =>
+    Effect.gen(function*() {
+      yield* StrategyLaws.checkAll({ layer: strategies["round-robin"] })
+      assert.strictEqual(
+        (yield* Effect.flip(StrategyLaws.checkAll(broken(byKey, { usesKey: true })))).strategy,
+        "broken"
+      )
+    }))
+})

@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "../../src/layers/Configuration.ts"
+import type { Reason } from "../../src/services/Failure.ts"
+import { defaultOptions } from "../../src/services/Forwarder.ts"
+import * as Policies from "../../src/services/Policies.ts"
+
+describe("the options of the forwarder", () => {
+  it("follow from the settings, and are the same by default", () => {
+    const { hashKey: _, isTrustedProxy: __, ...options } = Policies.forwarder(Configuration.make())
+    const { hashKey: ___, isTrustedProxy: ____, ...defaults } = defaultOptions
+    assert.deepStrictEqual(options, defaults)
+  })
+
+  it("have everything that a setting says", () => {
+    const { hashKey: _, isTrustedProxy, ...options } = Policies.forwarder(Configuration.make({
+      hostHeader: "backend",
+      trustedProxies: ["10.0.0.0/8"],
+      timeout: { try: "3s", exchange: "10s" },
+      retry: {
+        tries: 3,
+        on: ["connect_failed"],
+        statuses: [429],
+        methods: ["GET", "POST"],
+        bodyLimit: 10,
+        backoff: "10ms",
+        maxWait: "5s",
+        budget: "10%",
+        minPerSecond: 0
+      },
+      hedge: { after: "99%", budget: "1%" }
+    }))
+    assert.deepStrictEqual(options, {
+      hostHeader: "backend",
+      exchangeTimeout: 10_000,
+      tryTimeout: 3_000,
+      retry: {
+        tries: 3,
+        reasons: new Set<Reason>(["connect_failed"]),
+        statuses: new Set([429]),
+        methods: new Set(["GET", "POST"]),
+        bodyLimit: 10,
+        backoff: 10,
+        maxWait: 5_000,
+        budget: { ratio: 0.1, perSecond: 0 }
+      },
+      hedge: { after: 0.99, budget: 0.01 }
+    })
+    assert.deepStrictEqual(["10.1.2.3", "11.1.2.3"].map(isTrustedProxy), [true, false])
+  })
+})

@@ -1,0 +1,108 @@
+import { assert, describe, it } from "@effect/vitest"
+import { meaningOf, type Reason, reasons as vocabulary } from "../../src/services/Failure.ts"
+import {
+  afterFailure,
+  afterStatus,
+  backoff,
+  defaultPolicy,
+  type History,
+  maxUnsent,
+  reasons,
+  retryAfter,
+  unsentPatience,
+  type Verdict
+} from "../../src/services/RetryPolicy.ts"
+
+const fresh: History = { attempt: 1, reached: 1, unsentMs: 0 }
+const words = Object.keys(vocabulary).filter((word): word is Reason => word in vocabulary)
+
+describe("after a failure", () => {
+  it("is tried again, by default, for exactly these reasons", () => {
+    const verdicts = (isRepeatable: boolean) =>
+      words.flatMap((reason): ReadonlyArray<readonly [Reason, Verdict]> => {
+        const verdict = afterFailure(defaultPolicy, reason, fresh, isRepeatable)
+        return verdict === "no" ? [] : [[reason, verdict]]
+      })
+    const unsent = [["overloaded", "free"], ["connect_failed", "free"], ["connect_timeout", "free"]] as const
+    assert.deepStrictEqual(verdicts(false), [...unsent])
+    assert.deepStrictEqual(verdicts(true), [
+      ...unsent,
+      ["headers_timeout", "budgeted"],
+      ["reset_before_headers", "budgeted"],
+      ["protocol_error", "budgeted"]
+    ])
+  })
+
+  it("the reasons to choose from are those after which the vocabulary allows it", () => {
+    assert.deepStrictEqual([...reasons], words.filter((reason) => meaningOf[reason].tryAnother !== "never"))
+  })
+
+  it("a request that was sent reaches two backends and no more", () => {
+    assert.strictEqual(afterFailure(defaultPolicy, "reset_before_headers", { ...fresh, reached: 2 }, true), "no")
+    const thrice = { ...defaultPolicy, tries: 3 }
+    assert.strictEqual(afterFailure(thrice, "reset_before_headers", { ...fresh, reached: 2 }, true), "budgeted")
+  })
+
+  it("a request that nobody has seen goes on, after one that was sent as well, until there are too many or too slow", () => {
+    const verdict = (history: Partial<History>) =>
+      afterFailure(defaultPolicy, "connect_failed", { ...fresh, ...history }, false)
+    assert.strictEqual(verdict({ attempt: 9, reached: 2, unsentMs: unsentPatience - 1 }), "free")
+    assert.strictEqual(verdict({ attempt: maxUnsent }), "no")
+    assert.strictEqual(verdict({ unsentMs: unsentPatience }), "no")
+  })
+
+  it("is not tried again for a reason that the policy leaves out", () => {
+    const policy = { ...defaultPolicy, reasons: new Set<Reason>(["connect_failed"]) }
+    assert.strictEqual(afterFailure(policy, "reset_before_headers", fresh, true), "no")
+    assert.strictEqual(afterFailure(policy, "connect_failed", fresh, false), "free")
+  })
+})
+
+describe("after an answer", () => {
+  it("is tried again for 502, 503 and 504, if the request can be repeated and one backend has seen it", () => {
+    const again = (isRepeatable: boolean, reached = 1) =>
+      [200, 404, 429, 500, 501, 502, 503, 504, 505].filter((status) =>
+        afterStatus(defaultPolicy, status, { ...fresh, reached }, isRepeatable) !== "no"
+      )
+    assert.deepStrictEqual(again(true), [502, 503, 504])
+    assert.deepStrictEqual(again(false), [])
+    assert.deepStrictEqual(again(true, 2), [])
+  })
+
+  it("is tried again for the statuses of the policy", () => {
+    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set([429]) }, 429, fresh, true), "budgeted")
+    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set() }, 503, fresh, true), "no")
+  })
+})
+
+describe("the back-off", () => {
+  it("is anything from nothing to 25 ms, then to twice as much, and to 250 ms at the most", () => {
+    const bounds = [1, 2, 3, 4, 5, 9].map((reached) => backoff(defaultPolicy, reached, 1))
+    assert.deepStrictEqual(bounds, [25, 50, 100, 200, 250, 250])
+    assert.deepStrictEqual([0, 0.5].map((random) => backoff(defaultPolicy, 2, random)), [0, 25])
+  })
+})
+
+describe("Retry-After", () => {
+  const now = Date.UTC(1994, 10, 6, 8, 49, 30)
+
+  it.each<readonly [string | undefined, number | undefined]>([
+    ["0", 0],
+    ["120", 120_000],
+    ["Sun, 06 Nov 1994 08:49:37 GMT", 7_000],
+    ["Sunday, 06-Nov-94 08:49:37 GMT", 7_000],
+    ["Sun Nov  6 08:49:37 1994", 7_000],
+    ["Sun, 06 Nov 1994 08:49:00 GMT", 0],
+    [undefined, undefined],
+    ["", undefined],
+    ["-1", undefined],
+    ["1.5", undefined],
+    ["12345678901", undefined],
+    ["soon", undefined],
+    ["Sunday", undefined],
+    ["2, 3", undefined],
+    ["1994-11-06T08:49:37Z", undefined]
+  ])("%s", (value, millis) => {
+    assert.strictEqual(retryAfter(value, now), millis)
+  })
+})
