@@ -20,7 +20,7 @@ const text = (title: string, rows: ReadonlyArray<Row>): string => {
 export const summary = (title: string): (...row: Row) => void => {
   const rows: Array<Row> = []
   afterAll(() => {
-    if (process.env["SUMMARY"] !== undefined && rows.length > 0) console.log(`\n${text(title, rows)}\n`)
+    if (process.env["SUMMARY"] !== undefined && rows.length > 0) process.stdout.write(`\n${text(title, rows)}\n\n`)
   })
   return (...row) => void rows.push(row)
 }

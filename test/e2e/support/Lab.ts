@@ -24,7 +24,7 @@ import type { Settings } from "../../../src/services/Configuration.ts"
 import { Forwarder } from "../../../src/services/Forwarder.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
-import { type Differences, type Engine, engines } from "./Engines.ts"
+import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"
 import { type Asked, Peer, probePath } from "./Peer.ts"
 import { Waiting } from "./Waiting.ts"
 
@@ -172,6 +172,18 @@ export class Balancer {
   async completed(count = 1): Promise<Completed> {
     await this.journal.until(() => this.journal.completed.length >= count, `${count} exchanges`)
     return this.journal.completed[count - 1]!
+  }
+
+  /** Sets the mode of the backend with this number. */
+  setMode(nth: number, mode: Health.Mode): Promise<void> {
+    return Effect.runPromise(
+      this.pool.signal(this.members[nth]!.endpoint.backend.id, { _tag: "ModeSet", mode, why: "the test says so" })
+    )
+  }
+
+  /** Waits until nothing is in flight on the backend with this number. */
+  untilIdle(nth: number): Promise<void> {
+    return this.journal.until(() => this.members[nth]!.endpoint.load.inFlight === 0, "an idle backend")
   }
 
   /** Closes the layers. Resolves when that is done. */
@@ -335,7 +347,7 @@ const mustFail = (run: Promise<void>): Promise<void> =>
   )
 
 /** Declares a group of tests for each engine. */
-export const onEachEngine = (group: string, declare: (test: Declare) => void): void => {
+export const onEachEngine = (group: string, declare: (test: Declare, engine: EngineName) => void): void => {
   describe.each(engines)(`${group}, on the $name engine`, (engine) => {
     declare((name, run, differences = {}) => {
       const difference = differences[engine.name]
@@ -349,7 +361,7 @@ export const onEachEngine = (group: string, declare: (test: Declare) => void): v
       if (difference === undefined) it.live(name, test)
       else if ("fails" in difference) it.live(`${name} [not on this engine: ${difference.fails}]`, test)
       else it.live.skip(`${name} [a race on this engine: ${difference.races}]`, test)
-    })
+    }, engine.name)
   })
 }
 
