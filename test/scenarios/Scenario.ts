@@ -131,8 +131,7 @@ const outcomeOf = (scenario: Scenario, seen: ReadonlyArray<Traffic.Seen>) =>
     const failed = seen.filter(({ problem }) => problem !== undefined)
     const failedPosts = failed.filter(({ method }) => method === "POST")
     const wasLost = ({ at, latency }: Traffic.Seen) =>
-      // Sums of thirds of milliseconds are not exact.
-      scenario.kills?.some((kill) => at <= kill && kill <= at + latency + 0.1) === true
+      scenario.kills?.some((kill) => at <= kill && kill <= at + latency) === true
     const lost = count(failedPosts, wasLost)
     const problems: Record<string, number> = {}
     for (const { method, problem } of failed) {

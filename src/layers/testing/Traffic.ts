@@ -125,7 +125,8 @@ export const run = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
   const fibers: Array<Fiber.Fiber<Seen>> = []
   let due = 0
   while (due < length) {
-    yield* Effect.sleep(Math.max(0, startedAt + due - clock.currentTimeMillisUnsafe()))
+    // To the millisecond, as timers are.
+    yield* Effect.sleep(Math.max(0, startedAt + Math.round(due) - clock.currentTimeMillisUnsafe()))
     const method = draw(random.nextDoubleUnsafe())
     fibers.push(yield* Effect.forkChild(one(fibers.length, method)))
     due = spacing === "even"
