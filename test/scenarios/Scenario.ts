@@ -182,7 +182,7 @@ export const play = (scenario: Scenario, seed: number) => {
   return Effect.gen(function*() {
     const traffic = yield* Effect.forkChild(Traffic.run({
       rate: 300,
-      duration: scenario.wellFrom + evenLimit + stretch,
+      duration: scenario.wellFrom + (scenario.staysUneven === true ? 0 : evenLimit + stretch),
       methods: { GET: 3, POST: 1 },
       backendOf: ({ text }) => text.slice(0, 1)
     }))

@@ -43,7 +43,7 @@ export const bodyOf = (response: HttpServerResponse.HttpServerResponse): Stream.
 
 /** Ends an answer, wherever it is, when `death` ends: before the head or in the middle of the body. */
 export const cutBy = (death: Effect.Effect<void>) => (answer: Answer): Answer => {
-  const cut = (reason: TransportFailure["reason"]) => Effect.andThen(death, failure(reason, "Connection closed"))
+  const cut = (reason: TransportFailure["reason"]) => Effect.andThen(death, () => failure(reason, "Connection closed"))
   return cut("reset_before_headers").pipe(
     Effect.raceFirst(answer),
     Effect.map((response) =>

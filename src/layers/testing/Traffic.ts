@@ -33,8 +33,8 @@ export interface Options {
   readonly duration: Duration.Input
   /** GET only, unless they are given. */
   readonly methods?: Methods
-  /** How the requests are apart: `even`, unless it is given, or with `random` as far as independent clients would be (Poisson). */
-  readonly spacing?: "even" | "random"
+  /** How the requests are apart: `even`, unless it is given; `poisson` is as those of independent clients are. */
+  readonly spacing?: "even" | "poisson"
   /** The request with this number, from 0: without it `/<number>`, with the body `body of <number>` where a method has one. */
   readonly request?: (method: HttpMethod.HttpMethod, number: number) => HttpClientRequest.HttpClientRequest
   /** How long a client waits for the end of an answer before it leaves: 30 s, unless it is given. */
