@@ -10,7 +10,9 @@ import { type Allowed, outcomes, Stage } from "./support/Stage.ts"
 /** Some are sent to the ill backend until it is ejected, and one at each trial. What may have been read there is not sent again. */
 const posts = (...seeing: ReadonlyArray<string>): Allowed => ({ failed: { POST: 8 }, seeing })
 
-/** Before the first failure shows, after the 0.4 s of the limits, some 27 requests were sent to it. */
+/** How long the balancer waits for what does not come, in milliseconds. In this time some 27 requests are sent to the ill backend. */
+const patience = 400
+
 const hanging = (slow: number): Allowed => ({ failed: { POST: 16 }, seeing: ["504 headers_timeout"], slow })
 
 /**
@@ -51,12 +53,13 @@ onEachEngine("one of three backends", (test, engine) => {
   for (const [illness, allowed] of cases(engine)) {
     if (engine === "node" && !important.has(illness)) continue
     test(illness, async (lab) => {
-      const stage = await Stage.start(lab, { strategy: "round-robin" })
+      const hangs = illness.startsWith("hangs")
+      const stage = await Stage.start(lab, { strategy: "round-robin", ...(hangs && { patience }) })
       const { backends, clients } = stage
       await clients.sent(20)
       await stage.trouble(async () => {
         backends[0]!.fall(illness)
-        await clients.sent(illness.startsWith("hangs") ? 110 : 80)
+        await clients.sent(hangs ? 110 : 80)
         backends[0]!.fall(undefined)
       })
       assert.isAtLeast(backends[0]!.struck, 3, "otherwise nothing was tested")

@@ -20,6 +20,8 @@ export interface Wishes {
   readonly strategy: StrategyName
   /** Mixed ones, unless they are given. */
   readonly methods?: ReadonlyArray<Method>
+  /** How long the balancer waits for an answer, and for the next piece of it, in milliseconds: 5 s, unless it is given. */
+  readonly patience?: number
 }
 
 /** As many GETs as all others together. */
@@ -43,7 +45,7 @@ export class Stage {
   }
 
   /** Starts everything. Requests are sent from now on. */
-  static async start(lab: Lab, { methods = mixed, strategy }: Wishes): Promise<Stage> {
+  static async start(lab: Lab, { methods = mixed, patience = 5_000, strategy }: Wishes): Promise<Stage> {
     const backends = ["a", "b", "c"].map((name) => new Backend(name))
     for (const backend of backends) {
       await backend.start()
@@ -52,9 +54,8 @@ export class Stage {
     const lb = await lab.balancer(backends, {
       strategy,
       healthInterval: 200,
-      connect: 500,
-      response: 400,
-      idle: 400
+      response: patience,
+      idle: patience
     })
     const clients = new Clients(lb.port, methods, 1)
     lab.afterwards(() => clients.destroy())
