@@ -129,6 +129,7 @@ describe.concurrent("the examples", () => {
       "evenkeel.yaml",
       "serve.ts",
       "strategy-laws.test.ts",
+      "test-under-traffic.test.ts",
       "test-with-fakes.test.ts",
       "wire.ts"
     ])

@@ -43,7 +43,7 @@ export const bodyOf = (response: HttpServerResponse.HttpServerResponse): Stream.
 
 /** Ends an answer, wherever it is, when `death` ends: before the head or in the middle of the body. */
 export const cutBy = (death: Effect.Effect<void>) => (answer: Answer): Answer => {
-  const cut = (reason: TransportFailure["reason"]) => Effect.andThen(death, failure(reason, "Connection closed"))
+  const cut = (reason: TransportFailure["reason"]) => Effect.andThen(death, () => failure(reason, "Connection closed"))
   return cut("reset_before_headers").pipe(
     Effect.raceFirst(answer),
     Effect.map((response) =>
@@ -55,6 +55,15 @@ export const cutBy = (death: Effect.Effect<void>) => (answer: Answer): Answer =>
     )
   )
 }
+
+/** From one time to another, counted from the start of the layer: from the start without `from`, for ever without `until`. */
+export interface Period {
+  readonly from?: Duration.Input
+  readonly until?: Duration.Input
+}
+
+const limitsOf = ({ from = 0, until = Duration.infinity }: Period) =>
+  [Duration.toMillis(from), Duration.toMillis(until)] as const
 
 /**
  * Answers with what `f` returns, as an Effect HTTP server does: a failure or a defect of `f` is a response of its own,
@@ -77,6 +86,10 @@ export const respond = (text: string, options?: HttpServerResponse.Options.WithC
 /** Refuses connections, as a port does that nobody listens on. */
 export const refuses: Behaviour = () => Effect.fail(connectionRefused)
 
+/** Accepts the request and answers with something that is no HTTP. */
+export const garbles: Behaviour = () =>
+  Effect.succeed(Effect.fail(failure("protocol_error", "The answer is not valid HTTP")))
+
 /** Neither accepts nor refuses connections, as an address does that no machine has. */
 export const unreachable: Behaviour = () => Effect.never
 
@@ -90,28 +103,54 @@ export const resets: Behaviour = () => Effect.succeed(Effect.fail(failure("reset
 export const delayed = (duration: Duration.Input, behaviour: Behaviour): Behaviour => (attempt) =>
   Effect.map(behaviour(attempt), Effect.tap(() => Effect.sleep(duration)))
 
-/** Breaks the connection off after so many bytes of the body, whatever the head has promised. */
-export const breaksOff = (afterBytes: number, behaviour: Behaviour): Behaviour => (attempt) =>
-  Effect.map(
-    behaviour(attempt),
-    Effect.map((response) =>
-      withStream(
-        response,
-        Stream.suspend(() => {
-          let left = afterBytes
-          return bodyOf(response).pipe(
-            Stream.map((chunk) => {
-              const part = chunk.subarray(0, left)
-              left -= part.length
-              return part
-            }),
-            Stream.takeUntil(() => left === 0),
-            Stream.concat(Stream.fail(failure("reset_mid_body", "Connection reset")))
-          )
-        })
-      )
+/** The same answers with other bodies. The head says what it said. */
+const withBody = (
+  behaviour: Behaviour,
+  change: (body: Stream.Stream<Uint8Array, unknown>) => Stream.Stream<Uint8Array, unknown>
+): Behaviour =>
+(attempt) => Effect.map(behaviour(attempt), Effect.map((response) => withStream(response, change(bodyOf(response)))))
+
+/** The beginning of a body, and then what comes instead of the rest. */
+const cutAfter = (
+  bytes: number,
+  body: Stream.Stream<Uint8Array, unknown>,
+  rest: Stream.Stream<Uint8Array, TransportFailure>
+): Stream.Stream<Uint8Array, unknown> =>
+  Stream.suspend(() => {
+    let left = bytes
+    return body.pipe(
+      Stream.map((chunk) => {
+        const part = chunk.subarray(0, left)
+        left -= part.length
+        return part
+      }),
+      Stream.takeUntil(() => left === 0),
+      Stream.concat(rest)
     )
+  })
+
+/** Breaks the connection off after so many bytes of the body, whatever the head has promised. */
+export const breaksOff = (afterBytes: number, behaviour: Behaviour): Behaviour =>
+  withBody(
+    behaviour,
+    (body) => cutAfter(afterBytes, body, Stream.fail(failure("reset_mid_body", "Connection reset")))
   )
+
+/** Sends nothing more after so many bytes of the body, and keeps the connection. */
+export const stalls = (afterBytes: number, behaviour: Behaviour): Behaviour =>
+  withBody(behaviour, (body) => cutAfter(afterBytes, body, Stream.never))
+
+const pieces = (chunk: Uint8Array, bytes: number): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(chunk.length / bytes) }, (_, i) => chunk.subarray(i * bytes, (i + 1) * bytes))
+
+/** Sends the body in pieces of so many bytes, and waits before each. */
+export const trickles = (bytes: number, wait: Duration.Input, behaviour: Behaviour): Behaviour =>
+  withBody(behaviour, (body) =>
+    body.pipe(
+      Stream.flatMap((chunk) => Stream.fromIterable(pieces(chunk, bytes))),
+      Stream.rechunk(1),
+      Stream.tap(() => Effect.sleep(wait))
+    ))
 
 /** Does one thing with a probability from 0 to 1, and the other thing else. */
 export const sometimes = (probability: number, behaviour: Behaviour, otherwise: Behaviour): Behaviour => (attempt) =>
@@ -125,16 +164,16 @@ export const inTurn = (first: Behaviour, ...others: ReadonlyArray<Behaviour>): B
 export const onPath = (path: string, behaviour: Behaviour, otherwise: Behaviour): Behaviour => (attempt) =>
   (attempt.request.url.split("?", 1)[0] === path ? behaviour : otherwise)(attempt)
 
-/**
- * Is dead from one time to another, counted from the start of the layer: refuses connections, and those that are open
- * break off. Without `from` it is dead at the start, without `until` for ever.
- */
-export const down = (
-  outage: { readonly from?: Duration.Input; readonly until?: Duration.Input },
-  behaviour: Behaviour
-): Behaviour => {
-  const from = Duration.toMillis(outage.from ?? 0)
-  const until = Duration.toMillis(outage.until ?? Duration.infinity)
+/** Does one thing with the requests that come in this period, to their end, and the other thing with the rest. */
+export const during = (period: Period, behaviour: Behaviour, otherwise: Behaviour): Behaviour => {
+  const [from, until] = limitsOf(period)
+  return (attempt) =>
+    Effect.flatMap(attempt.elapsed, (now) => (from <= now && now < until ? behaviour : otherwise)(attempt))
+}
+
+/** Is dead in this period: refuses connections, and those that are open when it begins break off. */
+export const down = (period: Period, behaviour: Behaviour): Behaviour => {
+  const [from, until] = limitsOf(period)
   return (attempt) => {
     const death = Effect.flatMap(attempt.elapsed, (now) => Effect.sleep(from - now))
     return Effect.flatMap(attempt.elapsed, (now) => {
@@ -142,4 +181,29 @@ export const down = (
       return now >= from ? refuses(attempt) : Effect.map(behaviour(attempt), cutBy(death))
     })
   }
+}
+
+/**
+ * Stands still in this period, as a process that is stopped by SIGSTOP and continued: connections are accepted by the system, and
+ * nothing else happens before its end. Work that was begun before goes on then.
+ */
+export const freezes = (period: Period, behaviour: Behaviour): Behaviour => {
+  const [from, until] = limitsOf(period)
+  return (attempt) => {
+    const thaw = Effect.flatMap(
+      attempt.elapsed,
+      (now) => from <= now && now < until ? Effect.sleep(until - now) : Effect.void
+    )
+    const answers = withBody(
+      behaviour,
+      (body) => Stream.transformPull(body, (pull) => Effect.succeed(Effect.tap(pull, () => thaw)))
+    )
+    return Effect.map(answers(attempt), (answer) => thaw.pipe(Effect.andThen(answer), Effect.tap(() => thaw)))
+  }
+}
+
+/** Does again and again what the behaviour does in this time from the start, such as being `down` until the half of it. */
+export const repeats = (every: Duration.Input, behaviour: Behaviour): Behaviour => {
+  const length = Duration.toMillis(every)
+  return (attempt) => behaviour({ ...attempt, elapsed: Effect.map(attempt.elapsed, (now) => now % length) })
 }

@@ -40,14 +40,21 @@ export {
   breaksOff,
   delayed,
   down,
+  during,
+  freezes,
+  garbles,
   handle,
   hangs,
   inTurn,
   onPath,
+  type Period,
   refuses,
+  repeats,
   resets,
   respond,
   sometimes,
+  stalls,
+  trickles,
   unreachable
 } from "./Behaviour.ts"
 export type { Received } from "./Received.ts"

@@ -28,7 +28,7 @@ import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
 import { Strategy } from "../../../src/services/Strategy.ts"
 import { type Differences, type Engine, engines } from "./Engines.ts"
-import { type Asked, Peer, probePath } from "./Peer.ts"
+import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"import { type Asked, Peer, probePath } from "./Peer.ts"
 import { Waiting } from "./Waiting.ts"
 
 /** The log in memory, with a way to wait for what it says. */
@@ -203,6 +203,18 @@ export class Balancer {
     return this.journal.completed[count - 1]!
   }
 
+  /** Sets the mode of the backend with this number. */
+  setMode(nth: number, mode: Health.Mode): Promise<void> {
+    return Effect.runPromise(
+      this.pool.signal(this.members[nth]!.endpoint.backend.id, { _tag: "ModeSet", mode, why: "the test says so" })
+    )
+  }
+
+  /** Waits until nothing is in flight on the backend with this number. */
+  untilIdle(nth: number): Promise<void> {
+    return this.journal.until(() => this.members[nth]!.endpoint.load.inFlight === 0, "an idle backend")
+  }
+
   /** Closes the layers. Resolves when that is done. */
   close(): Promise<void> {
     return this.closing ??= Effect.runPromise(Scope.close(this.scope, Exit.void))
@@ -364,7 +376,7 @@ const mustFail = (run: Promise<void>): Promise<void> =>
   )
 
 /** Declares a group of tests for each engine. */
-export const onEachEngine = (group: string, declare: (test: Declare) => void): void => {
+export const onEachEngine = (group: string, declare: (test: Declare, engine: EngineName) => void): void => {
   describe.each(engines)(`${group}, on the $name engine`, (engine) => {
     declare((name, run, differences = {}) => {
       const difference = differences[engine.name]
@@ -378,7 +390,7 @@ export const onEachEngine = (group: string, declare: (test: Declare) => void): v
       if (difference === undefined) it.live(name, test)
       else if ("fails" in difference) it.live(`${name} [not on this engine: ${difference.fails}]`, test)
       else it.live.skip(`${name} [a race on this engine: ${difference.races}]`, test)
-    })
+    }, engine.name)
   })
 }
 

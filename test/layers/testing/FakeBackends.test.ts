@@ -15,7 +15,8 @@ import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
 import { fromClientError } from "../../../src/services/Failure.ts"
 
 const Fakes = FakeBackends.FakeBackends
-const { breaksOff, delayed, down, handle, inTurn, onPath, respond, sometimes } = FakeBackends
+const { breaksOff, delayed, down, during, freezes, garbles, handle, inTurn, onPath, repeats, respond } = FakeBackends
+const { sometimes, stalls, trickles } = FakeBackends
 
 /** Sends a request, and either reads the whole answer or says why there is none. */
 const send = (request: HttpClientRequest.HttpClientRequest) =>
@@ -161,6 +162,17 @@ describe("FakeBackends fails as the engine does", () => {
       Effect.provide(FakeBackends.layer({ "http://a": FakeBackends.resets }))
     ))
 
+  it.effect("when an answer is no HTTP", () =>
+    assertFails("http://a/", "protocol_error", "The answer is not valid HTTP", 0).pipe(
+      Effect.provide(FakeBackends.layer({ "http://a": garbles }))
+    ))
+
+  it.effect("when a body is never ended", () =>
+    Effect.gen(function*() {
+      yield* assertFails("http://a/", "reset_mid_body", "The body stopped", 60_000)
+      assert.deepStrictEqual((yield* Fakes).received("http://a")[0]?.outcome, "failure")
+    }).pipe(Effect.provide(FakeBackends.layer({ "http://a": stalls(3, respond("hello")) }))))
+
   it.effect("when a connection takes more than 2 s, or a head more than 15", () =>
     Effect.gen(function*() {
       yield* assertFails("http://a/", "connect_timeout", "Connection timed out", 2000)
@@ -270,6 +282,65 @@ describe("FakeBackends follows its script", () => {
     }).pipe(Effect.provide(FakeBackends.layer({
       "http://a": onPath("/health", respond("well"), FakeBackends.resets)
     }))))
+
+  it.effect("by time: one way in a period, another way before and after it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* text("http://a/"), "before and after")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* text("http://a/"), "during")
+      // What has begun goes on as it began.
+      const late = yield* after("2 seconds", text("http://b/"))
+      assert.deepStrictEqual(late, Exit.succeed("during"))
+      assert.deepStrictEqual(yield* text("http://a/"), "before and after")
+    }).pipe(Effect.provide(FakeBackends.layer({
+      "http://a": during({ from: "1 second", until: "3 seconds" }, respond("during"), respond("before and after")),
+      "http://b": during({ until: "3 seconds" }, delayed("2 seconds", respond("during")), respond("after"))
+    }))))
+
+  it.effect("by time: again and again what it does in a period", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      for (let second = 0; second < 6; second++) {
+        seen.push(yield* text("http://a/"))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(seen, ["x", "y", "y", "x", "y", "y"])
+    }).pipe(Effect.provide(FakeBackends.layer({
+      "http://a": repeats("3 seconds", during({ until: "1 second" }, respond("x"), respond("y")))
+    }))))
+
+  it.effect("by time: stands still, before the head and in the body, and goes on", () =>
+    Effect.gen(function*() {
+      const begun = yield* Effect.forkChild(text("http://a/"))
+      const reading = yield* Effect.forkChild(text("http://b/"))
+      yield* TestClock.adjust("2 seconds")
+      // The head of this one has come already.
+      const { received } = yield* Fakes
+      assert.deepStrictEqual(received("http://a").length, 1)
+      const during = yield* Effect.forkChild(text("http://a/"))
+      yield* TestClock.adjust("2999 millis")
+      assert.deepStrictEqual([begun, reading, during].map((fiber) => fiber.pollUnsafe()), Array(3).fill(undefined))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(begun.pollUnsafe(), Exit.succeed("a"))
+      assert.deepStrictEqual(reading.pollUnsafe(), Exit.succeed("xyz"))
+      // This one is only begun now.
+      assert.isUndefined(during.pollUnsafe())
+      yield* TestClock.adjust("1500 millis")
+      assert.deepStrictEqual(during.pollUnsafe(), Exit.succeed("a"))
+      assert.deepStrictEqual(yield* after("1500 millis", text("http://a/")), Exit.succeed("a"))
+    }).pipe(Effect.provide(FakeBackends.layer({
+      "http://a": freezes({ from: "1 second", until: "5 seconds" }, delayed("1500 millis", respond("a"))),
+      "http://b": freezes({ from: "1 second", until: "5 seconds" }, trickles(1, "400 millis", respond("xyz")))
+    }))))
+
+  it.effect("in pieces, which take their time", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(text("http://a/"))
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(fiber.pollUnsafe(), Exit.succeed("hello"))
+    }).pipe(Effect.provide(FakeBackends.layer({ "http://a": trickles(2, "10 seconds", respond("hello")) }))))
 
   it.effect("by time: dies, which open connections notice, and comes back", () =>
     Effect.gen(function*() {
