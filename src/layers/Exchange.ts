@@ -60,6 +60,7 @@ export class Exchange implements History, PickContext {
   unsentMs = 0
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
+  pinned: string | undefined
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string
@@ -104,6 +105,11 @@ export class Exchange implements History, PickContext {
       this.hashKey = this.books.hashKey(this.head, this.client)
     }
     return this.hashKey
+  }
+
+  /** The id of the backend of the try that has not ended. */
+  get answeringId(): string | undefined {
+    return this.current?.backend.id
   }
 
   /** The next endpoint to try, none twice. */

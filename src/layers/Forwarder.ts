@@ -21,9 +21,11 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
+import { Affinity, mayPin, type Pin } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
+import { Drain } from "../services/Drain.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
@@ -57,7 +59,7 @@ const handOver = (response: HttpClientResponse, head: Message.ResponseHead): Htt
 /** Forwards with these options. */
 export const layer = (
   options: Options = defaultOptions
-): Layer.Layer<Forwarder, never, AccessLog | Balancer | HttpClient.HttpClient> =>
+): Layer.Layer<Forwarder, never, AccessLog | Balancer | Drain | HttpClient.HttpClient> =>
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
@@ -68,6 +70,8 @@ export const layer = (
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
+      const drain = yield* Drain
+      const affinity = yield* Affinity
       const budget = RetryBudget.make()
       const hedgeBudget = RetryBudget.make()
       const latencies = Hedging.make()
@@ -162,8 +166,27 @@ export const layer = (
           exchange.isOverBudget = true
           return undefined
         }
-        if (wait >= 1) yield* Effect.sleep(wait)
-        return endpoint
+        if (wait < 1) return endpoint
+        yield* Effect.sleep(wait)
+        // Others may have filled it meanwhile.
+        return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
+      })
+
+      /** The same as `handOver`, with a cookie if the client is to stay with whoever gave the answer. */
+      const handOverPinned = Effect.fnUntraced(function*(
+        pin: Pin,
+        { answeringId }: Exchange,
+        response: HttpClientResponse,
+        head: Message.ResponseHead,
+        isSecure: boolean
+      ) {
+        const cookie = answeringId === undefined || !mayPin(head.status)
+          ? undefined
+          : yield* pin.stamp(answeringId, isSecure)
+        return handOver(
+          response,
+          cookie === undefined ? head : { ...head, fields: [...head.fields, "Set-Cookie", cookie] }
+        )
       })
 
       const handle = Effect.gen(function*() {
@@ -172,18 +195,32 @@ export const layer = (
         const from = clientOf(request)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
-        yield* Scope.addFinalizerExit(yield* Scope.Scope, (exit) => Effect.sync(() => exchange.finish(exit)))
+        const scope = yield* Scope.Scope
+        yield* Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => exchange.finish(exit)))
 
         const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
           exchange.refused(reason)
           return ErrorResponse.make(reason, request.headers["accept"], detail)
         }
 
-        const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head)
+        exchange.pinned = pin?.id
+        const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {
           // Where an invalid message ends is nothing to rely on, so its connection ends with it.
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
+
+        const conclude = (response: HttpClientResponse, answer: Message.ResponseHead) =>
+          pin === undefined
+            ? Effect.succeed(handOver(response, answer))
+            : handOverPinned(
+              pin,
+              exchange,
+              response,
+              answer,
+              HeaderFields.clientProtocol(head.fields, from) === "https"
+            )
 
         RetryBudget.deposit(budget, exchange.startedAt)
         const hasBody = fields.framing !== "none"
@@ -222,7 +259,11 @@ export const layer = (
                 if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
                 exchange.dropAside()
                 if (hasBody) head.body?.settle()
-                return handOver(response, received)
+                if (received.status === 101) {
+                  const over = drain.tunnel(endpoint, () => received?.body?.release())
+                  yield* Scope.addFinalizer(scope, Effect.sync(over))
+                }
+                return yield* conclude(response, received)
               }
               exchange.setAside()
               kept = response
@@ -243,7 +284,7 @@ export const layer = (
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
         exchange.takeBack()
-        return handOver(kept, Message.answered(kept))
+        return yield* conclude(kept, Message.answered(kept))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

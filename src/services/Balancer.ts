@@ -1,7 +1,7 @@
 /**
  * The balancer: asks the strategy, and keeps the books of what is in flight.
  *
- * Owns the rules that hold for every strategy: an endpoint that was tried is not picked again for the same exchange, none gets
+ * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that was tried is not picked again for the same exchange, none gets
  * more than its limit, one that has come back gets its share little by little, and each try is counted from its begin to its
  * end. It sends nothing itself and is not bound to HTTP.
  */
@@ -67,12 +67,13 @@ export class Balancer extends Context.Service<Balancer, {
     f: (endpoint: Endpoint) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
-   * Chooses an endpoint that is not among those `tried` and has room. The first of three steps that do what `use` does, for a
+   * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may be used, and
+   * none when it is full and nothing was tried, because `wait` waits for it. The first of three steps that do what `use` does, for a
    * data path that cannot afford a closure per request; `begin` and `end` are the other two and come in pairs.
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**
-   * Waits for an endpoint when `select` has none. `take` is called with it at once when there is room, so that nobody else
+   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one. `take` is called with it at once when there is room, so that nobody else
    * comes first: it has to `begin`, or the room is the next one's.
    */
   readonly wait: (
@@ -81,6 +82,8 @@ export class Balancer extends Context.Service<Balancer, {
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
   readonly begin: (endpoint: Endpoint) => void
+  /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
+  readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /** `why` is a failure in a word, for whoever reads why a backend was ejected. */

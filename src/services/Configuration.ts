@@ -26,6 +26,7 @@ import {
   percent,
   unset
 } from "./Setting.ts"
+import { sticky } from "./StickySettings.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -73,6 +74,7 @@ export const schema = <const Name extends string>(
         expected: "a percentage of more than 100, such as 125"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    sticky,
     health: Schema.Struct({
       kind: entry(Schema.Literals(["http", "tcp", "off"]), {
         default: "http",
@@ -186,6 +188,7 @@ export const schema = <const Name extends string>(
         "4s",
         "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
       ),
+      drain: duration("30s", "How long tunnels may go on when their backend is drained."),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     retry,

@@ -2,7 +2,8 @@
  * The seam for choosing a backend.
  *
  * Owns the two interfaces of a strategy and no strategy: those are in `layers/strategies`, one file each. A strategy only
- * proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`.
+ * proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`,
+ * and so are pins: an exchange that is pinned to a backend goes there before a strategy is asked.
  */
 import * as Context from "effect/Context"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -16,6 +17,11 @@ export interface PickContext {
   key(): string | undefined
   /** The request, where the exchange is HTTP. */
   readonly request: HttpServerRequest | undefined
+  /**
+   * The id of the backend that the exchange belongs to, such as that of its session. Strategies need not look at it: they are
+   * not asked as long as that backend may be used.
+   */
+  readonly pinned?: string | undefined
 }
 
 /** A context that says nothing: the first try of an anonymous exchange. */

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,6 +16,7 @@ import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
+import type { Mode, Signal } from "../../src/services/Health.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import * as SlowStart from "../../src/services/SlowStart.ts"
@@ -412,6 +414,213 @@ describe("the queue", () => {
       const { members } = yield* Ref.get((yield* Pool).state)
       assert.deepStrictEqual(members.map(({ endpoint }) => endpoint.load.inFlight), [1, 1])
     }).pipe(one()))
+})
+
+describe("a pin", () => {
+  const to = (id: string): PickContext => ({ ...anonymous, pinned: id })
+  const signal = (id: string, signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal(id, signal))
+  const mode = (id: string, mode: Mode) => signal(id, { _tag: "ModeSet", mode, why: "told so" })
+  const trip = (id: string) => signal(id, { _tag: "Tripped", why: "too many failures" })
+
+  it.effect("goes before the strategy, which is not even asked", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { select, swap } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      for (let i = 0; i < 3; i++) assert.strictEqual(select(to("c"))?.backend.id, "c")
+      assert.deepStrictEqual(journal.contexts, [])
+      yield* swap(yield* Effect.provide(Strategy, strategies.random))
+      assert.strictEqual(select(to("c"))?.backend.id, "c")
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("to a backend that is none of the pool is none", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      assert.isUndefined(select(to("a")))
+      yield* reconcile("a", "b")
+      assert.strictEqual(select(to("z"))?.backend.id, "a")
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      yield* reconcile("a", "c")
+      assert.strictEqual(select(to("b"))?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect.each<readonly [string, (id: string) => Effect.Effect<void, never, Pool>, goes: string]>([
+    ["is draining", (id) => mode(id, "Draining"), "b"],
+    ["is disabled", (id) => mode(id, "Disabled"), "a"],
+    ["is down", fail, "a"],
+    ["is draining and down", (id) => Effect.andThen(mode(id, "Draining"), fail(id)), "a"],
+    ["is ejected", trip, "a"],
+    ["is draining and ejected", (id) => Effect.andThen(trip(id), mode(id, "Draining")), "a"]
+  ])("to a backend that %s", ([, happen, goes]) =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c", "d")
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      yield* happen("b")
+      assert.strictEqual(select(to("b"))?.backend.id, goes)
+      assert.strictEqual(select(anonymous)?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds where everybody else is turned away, because all are draining", () =>
+    Effect.gen(function*() {
+      const { select, use } = yield* Balancer
+      yield* reconcile("a")
+      yield* mode("a", "Draining")
+      assert.isUndefined(select(anonymous))
+      assert.strictEqual(yield* use(to("a"), ({ backend }) => Effect.succeed(backend.id)), "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds in a panic, as it does for those who are ill but used", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b"]) {
+        yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      }
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("is over for an exchange that has tried its backend", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b")
+      const b = select(to("b"))!
+      assert.strictEqual(select(to("b"), [b])?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("does not wait for a slow start to be over", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a")
+      select(anonymous)
+      yield* reconcile("a", "b")
+      for (let i = 0; i < 50; i++) assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()), { slowStart: { ...SlowStart.off, duration: Duration.seconds(30) } })))
+
+  describe("to a full backend", () => {
+    const queue = { size: 2, timeout: Duration.seconds(1), order: "oldest" } as const
+    const narrow = (more: Partial<Options["queue"]> = {}) =>
+      over(stubborn(new Journal()), { maxInFlight: 1, queue: { ...queue, ...more } })
+
+    /** Uses a backend for this long, and gives its id and when it was done. */
+    const visit = (context: PickContext, millis: number) =>
+      Effect.gen(function*() {
+        const { use } = yield* Balancer
+        return yield* Effect.forkChild(
+          use(context, ({ backend: { id } }) =>
+            Effect.delay(Effect.map(Clock.currentTimeMillis, (now) => `${id} at ${now}`), millis)),
+          { startImmediately: true }
+        )
+      })
+
+    const inFlight = Effect.map(
+      Effect.flatMap(Pool, ({ state }) => Ref.get(state)),
+      ({ members }) => members.map(({ endpoint }) => endpoint.load.inFlight)
+    )
+
+    it.effect("waits for it, although another one has room", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const first = yield* visit(to("b"), 300)
+        const second = yield* visit(to("b"), 300)
+        assert.deepStrictEqual(yield* inFlight, [0, 1])
+        yield* TestClock.adjust(600)
+        assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["b at 300", "b at 600"])
+      }).pipe(narrow()))
+
+    it.effect("goes elsewhere when it has waited for long enough", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* visit(to("b"), 5_000)
+        const second = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(1_010)
+        assert.strictEqual(yield* Fiber.join(second), "a at 1010")
+        assert.deepStrictEqual(yield* inFlight, [0, 1])
+      }).pipe(narrow()))
+
+    it.effect.each(["oldest", "newest"] as const)(
+      "goes elsewhere at once when too many wait, the %s first",
+      (order) =>
+        Effect.gen(function*() {
+          yield* reconcile("a", "b")
+          yield* visit(to("b"), 600)
+          const waiting = [yield* visit(to("b"), 10), yield* visit(to("b"), 10)]
+          yield* TestClock.adjust(5)
+          assert.deepStrictEqual(yield* inFlight, [0, 1])
+          const last = yield* visit(to("b"), 10)
+          yield* Effect.yieldNow
+          assert.deepStrictEqual(yield* inFlight, [1, 1])
+          yield* TestClock.adjust(1_000)
+          const [one, two] = yield* Effect.forEach(waiting, Fiber.join)
+          const ends = order === "oldest"
+            ? ["b at 610", "b at 620", "a at 15"]
+            : ["a at 15", "b at 620", "b at 610"]
+          assert.deepStrictEqual([one, two, yield* Fiber.join(last)], ends)
+        }).pipe(narrow({ order }))
+    )
+
+    it.effect("fails when there is nobody else either", () =>
+      Effect.gen(function*() {
+        yield* reconcile("b")
+        yield* visit(to("b"), 5_000)
+        const second = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(1_000)
+        const exit = yield* Fiber.await(second)
+        assert(Exit.isFailure(exit))
+        assert.instanceOf(Cause.squash(exit.cause), Overloaded)
+      }).pipe(narrow()))
+
+    it.effect("waits for it also while it drains", () =>
+      Effect.gen(function*() {
+        yield* reconcile("b")
+        yield* mode("b", "Draining")
+        yield* visit(to("b"), 300)
+        const second = yield* visit(to("b"), 300)
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(second), "b at 600")
+      }).pipe(narrow()))
+
+    it.effect("stands in nobody's way meanwhile", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* visit(to("b"), 900)
+        yield* visit(to("a"), 300)
+        const pinned = yield* visit(to("b"), 10)
+        const free = yield* visit(anonymous, 10)
+        yield* TestClock.adjust(310)
+        assert.strictEqual(yield* Fiber.join(free), "a at 310")
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(pinned), "b at 910")
+      }).pipe(narrow()))
+
+    it.effect("has its turn even if the first in line cannot go where it goes", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* mode("b", "Draining")
+        yield* visit(to("b"), 300)
+        yield* visit(anonymous, 900)
+        const free = yield* visit(anonymous, 10)
+        const pinned = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(310)
+        assert.strictEqual(yield* Fiber.join(pinned), "b at 310")
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(free), "a at 910")
+      }).pipe(narrow()))
+
+    it.effect("does not wait while that has to show that it is well", () =>
+      Effect.gen(function*() {
+        const { begin, select } = yield* Balancer
+        yield* reconcile("a", "b", "c")
+        yield* trip("b")
+        yield* TestClock.adjust("1 hour")
+        yield* signal("b", { _tag: "Elapsed" })
+        const b = select(to("b"))!
+        assert.strictEqual(b.backend.id, "b")
+        begin(b)
+        assert.strictEqual(select(to("b"))?.backend.id, "a")
+      }).pipe(over(stubborn(new Journal()))))
+  })
 })
 
 describe("slow start", () => {

@@ -5,7 +5,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as IpNetwork from "effect/net/IpNetwork"
 import { systemError } from "effect/PlatformError"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { inspect } from "node:util"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import type { Flags } from "../../src/layers/configuration/Flags.ts"
 import type { ConfigurationError } from "../../src/services/ConfigurationSource.ts"
@@ -73,6 +75,7 @@ describe("Configuration.make", () => {
       head: Duration.seconds(10),
       keepAlive: Duration.seconds(75),
       backendKeepAlive: Duration.seconds(4),
+      drain: Duration.seconds(30),
       shutdown: Duration.seconds(30)
     })
     assert.strictEqual(settings.hostHeader, "preserve")
@@ -196,6 +199,14 @@ describe("every setting", () => {
     "zone": ["eu-1a", "eu-1a"],
     "hash.key": ["cookie:user", "cookie:user"],
     "hash.balanceFactor": ["150%", "150"],
+    "sticky.cookie": ["lb", "lb"],
+    "sticky.keys": [
+      "the-new-key-0123456789 the-old-key-0123456789",
+      "[the-new-key-0123456789, the-old-key-0123456789]"
+    ],
+    "sticky.maxAge": ["1h", "1h"],
+    "sticky.path": ["/shop", "/shop"],
+    "sticky.sameSite": ["strict", "strict"],
     "health.kind": ["tcp", "tcp"],
     "health.path": ["/up", "/up"],
     "health.method": ["HEAD", "HEAD"],
@@ -251,6 +262,7 @@ describe("every setting", () => {
     "limit.connectionsPerClient": ["10", "10"],
     "limit.connectionsPerBackend": ["64", "64"],
     "engine": ["node", "node"],
+    "timeout.drain": ["1m", "1m"],
     "timeout.shutdown": ["5 seconds", "5 seconds"],
     "hostHeader": ["backend", "backend"],
     "trustedProxies": ["10.0.0.0/8 ::1", "[10.0.0.0/8, \"::1\"]"],
@@ -269,6 +281,37 @@ describe("every setting", () => {
         assert.deepStrictEqual(yield* load(ofFile(file)), byFlag)
       })
   )
+})
+
+describe("a secret", () => {
+  const secret = "0123456789-correct-horse"
+
+  it.effect("is not in what is said to be wrong with it, whoever said it", () =>
+    Effect.gen(function*() {
+      const short = "battery-staple"
+      assert.deepStrictEqual(
+        yield* problems({
+          variables: { EVENKEEL_STICKY_KEYS: `${secret} ${short}` },
+          ...ofFile(`sticky:\n  keys: ${secret}\n`)
+        }),
+        [
+          "EVENKEEL_STICKY_KEYS: expected a key of 16 characters or more, without spaces",
+          "evenkeel.yaml:2:9: sticky.keys: expected a list"
+        ]
+      )
+      const inFile = yield* problems(ofFile(`sticky: { keys: [${short}, { key: ${secret} }, 12345] }\n`))
+      assert.strictEqual(inFile.length, 3)
+      assert.notMatch(inFile.join(), /battery|horse|12345/)
+    }))
+
+  it.effect("is not in what is made of the settings", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* load({ variables: { EVENKEEL_STICKY_KEYS: secret } })
+      assert.deepStrictEqual(settings.sticky.keys.map(Redacted.value), [secret])
+      for (const text of [JSON.stringify(settings), String(settings.sticky.keys), inspect(settings, { depth: 9 })]) {
+        assert.notInclude(text, "horse")
+      }
+    }))
 })
 
 describe("what is wrong", () => {

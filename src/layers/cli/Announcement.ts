@@ -55,6 +55,13 @@ const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
     : []
 }
 
+const aboutSticky = ({ sticky: { cookie, keys } }: Loaded["settings"]): ReadonlyArray<string> => {
+  if (cookie === undefined) return keys.length === 0 ? [] : ["sticky.keys has no effect without sticky.cookie"]
+  return keys.length > 0
+    ? []
+    : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]
+}
+
 const describeChecks = ({ health }: Loaded["settings"]): string =>
   health.kind === "off"
     ? "Health checker is off"
@@ -77,7 +84,8 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      const complaints = [...warnings, ...aboutLimits(settings), ...aboutZone(settings), ...aboutChecks(settings)]
+      const about = [aboutLimits, aboutZone, aboutChecks, aboutSticky]
+      const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })

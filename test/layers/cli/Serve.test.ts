@@ -121,6 +121,31 @@ describe("checks", () => {
     }))
 })
 
+describe("sticky sessions", () => {
+  const key = "correct-horse-battery"
+  const about = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("sticky"))
+
+  it.live("without a key are worth a warning", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(about(yield* logOf({ sticky: { cookie: "lb" } })), [
+        "WARN: Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"
+      ])
+    }))
+
+  it.live("without a cookie, too", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({ sticky: { keys: [key] } })
+      assert.deepStrictEqual(about(lines), ["WARN: sticky.keys has no effect without sticky.cookie"])
+    }))
+
+  it.live("do not have their key in the log", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({ sticky: { cookie: "lb", keys: [key] } })
+      assert.deepStrictEqual(about(lines), [])
+      assert.notInclude(lines.join(), key)
+    }))
+})
+
 describe("weights", () => {
   const to = ["http://127.0.0.1:1,weight=3", "http://127.0.0.1:2"]
   const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("ignores weights"))
