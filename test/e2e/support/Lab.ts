@@ -27,8 +27,8 @@ import { Forwarder } from "../../../src/services/Forwarder.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
 import { Strategy } from "../../../src/services/Strategy.ts"
-import { type Differences, type Engine, engines } from "./Engines.ts"
-import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"import { type Asked, Peer, probePath } from "./Peer.ts"
+import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"
+import { type Asked, Peer, probePath } from "./Peer.ts"
 import { Waiting } from "./Waiting.ts"
 
 /** The log in memory, with a way to wait for what it says. */
@@ -201,13 +201,6 @@ export class Balancer {
   async completed(count = 1): Promise<Completed> {
     await this.journal.until(() => this.journal.completed.length >= count, `${count} exchanges`)
     return this.journal.completed[count - 1]!
-  }
-
-  /** Sets the mode of the backend with this number. */
-  setMode(nth: number, mode: Health.Mode): Promise<void> {
-    return Effect.runPromise(
-      this.pool.signal(this.members[nth]!.endpoint.backend.id, { _tag: "ModeSet", mode, why: "the test says so" })
-    )
   }
 
   /** Waits until nothing is in flight on the backend with this number. */
