@@ -96,12 +96,15 @@ const well = (name: Name): FakeBackends.Behaviour =>
 const stretch = 2_000
 const step = 100
 const tolerance = 0.2
+/** With fewer answers nothing can be said. */
+const least = 300
 const evenLimit = 5_000
 
 const isEven = (seen: ReadonlyArray<Traffic.Seen>): boolean => {
   const counts = Traffic.spread(seen)
-  const share = Object.values(counts).reduce((sum, count) => sum + count, 0) / names.length
-  return names.every((name) => Math.abs((counts[name] ?? 0) - share) <= tolerance * share)
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
+  const share = total / names.length
+  return total >= least && names.every((name) => Math.abs((counts[name] ?? 0) - share) <= tolerance * share)
 }
 
 const evenAfter = (seen: ReadonlyArray<Traffic.Seen>, wellFrom: number): number | undefined => {

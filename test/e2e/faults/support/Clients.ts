@@ -113,6 +113,12 @@ export class Clients {
     return this.waiting.until(() => this.seen.length >= wanted, `${count} requests`, () => this.state())
   }
 
+  /** Waits until all requests are over that were sent until now. */
+  settled(): Promise<void> {
+    const open = [...this.open]
+    return this.waiting.until(() => !open.some((seen) => this.open.has(seen)), "answers", () => this.state())
+  }
+
   /** Sends nothing more, and waits for the last answers. */
   async stop(): Promise<void> {
     clearInterval(this.timer)
