@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
@@ -16,6 +17,7 @@ import * as SlowStart from "../services/SlowStart.ts"
 import { inTiers, type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
 import { follow } from "./balancer/Follow.ts"
 import { Idle } from "./balancer/Idle.ts"
+import * as Limits from "./balancer/Limits.ts"
 import { Pins } from "./balancer/Pins.ts"
 import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
@@ -53,6 +55,7 @@ export const layer = (
       const ejection = yield* Ejection
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
+      const nextRandom = () => random.nextDoubleUnsafe()
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       const pins = new Pins()
@@ -85,7 +88,7 @@ export const layer = (
       const mayWarm = ({ load }: Load.Endpoint): boolean => {
         const factor = SlowStart.factor(clock.currentTimeMillisUnsafe() - load.warmingSince, options.slowStart)
         if (factor === 1) load.warmingSince = NaN
-        return random.nextDoubleUnsafe() < factor
+        return nextRandom() < factor
       }
 
       /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -150,7 +153,9 @@ export const layer = (
 
       const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number, why?: string): void => {
         totalInFlight--
-        Load.end(endpoint.load, outcome, latencyMs, clock.currentTimeMillisUnsafe())
+        const now = clock.currentTimeMillisUnsafe()
+        Load.end(endpoint.load, outcome, latencyMs, now)
+        Limits.end(endpoint.load, options, outcome, latencyMs, now, nextRandom)
         picker.observe?.(endpoint, outcome, latencyMs)
         ejection.observe(endpoint, outcome, why)
         if (!line.isEmpty) advance()
@@ -194,6 +199,13 @@ export const layer = (
             Effect.ensuring(Effect.sync(() => line.leave(waiter)))
           )
         })
+
+      if (options.adaptive !== undefined) {
+        yield* Effect.sync(() => {
+          Limits.expire(current(), options, clock.currentTimeMillisUnsafe(), nextRandom)
+          if (!line.isEmpty) advance()
+        }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+      }
 
       // Somebody has come back, or has left while others waited for it.
       yield* pool.changes.pipe(

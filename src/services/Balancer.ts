@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Endpoint, Outcome } from "./Load.ts"
 import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
@@ -40,6 +41,8 @@ export interface Queue {
 export interface Options {
   /** Tries in flight on one endpoint. */
   readonly maxInFlight: number
+  /** A lower limit for each endpoint that follows from its latencies, if it is given. */
+  readonly adaptive: AdaptiveLimit.Options | undefined
   /** Tries in flight on all of them together. */
   readonly maxTotalInFlight: number
   readonly queue: Queue
@@ -49,6 +52,7 @@ export interface Options {
 /** 1,024 tries for each endpoint, as in Envoy's circuit breakers, and a queue of 128 for a second. */
 export const defaultOptions: Options = {
   maxInFlight: 1_024,
+  adaptive: undefined,
   maxTotalInFlight: Infinity,
   queue: { size: 128, timeout: Duration.seconds(1), order: "oldest" },
   slowStart: SlowStart.off

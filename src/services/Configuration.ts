@@ -236,6 +236,12 @@ export const schema = <const Name extends string>(
         expected: "a whole number of 1 or more"
       }),
       inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
+      adaptive: entry(Schema.Literals(["off", "gradient"]), {
+        default: "off",
+        description:
+          "Whether a backend gets fewer requests at once while its latency says that more would only wait there.",
+        title: "word"
+      }),
       connectionsPerBackend: count(
         1024,
         "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."

@@ -15,6 +15,7 @@ import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
 import type { Mode, Signal } from "../../src/services/Health.ts"
@@ -319,6 +320,123 @@ describe("limits", () => {
       const taken = idsOf(yield* takes(40))
       for (const id of ["b", "c", "d"]) assert.isAbove(taken.filter((other) => other === id).length, 5, id)
     }).pipe(over(stubborn(new Journal()), { maxInFlight: 16 })))
+})
+
+describe("an adaptive limit", () => {
+  const adaptive = { ...AdaptiveLimit.defaultOptions, initial: 6 }
+  const one = over(strategies["round-robin"], {
+    adaptive,
+    queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
+  })
+
+  /** Takes all the room that there is. */
+  const fill = Effect.map(Balancer, ({ begin, select }) => {
+    const taken: Array<Endpoint> = []
+    for (let next = select(anonymous); next !== undefined; next = select(anonymous)) {
+      begin(next)
+      taken.push(next)
+    }
+    return taken
+  })
+
+  /** As many answers as a window has, every five milliseconds. */
+  const answer = (endpoint: Endpoint, outcome: Outcome) =>
+    Effect.flatMap(Balancer, ({ begin, end }) =>
+      Effect.replicateEffect(
+        Effect.andThen(
+          TestClock.adjust(5),
+          Effect.sync(() => {
+            end(endpoint, outcome, 20)
+            begin(endpoint)
+          })
+        ),
+        20
+      ))
+
+  it.effect("holds from the first request on", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      assert.strictEqual((yield* fill).length, 6)
+    }).pipe(one))
+
+  it.effect("grows with answers and shrinks with failures", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const [first] = yield* fill
+      yield* answer(first!, "success")
+      assert.strictEqual((yield* fill).length, 1)
+      assert.strictEqual(first!.load.limit, 7)
+      yield* answer(first!, "failure")
+      assert.strictEqual(first!.load.limit, 4)
+    }).pipe(one))
+
+  it.effect("grows when half of it is in flight, with the try that has ended", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      for (let i = 0; i < 3; i++) begin(endpoint)
+      yield* answer(endpoint, "success")
+      assert.strictEqual(endpoint.load.limit, 7)
+    }).pipe(one))
+
+  it.effect("is never above the limit of every endpoint", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const [first] = yield* fill
+      yield* answer(first!, "success")
+      assert.strictEqual(first!.load.limit, 3)
+    }).pipe(over(strategies["round-robin"], { adaptive, maxInFlight: 3 })))
+
+  it.effect("gives way to a trial, and goes on where it was", () =>
+    Effect.gen(function*() {
+      const { end } = yield* Balancer
+      const pool = yield* Pool
+      yield* reconcile("a", "b")
+      const taken = yield* fill
+      const a = taken.find(({ backend }) => backend.id === "a")!
+      yield* answer(a, "success")
+      for (const endpoint of taken) end(endpoint, "success", 20)
+      yield* pool.signal("a", { _tag: "Tripped", why: "failures" })
+      yield* pool.signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      yield* fill
+      assert.strictEqual(a.load.limit, 1)
+      assert.strictEqual(a.load.inFlight, 1)
+      end(a, "success", 20)
+      assert.strictEqual(a.load.limit, 1)
+      yield* pool.signal("a", { _tag: "Recovered", why: "the trial passed" })
+      yield* fill
+      assert.strictEqual(a.load.limit, 7)
+      assert.strictEqual(a.load.inFlight, 7)
+    }).pipe(one))
+
+  it.effect("is not halved for ever where nothing ends", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const [first] = yield* fill
+      const { load } = first!
+      load.adaptive!.limit = 20
+      load.adaptive!.halvedAt = 0
+      const { end } = yield* Balancer
+      end(first!, "aborted", 0)
+      const others = (yield* fill).length
+      assert.deepStrictEqual([load.limit, others], [10, 5])
+      const waiting = yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(waiting)
+      assert.strictEqual(load.limit, 20)
+    }).pipe(one))
+
+  it.effect("is not kept where there is none", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      begin(endpoint)
+      yield* answer(endpoint, "failure")
+      assert.deepInclude(endpoint.load, { limit: 1_024, adaptive: undefined })
+    }).pipe(over(strategies["round-robin"])))
 })
 
 describe("the queue", () => {

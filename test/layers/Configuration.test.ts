@@ -237,6 +237,7 @@ describe("every setting", () => {
     "queue.order": ["newest", "newest"],
     "limit.inFlight": ["5000", "5000"],
     "limit.inFlightPerBackend": ["100", "100"],
+    "limit.adaptive": ["gradient", "gradient"],
     "health.initial": ["down", "down"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
