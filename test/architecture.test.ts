@@ -24,9 +24,6 @@ const sources: Sources = new Map(
 // The rules
 // -----------------------------------------------------------------------------
 
-/** Layers that are a part of another one, which alone may import them. */
-const partOf: Readonly<Record<string, string>> = { "layers/Exchange.ts": "layers/Forwarder.ts" }
-
 /** What may put layers together. */
 const isComposition = (file: string): boolean =>
   file === "main.ts" || file === "layers/LoadBalancer.ts" || file.startsWith("layers/cli/")
@@ -65,7 +62,6 @@ const arrowMistake = (from: string, to: string, files: Sources): string | undefi
   if (from.startsWith("services/")) return to.startsWith("services/") ? undefined : "services import each other only"
   if (to.startsWith("services/")) return undefined
   const [fromFolder, toFolder] = [posix.dirname(from), posix.dirname(to)]
-  if (to in partOf) return partOf[to] === from ? undefined : `it is a part of ${partOf[to]}`
   if (toFolder !== "layers" && toFolder === fromFolder) return undefined
   if (toFolder !== "layers" && files.has(`${toFolder}/index.ts`)) {
     return to.endsWith("/index.ts") ? undefined : "a family is entered through its index"
@@ -161,8 +157,8 @@ describe("the rules", () => {
       "services/Health.ts": "",
       "layers/Pool.ts": "",
       "layers/Balancer.ts": "",
-      "layers/Exchange.ts": "",
       "layers/Forwarder.ts": "",
+      "layers/forwarder/Exchange.ts": "",
       "layers/LoadBalancer.ts": "",
       "layers/NodeEngine.ts": "",
       "layers/nodeengine/Server.ts": "",
@@ -178,7 +174,7 @@ describe("the rules", () => {
     ["services/Pool.ts", `import * as Effect from "effect/Effect"`],
     ["services/Pool.ts", `import type { Health } from "./Health.ts"`],
     ["layers/Pool.ts", `import * as Pool from "../services/Pool.ts"`],
-    ["layers/Forwarder.ts", `import { Exchange } from "./Exchange.ts"`],
+    ["layers/Forwarder.ts", `import { Exchange } from "./forwarder/Exchange.ts"`],
     ["layers/LoadBalancer.ts", `import * as Pool from "./Pool.ts"`],
     ["layers/LoadBalancer.ts", `import { strategies } from "./strategies/index.ts"`],
     ["layers/Configuration.ts", `import { strategies } from "./strategies/index.ts"`],
@@ -210,7 +206,7 @@ describe("the rules", () => {
     ["layers/Balancer.ts", `export { layer } from './Pool.ts'`],
     ["layers/Balancer.ts", `import "./Pool.ts"`],
     ["layers/Balancer.ts", `const pool = import("./Pool.ts")`],
-    ["layers/Balancer.ts", `import { Exchange } from "./Exchange.ts"`],
+    ["layers/Balancer.ts", `import { Exchange } from "./forwarder/Exchange.ts"`],
     ["layers/Balancer.ts", `import * as File from "./configuration/File.ts"`],
     ["layers/Balancer.ts", `import * as Random from "./strategies/Random.ts"`],
     ["layers/Balancer.ts", `import * as Http from "node:http"`],

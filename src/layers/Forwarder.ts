@@ -10,7 +10,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
@@ -31,15 +30,13 @@ import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
 import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
-import * as Hedging from "../services/Hedging.ts"
 import type { Endpoint } from "../services/Load.ts"
 import * as Message from "../services/Message.ts"
-import * as RetryBudget from "../services/RetryBudget.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
-import { Exchange } from "./Exchange.ts"
-import * as Hedge from "./forwarder/Hedge.ts"
+import { Exchange } from "./forwarder/Exchange.ts"
 import * as Sender from "./forwarder/Sender.ts"
+import * as Tries from "./forwarder/Tries.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
@@ -69,17 +66,14 @@ export const layer = (
     Forwarder,
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const { exchangeTimeout, hedge, isTrustedProxy, retry, tryTimeout } = options
+      const { hedge, isTrustedProxy, retry } = options
       const hashKey: Extract = (head, address) =>
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
-      const { release, send } = Sender.make(yield* HttpClient.HttpClient)
-      const random = yield* Random.Random
+      const sender = Sender.make(yield* HttpClient.HttpClient)
+      const tries = Tries.make(options, { sender, clock, random: yield* Random.Random })
       const drain = yield* Drain
       const affinity = yield* Affinity
-      const budget = RetryBudget.make()
-      const hedgeBudget = RetryBudget.make()
-      const latencies = Hedging.make()
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -107,76 +101,6 @@ export const layer = (
         return Message.toBackend(sent, framing === "none" ? undefined : () => request.stream)
       }
 
-      /** Milliseconds that an exchange has left. */
-      const timeLeft = ({ startedAt }: Exchange): number =>
-        exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
-
-      /** One try, within what is left of the time. */
-      const tryOnce = (exchange: Exchange, request: HttpClientRequest) => {
-        const left = timeLeft(exchange)
-        return left > tryTimeout
-          ? Sender.within(send(request), tryTimeout, "headers_timeout")
-          : Sender.within(send(request), left, "deadline_exceeded")
-      }
-
-      /** The same, and once more beside it if it takes longer than usual and there is a budget for that. */
-      const tryHedged = (
-        exchange: Exchange,
-        { after, budget }: Hedging.Policy,
-        endpoint: Endpoint,
-        requestFor: (endpoint: Endpoint) => HttpClientRequest
-      ) => {
-        const first = tryOnce(exchange, requestFor(endpoint))
-        const delay = Hedging.quantile(latencies, after)
-        RetryBudget.deposit(hedgeBudget, exchange.startedAt)
-        return delay === undefined ? first : Hedge.hedged(first, {
-          delay,
-          release,
-          begin: () => {
-            const other = exchange.select()
-            const policy = { ratio: budget, perSecond: 0 }
-            if (other === undefined || !RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) {
-              return
-            }
-            exchange.beginBeside(other)
-            return tryOnce(exchange, requestFor(other))
-          },
-          end: (firstWins, loser) => exchange.endRace(firstWins, loser),
-          isGood: ({ status }) => !retry.statuses.has(status)
-        })
-      }
-
-      /**
-       * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is what
-       * the last try has brought.
-       */
-      const another = Effect.fnUntraced(function*(
-        exchange: Exchange,
-        verdict: RetryPolicy.Verdict,
-        answer: Message.ResponseHead | undefined
-      ) {
-        let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
-        let endpoint = exchange.select()
-        if (endpoint === undefined && answer !== undefined) {
-          const asked = RetryPolicy.retryAfter(
-            Message.toHeaders(answer.fields)["retry-after"],
-            clock.currentTimeMillisUnsafe()
-          )
-          if (asked === undefined || asked > retry.maxWait) return undefined
-          wait += asked
-          endpoint = exchange.selectAgain()
-        }
-        if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
-        if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
-          exchange.isOverBudget = true
-          return undefined
-        }
-        if (wait < 1) return endpoint
-        yield* Effect.sleep(wait)
-        // Others may have filled it meanwhile.
-        return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
-      })
-
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
         const head = Message.received(request)
@@ -199,17 +123,15 @@ export const layer = (
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
 
-        RetryBudget.deposit(budget, exchange.startedAt)
+        tries.open(exchange)
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
         // A second backend would not know a session.
         const isFree = exchange.pinned === undefined && head.upgrade === undefined
         const mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
-        let reason: Failure.Reason = "internal_error"
-        // An answer that another try may do better than.
-        let kept: HttpClientResponse | undefined
-        let endpoint = exchange.select()
+
+        let endpoint: Endpoint | undefined = exchange.select()
         if (endpoint === undefined) {
           const waited = yield* Effect.result(exchange.wait())
           if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
@@ -217,47 +139,41 @@ export const layer = (
         } else {
           exchange.begin(endpoint)
         }
+
+        let reason: Failure.Reason = "internal_error"
+        // An answer that another try may do better than.
+        let kept: HttpClientResponse | undefined
         while (endpoint !== undefined) {
-          const sent = yield* Effect.result(
-            mayHedge && exchange.attempt === 1
-              ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
-              : tryOnce(exchange, requestTo(endpoint, request, head, fields))
+          const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Try>> = yield* Effect.result(
+            tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
           )
+          const answer: Message.ResponseHead | undefined = Result.isSuccess(sent) ? Message.answered(sent.success) : undefined
+          if (answer !== undefined) exchange.answered(answer)
           const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
           let verdict: RetryPolicy.Verdict
-          let received: Message.ResponseHead | undefined
-          if (Result.isSuccess(sent)) {
-            const response = sent.success
-            received = Message.answered(response)
-            exchange.answered(received)
-            // A transfer coding that nobody asked for cannot be undone.
-            if (HeaderFields.isDecoded(received.fields)) {
-              verdict = RetryPolicy.afterStatus(retry, received.status, exchange, isRepeatable)
-              if (kept !== undefined) yield* release(kept)
-              if (verdict === "no") {
-                if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
-                exchange.dropAside()
-                if (hasBody) head.body?.settle()
-                if (received.status === 101) {
-                  const over = drain.tunnel(endpoint, () => received?.body?.release())
-                  yield* Scope.addFinalizer(scope, Effect.sync(over))
-                }
-                return handOver(response, received, pin && (yield* pin.stamp(exchange.answeringId, received.status)))
+          // A transfer coding that nobody asked for cannot be undone.
+          if (Result.isSuccess(sent) && answer !== undefined && HeaderFields.isDecoded(answer.fields)) {
+            verdict = RetryPolicy.afterStatus(retry, answer.status, exchange, isRepeatable)
+            if (kept !== undefined) yield* sender.release(kept)
+            if (verdict === "no") {
+              if (mayHedge) tries.answered(exchange)
+              exchange.dropAside()
+              if (hasBody) head.body?.settle()
+              if (answer.status === 101) {
+                const over = drain.tunnel(endpoint, () => answer.body?.release())
+                yield* Scope.addFinalizer(scope, Effect.sync(over))
               }
-              exchange.setAside()
-              kept = response
-            } else {
-              reason = "protocol_error"
-              exchange.failed(reason)
-              yield* release(response)
-              verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
+              return handOver(sent.success, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
             }
+            exchange.setAside()
+            kept = sent.success
           } else {
-            reason = Failure.reasonOf(sent.failure)
+            reason = Result.isSuccess(sent) ? "protocol_error" : Failure.reasonOf(sent.failure)
             exchange.failed(reason)
+            if (Result.isSuccess(sent)) yield* sender.release(sent.success)
             verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
           }
-          endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
+          endpoint = yield* tries.another(exchange, verdict, answer)
           if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (hasBody) head.body?.settle()

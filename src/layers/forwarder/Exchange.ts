@@ -7,14 +7,14 @@
 import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type AccessLog, pathOf } from "../services/AccessLog.ts"
-import type { Balancer } from "../services/Balancer.ts"
-import * as Failure from "../services/Failure.ts"
-import type { Extract } from "../services/HashKey.ts"
-import type { Endpoint, Outcome } from "../services/Load.ts"
-import type { RequestHead, ResponseBody, ResponseHead } from "../services/Message.ts"
-import type { History } from "../services/RetryPolicy.ts"
-import type { PickContext } from "../services/Strategy.ts"
+import { type AccessLog, pathOf } from "../../services/AccessLog.ts"
+import type { Balancer } from "../../services/Balancer.ts"
+import * as Failure from "../../services/Failure.ts"
+import type { Extract } from "../../services/HashKey.ts"
+import type { Endpoint, Outcome } from "../../services/Load.ts"
+import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
+import type { History } from "../../services/RetryPolicy.ts"
+import type { PickContext } from "../../services/Strategy.ts"
 
 /** What an exchange reports to. */
 export interface Books {

@@ -1,0 +1,122 @@
+/**
+ * The tries of exchanges: each within its time, perhaps a second one beside it, and whether there is another one after it.
+ *
+ * Owns the budgets of retries and of hedges, which all exchanges share, and the waits. What a try means for its exchange is
+ * in `Exchange`; the rules are in `services`: `RetryPolicy`, `RetryBudget`, `Hedging`.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
+import * as Random from "effect/Random"
+import type { Options } from "../../services/Forwarder.ts"
+import * as Hedging from "../../services/Hedging.ts"
+import type { Endpoint } from "../../services/Load.ts"
+import * as Message from "../../services/Message.ts"
+import * as RetryBudget from "../../services/RetryBudget.ts"
+import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import type { Exchange } from "./Exchange.ts"
+import * as Hedge from "./Hedge.ts"
+import * as Sender from "./Sender.ts"
+
+/** What tries need from outside. */
+interface Needs {
+  readonly sender: Sender.Sender
+  readonly clock: Clock.Clock
+  readonly random: typeof Random.Random["Service"]
+}
+
+export const make = (
+  { exchangeTimeout, hedge, retry, tryTimeout }: Options,
+  { clock, random, sender: { release, send } }: Needs
+) => {
+  const budget = RetryBudget.make()
+  const hedgeBudget = RetryBudget.make()
+  const latencies = Hedging.make()
+
+  /** Milliseconds that an exchange has left. */
+  const timeLeft = ({ startedAt }: Exchange): number =>
+    exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
+
+  /** One try, within what is left of the time. */
+  const once = (exchange: Exchange, request: HttpClientRequest): Sender.Try => {
+    const left = timeLeft(exchange)
+    return left > tryTimeout
+      ? Sender.within(send(request), tryTimeout, "headers_timeout")
+      : Sender.within(send(request), left, "deadline_exceeded")
+  }
+
+  /** The same, and once more beside it if it takes longer than usual and there is a budget for that. */
+  const hedged = (
+    { after, budget }: Hedging.Policy,
+    exchange: Exchange,
+    endpoint: Endpoint,
+    requestFor: (endpoint: Endpoint) => HttpClientRequest
+  ): Sender.Try => {
+    const first = once(exchange, requestFor(endpoint))
+    const delay = Hedging.quantile(latencies, after)
+    RetryBudget.deposit(hedgeBudget, exchange.startedAt)
+    return delay === undefined ? first : Hedge.hedged(first, {
+      delay,
+      release,
+      begin: () => {
+        const other = exchange.select()
+        const policy = { ratio: budget, perSecond: 0 }
+        if (other === undefined || !RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) {
+          return
+        }
+        exchange.beginBeside(other)
+        return once(exchange, requestFor(other))
+      },
+      end: (firstWins, loser) => exchange.endRace(firstWins, loser),
+      isGood: ({ status }) => !retry.statuses.has(status)
+    })
+  }
+
+  return {
+    /** A request has come. */
+    open: (exchange: Exchange): void => RetryBudget.deposit(budget, exchange.startedAt),
+    /** A try on an endpoint. The first one of an exchange that may be hedged is. */
+    send: (
+      exchange: Exchange,
+      mayHedge: boolean,
+      endpoint: Endpoint,
+      requestFor: (endpoint: Endpoint) => HttpClientRequest
+    ): Sender.Try =>
+      hedge !== undefined && mayHedge && exchange.attempt === 1
+        ? hedged(hedge, exchange, endpoint, requestFor)
+        : once(exchange, requestFor(endpoint)),
+    /** An exchange that may be hedged has an answer. */
+    answered: (exchange: Exchange): void => Hedging.observe(latencies, exchange.answeredAfter),
+    /**
+     * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is what
+     * the last try has brought.
+     */
+    another: Effect.fnUntraced(function*(
+      exchange: Exchange,
+      verdict: RetryPolicy.Verdict,
+      answer: Message.ResponseHead | undefined
+    ) {
+      if (verdict === "no") return undefined
+      let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
+      let endpoint = exchange.select()
+      if (endpoint === undefined && answer !== undefined) {
+        const asked = RetryPolicy.retryAfter(
+          Message.toHeaders(answer.fields)["retry-after"],
+          clock.currentTimeMillisUnsafe()
+        )
+        if (asked === undefined || asked > retry.maxWait) return undefined
+        wait += asked
+        endpoint = exchange.selectAgain()
+      }
+      if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
+      if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
+        exchange.isOverBudget = true
+        return undefined
+      }
+      if (wait < 1) return endpoint
+      yield* Effect.sleep(wait)
+      // Others may have filled it meanwhile.
+      return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
+    })
+  }
+}
