@@ -56,6 +56,12 @@ describe.concurrent("the examples", () => {
     assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
   })
 
+  it("drain.ts: a backend finishes what it has, stays out, comes back, and another strategy takes over", async () => {
+    const lines = await run("drain.ts")
+    assert.deepStrictEqual(lines.slice(0, 3), ["answered by a", "a is drained", "answered by b"])
+    assert.sameMembers(lines.slice(3), ["answered by a", "answered by b"])
+  })
+
   it("wire.ts: the engine serves a router and reaches a unix socket, without the balancer", async () => {
     assert.deepStrictEqual(await run("wire.ts"), ["hello from /greet/ann?from=%2Fhere", "/status on a socket"])
   })
@@ -118,6 +124,7 @@ describe.concurrent("the examples", () => {
       "choose.ts",
       "custom-discovery.ts",
       "custom-strategy.ts",
+      "drain.ts",
       "embed.ts",
       "evenkeel.yaml",
       "serve.ts",

@@ -7,14 +7,18 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
 import { empty, Pool, type PoolState } from "../services/Pool.ts"
 import * as SlowStart from "../services/SlowStart.ts"
-import { type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
+import { inTiers, type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
 import { follow } from "./balancer/Follow.ts"
+import { Idle } from "./balancer/Idle.ts"
+import * as Limits from "./balancer/Limits.ts"
+import { Pins } from "./balancer/Pins.ts"
 import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Load.Outcome => {
@@ -47,11 +51,14 @@ export const layer = (
     Balancer,
     Effect.gen(function*() {
       const pool = yield* Pool
-      let strategy = yield* Strategy
+      let strategy = inTiers(yield* Strategy)
       const ejection = yield* Ejection
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
+      const nextRandom = () => random.nextDoubleUnsafe()
       const line = new WaitingLine(options.queue)
+      const idle = new Idle()
+      const pins = new Pins()
 
       let known: PoolState = empty
       let list: ReadonlyArray<Load.Endpoint> = []
@@ -81,10 +88,30 @@ export const layer = (
       const mayWarm = ({ load }: Load.Endpoint): boolean => {
         const factor = SlowStart.factor(clock.currentTimeMillisUnsafe() - load.warmingSince, options.slowStart)
         if (factor === 1) load.warmingSince = NaN
-        return random.nextDoubleUnsafe() < factor
+        return nextRandom() < factor
+      }
+
+      /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
+      const pinnedTo = (
+        { pinned }: PickContext,
+        tried: ReadonlyArray<Load.Endpoint>
+      ): Load.Endpoint | undefined => {
+        if (pinned === undefined) return undefined
+        const endpoint = pins.endpointOf(current(), pinned)
+        return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
       }
 
       const select = (context: PickContext, tried: ReadonlyArray<Load.Endpoint> = []): Load.Endpoint | undefined => {
+        const pinned = pinnedTo(context, tried)
+        if (pinned === undefined) return choose(context, tried)
+        if (totalInFlight >= options.maxTotalInFlight) return undefined
+        if (hasRoom(pinned)) return pinned
+        // Only what has not failed yet has the time to wait.
+        return tried.length === 0 ? undefined : choose(context, tried)
+      }
+
+      /** Without regard to pins. */
+      const choose = (context: PickContext, tried: ReadonlyArray<Load.Endpoint>): Load.Endpoint | undefined => {
         refresh()
         if (totalInFlight >= options.maxTotalInFlight) return undefined
         // The strategy may propose one that cannot be taken; it gets one chance more than there are such that were tried.
@@ -126,10 +153,13 @@ export const layer = (
 
       const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number, why?: string): void => {
         totalInFlight--
-        Load.end(endpoint.load, outcome, latencyMs, clock.currentTimeMillisUnsafe())
+        const now = clock.currentTimeMillisUnsafe()
+        Load.end(endpoint.load, outcome, latencyMs, now)
+        Limits.end(endpoint.load, options, outcome, latencyMs, now, nextRandom)
         picker.observe?.(endpoint, outcome, latencyMs)
         ejection.observe(endpoint, outcome, why)
         if (!line.isEmpty) advance()
+        if (endpoint.load.inFlight === 0) idle.notify(endpoint.backend.id)
       }
 
       const wait = (
@@ -138,26 +168,44 @@ export const layer = (
         take: (endpoint: Load.Endpoint) => void
       ): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> =>
         Effect.suspend((): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> => {
-          if (current().eligible.every((endpoint) => isAmong(tried, endpoint))) {
+          const isPinned = pinnedTo(context, tried) !== undefined
+          if (!isPinned && current().eligible.every((endpoint) => isAmong(tried, endpoint))) {
             return Effect.fail(NoBackend.make({}))
           }
+          let taken: Load.Endpoint | undefined
           const done = Deferred.makeUnsafe<Load.Endpoint, Overloaded>()
           const waiter: Waiter = {
             context,
             tried,
             admit: (endpoint) => {
-              take(endpoint)
+              take(taken = endpoint)
               Deferred.doneUnsafe(done, Effect.succeed(endpoint))
             },
-            turnAway: () => Deferred.doneUnsafe(done, overloaded)
+            turnAway: () => Deferred.doneUnsafe(done, elsewhere)
           }
-          if (!line.join(waiter)) return overloaded
+          /** Who is pinned may go elsewhere when there is no room in time. */
+          const elsewhere = Effect.suspend(() => {
+            line.leave(waiter)
+            if (taken !== undefined) return Effect.succeed(taken)
+            const other = isPinned ? choose(context, tried) : undefined
+            if (other === undefined) return overloaded
+            take(taken = other)
+            return Effect.succeed(other)
+          })
+          if (!line.join(waiter)) return elsewhere
           return Deferred.await(done).pipe(
-            Effect.timeoutOrElse({ duration: options.queue.timeout, orElse: () => overloaded }),
+            Effect.timeoutOrElse({ duration: options.queue.timeout, orElse: () => elsewhere }),
             // From here on nobody is admitted whom nobody waits for.
             Effect.ensuring(Effect.sync(() => line.leave(waiter)))
           )
         })
+
+      if (options.adaptive !== undefined) {
+        yield* Effect.sync(() => {
+          Limits.expire(current(), options, clock.currentTimeMillisUnsafe(), nextRandom)
+          if (!line.isEmpty) advance()
+        }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+      }
 
       // Somebody has come back, or has left while others waited for it.
       yield* pool.changes.pipe(
@@ -189,9 +237,14 @@ export const layer = (
         wait,
         begin,
         end,
+        untilIdle: (id) =>
+          Effect.suspend(() => {
+            const member = current().members.find(({ endpoint }) => endpoint.backend.id === id)
+            return member === undefined || member.endpoint.load.inFlight === 0 ? Effect.void : idle.wait(id)
+          }),
         swap: (next) =>
           Effect.sync(() => {
-            strategy = next
+            strategy = inTiers(next)
             picker = strategy.make(list)
           }),
         use: (context, f) =>

@@ -60,6 +60,8 @@ export class Exchange implements History, PickContext {
   unsentMs = 0
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
+  /** The backend that a cookie names, for whoever has read it to set. */
+  pinned: string | undefined
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string
@@ -93,6 +95,11 @@ export class Exchange implements History, PickContext {
     return this.tried.length
   }
 
+  /** The id of the backend of the current try. */
+  get answeringId(): string | undefined {
+    return this.current?.backend.id
+  }
+
   /** Milliseconds from the request to the head of the response. */
   get answeredAfter(): number {
     return (this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
@@ -115,6 +122,11 @@ export class Exchange implements History, PickContext {
   selectAgain(): Endpoint | undefined {
     const again = this.aside?.endpoint
     return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
+  }
+
+  /** Waits until there is room somewhere, and begins a try there. */
+  wait(): ReturnType<Balancer["Service"]["wait"]> {
+    return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
   }
 
   begin(endpoint: Endpoint): void {

@@ -21,9 +21,11 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog } from "../services/AccessLog.ts"
+import { Affinity } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
+import { Drain } from "../services/Drain.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
 import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
@@ -48,16 +50,21 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** The client gets the answer of a backend. */
-const handOver = (response: HttpClientResponse, head: Message.ResponseHead): HttpServerResponse => {
-  const fields = HeaderFields.toClient(head.status, head.fields)
+/** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
+const handOver = (
+  response: HttpClientResponse,
+  head: Message.ResponseHead,
+  cookie: string | undefined
+): HttpServerResponse => {
+  const forwarded = HeaderFields.toClient(head.status, head.fields)
+  const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
   return Message.toClient({ ...head, fields }, () => bodyOf(response))
 }
 
 /** Forwards with these options. */
 export const layer = (
   options: Options = defaultOptions
-): Layer.Layer<Forwarder, never, AccessLog | Balancer | HttpClient.HttpClient> =>
+): Layer.Layer<Forwarder, never, AccessLog | Balancer | Drain | HttpClient.HttpClient> =>
   Layer.effect(
     Forwarder,
     Effect.gen(function*() {
@@ -68,6 +75,8 @@ export const layer = (
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
       const { release, send } = Sender.make(yield* HttpClient.HttpClient)
       const random = yield* Random.Random
+      const drain = yield* Drain
+      const affinity = yield* Affinity
       const budget = RetryBudget.make()
       const hedgeBudget = RetryBudget.make()
       const latencies = Hedging.make()
@@ -162,8 +171,10 @@ export const layer = (
           exchange.isOverBudget = true
           return undefined
         }
-        if (wait >= 1) yield* Effect.sleep(wait)
-        return endpoint
+        if (wait < 1) return endpoint
+        yield* Effect.sleep(wait)
+        // Others may have filled it meanwhile.
+        return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
       })
 
       const handle = Effect.gen(function*() {
@@ -172,14 +183,17 @@ export const layer = (
         const from = clientOf(request)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
-        yield* Scope.addFinalizerExit(yield* Scope.Scope, (exit) => Effect.sync(() => exchange.finish(exit)))
+        const scope = yield* Scope.Scope
+        yield* Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => exchange.finish(exit)))
 
         const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
           exchange.refused(reason)
           return ErrorResponse.make(reason, request.headers["accept"], detail)
         }
 
-        const fields = HeaderFields.toBackend(head.method, head.target, head.fields, from)
+        const pin = affinity === undefined ? undefined : yield* affinity.read(head, from)
+        exchange.pinned = pin?.id
+        const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         if (fields._tag === "Refusal") {
           // Where an invalid message ends is nothing to rely on, so its connection ends with it.
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
@@ -189,13 +203,21 @@ export const layer = (
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
-        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && head.upgrade === undefined
-        let reason: Failure.Reason = "no_backend"
+        // A second backend would not know a session.
+        const isFree = exchange.pinned === undefined && head.upgrade === undefined
+        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
+        let reason: Failure.Reason = "internal_error"
         // An answer that another try may do better than.
         let kept: HttpClientResponse | undefined
         let endpoint = exchange.select()
-        while (endpoint !== undefined) {
+        if (endpoint === undefined) {
+          const waited = yield* Effect.result(exchange.wait())
+          if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
+          endpoint = waited.success
+        } else {
           exchange.begin(endpoint)
+        }
+        while (endpoint !== undefined) {
           const sent = yield* Effect.result(
             mayHedge && exchange.attempt === 1
               ? tryHedged(exchange, hedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
@@ -216,7 +238,11 @@ export const layer = (
                 if (mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
                 exchange.dropAside()
                 if (hasBody) head.body?.settle()
-                return handOver(response, received)
+                if (received.status === 101) {
+                  const over = drain.tunnel(endpoint, () => received?.body?.release())
+                  yield* Scope.addFinalizer(scope, Effect.sync(over))
+                }
+                return handOver(response, received, pin && (yield* pin.stamp(exchange.answeringId, received.status)))
               }
               exchange.setAside()
               kept = response
@@ -232,11 +258,13 @@ export const layer = (
             verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
           }
           endpoint = verdict === "no" ? undefined : yield* another(exchange, verdict, received)
+          if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
         exchange.takeBack()
-        return handOver(kept, Message.answered(kept))
+        const answer = Message.answered(kept)
+        return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
         Effect.tapCause((cause) =>
           Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void

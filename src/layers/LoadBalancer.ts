@@ -1,7 +1,7 @@
 /**
  * The whole composition, top to bottom: who needs whom. It has no logic of its own.
  *
- *   HttpServer -> Forwarder -> Balancer -> Strategy
+ *   HttpServer -> Forwarder -> Balancer -> Strategy       Affinity tells the Forwarder who is pinned
  *                     |           |
  *                HttpClient     Pool <- Discovery, Ejection
  *                     |           ^
@@ -15,21 +15,24 @@ import type { AccessLog } from "../services/AccessLog.ts"
 import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
+import type * as DrainService from "../services/Drain.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
 import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
+import * as Affinity from "./Affinity.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
 import { sources } from "./discovery/index.ts"
+import * as Drain from "./Drain.ts"
 import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
 import * as HealthChecker from "./HealthChecker.ts"
 import * as HealthLog from "./HealthLog.ts"
 import * as HttpProbe from "./HttpProbe.ts"
 import * as Pool from "./Pool.ts"
-import { decorators, type StrategyName, strategyOf } from "./strategies/index.ts"
+import { type StrategyName, strategyOf } from "./strategies/index.ts"
 import * as TcpProbe from "./TcpProbe.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
@@ -49,7 +52,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer(limits).pipe(Layer.provide(decorators.tiers)), Discovery.layer).pipe(
+  Layer.merge(Balancer.layer(limits), Discovery.layer).pipe(
     Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
     Layer.provideMerge(Pool.layer(pool))
   )
@@ -62,15 +65,21 @@ const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient
   )
 }
 
+/** Sticky sessions, where the settings have a cookie for them. */
+const layerAffinity = ({ sticky: { cookie, ...more } }: Settings): Layer.Layer<never, never, PoolService.Pool> =>
+  cookie === undefined ? Layer.empty : Affinity.layer({ cookie, ...more })
+
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
 export const layerForwarder = (settings: Settings): Layer.Layer<
-  ForwarderService.Forwarder | BalancerService.Balancer | PoolService.Pool,
+  ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
   Forwarder.layer(Policies.forwarder(settings)).pipe(
+    Layer.provide(layerAffinity(settings)),
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
+    Layer.provideMerge(Drain.layer({ tunnels: settings.timeout.drain })),
     Layer.provideMerge(layerBalancer({
       pool: Policies.pool(settings),
       limits: Policies.balancer(settings),
@@ -85,7 +94,7 @@ export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | 
 
 /** The load balancer between an `HttpServer` and an `HttpClient`, with the strategy and the backends of the settings. */
 export const layer = (settings: Settings<StrategyName>): Layer.Layer<
-  ForwarderService.Forwarder | BalancerService.Balancer | PoolService.Pool,
+  ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | HttpClient.HttpClient | HttpServer.HttpServer
 > =>

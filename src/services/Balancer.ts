@@ -1,7 +1,7 @@
 /**
  * The balancer: asks the strategy, and keeps the books of what is in flight.
  *
- * Owns the rules that hold for every strategy: an endpoint that was tried is not picked again for the same exchange, none gets
+ * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that was tried is not picked again for the same exchange, none gets
  * more than its limit, one that has come back gets its share little by little, and each try is counted from its begin to its
  * end. It sends nothing itself and is not bound to HTTP.
  */
@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Endpoint, Outcome } from "./Load.ts"
 import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
@@ -40,6 +41,8 @@ export interface Queue {
 export interface Options {
   /** Tries in flight on one endpoint. */
   readonly maxInFlight: number
+  /** A lower limit for each endpoint that follows from its latencies, if it is given. */
+  readonly adaptive: AdaptiveLimit.Options | undefined
   /** Tries in flight on all of them together. */
   readonly maxTotalInFlight: number
   readonly queue: Queue
@@ -49,6 +52,7 @@ export interface Options {
 /** 1,024 tries for each endpoint, as in Envoy's circuit breakers, and a queue of 128 for a second. */
 export const defaultOptions: Options = {
   maxInFlight: 1_024,
+  adaptive: undefined,
   maxTotalInFlight: Infinity,
   queue: { size: 128, timeout: Duration.seconds(1), order: "oldest" },
   slowStart: SlowStart.off
@@ -67,12 +71,13 @@ export class Balancer extends Context.Service<Balancer, {
     f: (endpoint: Endpoint) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
-   * Chooses an endpoint that is not among those `tried` and has room. The first of three steps that do what `use` does, for a
+   * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may be used, and
+   * none when it is full and nothing was tried, because `wait` waits for it. The first of three steps that do what `use` does, for a
    * data path that cannot afford a closure per request; `begin` and `end` are the other two and come in pairs.
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**
-   * Waits for an endpoint when `select` has none. `take` is called with it at once when there is room, so that nobody else
+   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one. `take` is called with it at once when there is room, so that nobody else
    * comes first: it has to `begin`, or the room is the next one's.
    */
   readonly wait: (
@@ -81,6 +86,8 @@ export class Balancer extends Context.Service<Balancer, {
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
   readonly begin: (endpoint: Endpoint) => void
+  /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
+  readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /** `why` is a failure in a word, for whoever reads why a backend was ejected. */

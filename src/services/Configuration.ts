@@ -12,7 +12,7 @@ import { Backends } from "./BackendNotation.ts"
 import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath } from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
 import {
   bytes,
@@ -26,6 +26,7 @@ import {
   percent,
   unset
 } from "./Setting.ts"
+import { sticky } from "./StickySettings.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
 export const schema = <const Name extends string>(
@@ -71,6 +72,20 @@ export const schema = <const Name extends string>(
           "The most that a backend may have in flight, in percent of its fair share; what is beyond goes to others.",
         title: "percent",
         expected: "a percentage of more than 100, such as 125"
+      })
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    sticky,
+    subset: Schema.Struct({
+      size: optional(Count, {
+        description: "How many backends this balancer uses, where many balancers share many of them.",
+        title: "count",
+        expected: "a whole number of 1 or more"
+      }),
+      id: entry(Schema.NonEmptyString, {
+        default: "evenkeel",
+        description: "What the subset is drawn by: something else for each balancer.",
+        title: "name",
+        expected: "a name"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     health: Schema.Struct({
@@ -157,7 +172,13 @@ export const schema = <const Name extends string>(
         title: "duration",
         expected: "a duration such as 30s"
       }),
-      from: percent("10%", "The share that it begins with.")
+      from: percent("10%", "The share that it begins with."),
+      aggression: entry(Factor, {
+        default: 1,
+        description: "1 is a share that grows evenly; above, it grows faster at first, below, slower.",
+        title: "number",
+        expected: "a number from 0.1 to 10"
+      })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     queue: Schema.Struct({
       size: count(128, "Requests that may wait while every backend is at its limit."),
@@ -186,6 +207,7 @@ export const schema = <const Name extends string>(
         "4s",
         "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
       ),
+      drain: duration("30s", "How long tunnels may go on when their backend is drained."),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     retry,
@@ -214,6 +236,12 @@ export const schema = <const Name extends string>(
         expected: "a whole number of 1 or more"
       }),
       inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
+      adaptive: entry(Schema.Literals(["off", "gradient"]), {
+        default: "off",
+        description:
+          "Whether a backend gets fewer requests at once while its latency says that more would only wait there.",
+        title: "word"
+      }),
       connectionsPerBackend: count(
         1024,
         "The most connections to a backend. Requests beyond it wait for one, as long as for a connection."

@@ -110,7 +110,8 @@ const describe = (finding: Finding, option: Option, value: unknown, source: Sour
     : option.expected
   const said = finding.message ?? `expected ${wanted}`
   const found = at(value, finding.path)
-  const got = found === undefined || !said.startsWith("expected") ? "" : `, got ${show(found)}`
+  const isShown = found !== undefined && said.startsWith("expected") && !option.isSecret
+  const got = isShown ? `, got ${show(found)}` : ""
   const meant = finding.suggestion ??
     (typeof found === "string" ? Suggestion.nearest(found, option.choices) : undefined)
   return `${source.where(path, "value")}: ${said}${got}${Suggestion.words(meant)}`

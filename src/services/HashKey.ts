@@ -8,9 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Cookie from "./Cookie.ts"
 import type { FieldLines, RequestHead } from "./Message.ts"
 import * as Suggestion from "./Suggestion.ts"
-import { originForm } from "./Target.ts"
+import { pathOf } from "./Target.ts"
 
 /** Where a key comes from. */
 export type HashKey =
@@ -31,10 +32,7 @@ const alone = ["client", "path"] as const
 
 const named = ["header", "cookie", "query"] as const
 
-/** A token (RFC 9110 §5.6.2), as the names of fields and cookies are. */
-const token = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
-
-/** What can stand before the `=` of a parameter. */
+/** What can stand before the `=` of a parameter. The names of fields are tokens, as those of cookies are. */
 const parameter = /^[^\s&=#]+$/
 
 const invalid = (issue: { readonly message?: string; readonly suggestion?: string }) =>
@@ -55,7 +53,9 @@ const parse = (text: string): Effect.Effect<HashKey, SchemaIssue.Issue> => {
   const from = named.find((from) => from === word)
   if (from !== undefined) {
     if (name === undefined || name === "") return invalid({ message: `expected a name, as in ${from}:NAME` })
-    if (!(from === "query" ? parameter : token).test(name)) return invalid({ message: `"${name}" cannot be a name` })
+    if (!(from === "query" ? parameter : Cookie.name).test(name)) {
+      return invalid({ message: `"${name}" cannot be a name` })
+    }
     return Effect.succeed({ from, name })
   }
 
@@ -84,13 +84,6 @@ export const HashKey: Schema.Codec<HashKey, string> = Schema.String.pipe(
 /** The client's address. An IPv4 address is the same whether the socket is one for IPv6 or not. */
 export const client: Extract = (_head, address) => address?.startsWith("::ffff:") ? address.slice(7) : address
 
-/** The path that a backend is asked for, without the query. */
-const path = ({ method, target }: RequestHead): string => {
-  const form = originForm(method, target)
-  const end = form.indexOf("?")
-  return end === -1 ? form : form.slice(0, end)
-}
-
 /** The value of the first field line of a name, which is in lower case. */
 const fieldOf = (fields: FieldLines, name: string): string | undefined => {
   for (let i = 0; i < fields.length; i += 2) {
@@ -100,32 +93,9 @@ const fieldOf = (fields: FieldLines, name: string): string | undefined => {
   return undefined
 }
 
-/** The value of the first `name=value` among those that a separator divides. */
-const pairOf = (text: string, start: number, separator: string, name: string): string | undefined => {
-  for (let begin = start; begin < text.length;) {
-    const next = text.indexOf(separator, begin)
-    const end = next === -1 ? text.length : next
-    while (text[begin] === " " || text[begin] === "\t") begin++
-    if (text.startsWith(name, begin) && text[begin + name.length] === "=") {
-      return text.slice(begin + name.length + 1, end).trimEnd()
-    }
-    begin = end + 1
-  }
-  return undefined
-}
-
-const cookieOf = (fields: FieldLines, name: string): string | undefined => {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.length !== 6 || fields[i]!.toLowerCase() !== "cookie") continue
-    const value = pairOf(fields[i + 1]!, 0, ";", name)
-    if (value !== undefined) return value
-  }
-  return undefined
-}
-
 const queryOf = (target: string, name: string): string | undefined => {
   const mark = target.indexOf("?")
-  return mark === -1 ? undefined : pairOf(target, mark + 1, "&", name)
+  return mark === -1 ? undefined : Cookie.pairOf(target, mark + 1, "&", name)
 }
 
 const orClient = (read: (head: RequestHead) => string | undefined): Extract => (head, address) =>
@@ -137,13 +107,13 @@ export const extractor = (key: HashKey): Extract => {
     case "client":
       return client
     case "path":
-      return orClient(path)
+      return orClient((head) => pathOf(head.method, head.target))
     case "header": {
       const name = key.name.toLowerCase()
       return orClient((head) => fieldOf(head.fields, name))
     }
     case "cookie":
-      return orClient((head) => cookieOf(head.fields, key.name))
+      return orClient((head) => Cookie.valueOf(head.fields, key.name))
     case "query":
       return orClient((head) => queryOf(head.target, key.name))
   }

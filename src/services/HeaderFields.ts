@@ -59,6 +59,19 @@ export interface Client {
   readonly trusted: boolean
 }
 
+/**
+ * The protocol that the client itself uses: what the first of the proxies between says, if the last one is trusted, or else that
+ * of the connection.
+ */
+export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client): "http" | "https" => {
+  if (!trusted) return protocol
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]!.toLowerCase() !== "x-forwarded-proto") continue
+    return /^\s*https\s*(?:,|$)/i.test(fields[i + 1]!) ? "https" : "http"
+  }
+  return protocol
+}
+
 /** The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case. */
 export const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
   let options: Set<string> | undefined

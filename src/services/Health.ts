@@ -17,7 +17,10 @@
  */
 import * as Duration from "effect/Duration"
 
-/** What the operator wants: `Draining` finishes what it has and takes nothing new, `Disabled` is not used at all. */
+/**
+ * What the operator wants: `Draining` finishes what it has, sessions of pinned clients among it, and takes nothing new;
+ * `Disabled` is not used at all.
+ */
 export type Mode = "Ready" | "Draining" | "Disabled"
 
 /**
@@ -196,9 +199,14 @@ export const status = (health: Health): Status => {
   return health.probe.state === "Passing" ? "Up" : "Checking"
 }
 
+const isWell = ({ circuit, probe }: Health): boolean =>
+  probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"
+
 /** Whether the balancer may offer new exchanges to this backend. */
-export const isEligible = ({ circuit, mode, probe }: Health): boolean =>
-  mode === "Ready" && probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"
+export const isEligible = (health: Health): boolean => health.mode === "Ready" && isWell(health)
+
+/** Whether exchanges of clients that are pinned to this backend may go on there: while it drains, too. */
+export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)
 
 /**
  * Whether a pool in panic offers new exchanges to this backend: judgements are put aside, but not what nobody can change. Whoever

@@ -5,6 +5,7 @@
  * what was learned survives a change of weight, of strategy or of the configuration. It is a bag of numbers on purpose:
  * it never decides anything and can be copied to another process. All times are milliseconds of the same clock.
  */
+import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Backend } from "./Backend.ts"
 
 /** What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. */
@@ -33,8 +34,12 @@ export interface Load {
   /** When `latency` was last updated. */
   latencyAt: number
   readonly window: Window
-  /** The most tries that may be in flight. */
+  /** The most tries that may be in flight: the ceiling, or less where there is an adaptive limit. */
   limit: number
+  /** What the limit may be for now, however well all goes. */
+  ceiling: number
+  /** What the adaptive limit goes by, if there is one. */
+  adaptive: AdaptiveLimit.State | undefined
   /** When the backend came back or joined, for its slow start; `NaN` when it is warm. */
   warmingSince: number
 }
@@ -54,6 +59,8 @@ export const make = (): Load => ({
   latencyAt: 0,
   window: { successes: Array<number>(buckets).fill(0), failures: Array<number>(buckets).fill(0), bucket: 0 },
   limit: Infinity,
+  ceiling: Infinity,
+  adaptive: undefined,
   warmingSince: NaN
 })
 

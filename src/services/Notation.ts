@@ -149,6 +149,18 @@ export const BalanceFactor: Schema.Codec<number, number | string> = Schema.Union
   )
 )
 
+/** A number from 0.1 to 10, as a number or in digits. */
+export const Factor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
+  Schema.decodeTo(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0.1, maximum: 10 })),
+    SchemaTransformation.transformEffect({
+      decode: (input: number | string) =>
+        typeof input === "number" || /^\d{1,3}(?:\.\d{1,6})?$/.test(input) ? Effect.succeed(Number(input)) : invalid(),
+      encode: (factor) => Effect.succeed(factor)
+    })
+  )
+)
+
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
 export const UrlPath: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((path: string) => /^\/[!"$-~]*$/.test(path))

@@ -1,5 +1,6 @@
 /** What the settings mean for each service that has options of its own. */
 import * as Duration from "effect/Duration"
+import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type * as Balancer from "./Balancer.ts"
 import type { Settings } from "./Configuration.ts"
 import type * as Ejection from "./Ejection.ts"
@@ -20,11 +21,14 @@ export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
   maxEjected: ejection.maxShare
 })
 
-export const balancer = ({ limit, queue, slowStart: { duration, from } }: Settings): Balancer.Options => ({
+export const balancer = ({ limit, queue, slowStart: { aggression, duration, from } }: Settings): Balancer.Options => ({
   maxInFlight: limit.inFlightPerBackend,
+  adaptive: limit.adaptive === "off"
+    ? undefined
+    : { ...AdaptiveLimit.defaultOptions, ceiling: limit.inFlightPerBackend },
   maxTotalInFlight: limit.inFlight ?? Infinity,
   queue,
-  slowStart: duration === undefined ? SlowStart.off : { ...SlowStart.off, from, duration }
+  slowStart: duration === undefined ? SlowStart.off : { aggression, from, duration }
 })
 
 export const ejection = ({ ejection: { failures, successRate, volume } }: Settings): Ejection.Policy => ({

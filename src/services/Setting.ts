@@ -19,6 +19,8 @@ interface Entry {
   readonly expected?: string
   /** What separates the items of a list within a text: spaces, unless it is given. */
   readonly separator?: "line break"
+  /** Its values are not shown, and it has no flag, because whoever is on the machine could read that. */
+  readonly secret?: true
 }
 
 /** The annotation that holds a default as it is written. */
@@ -95,6 +97,8 @@ export interface Option {
   readonly isList: boolean
   /** What separates the items of a list within a text. */
   readonly separator: "space" | "line break"
+  /** Whether its values must not be shown. It has no flag then. */
+  readonly isSecret: boolean
   /** Decodes this setting alone. */
   readonly codec: Schema.Codec<unknown>
 }
@@ -109,7 +113,7 @@ const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(" 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
-  const { description, expected, separator, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
+  const { description, expected, secret, separator, title, [defaultKey]: defaultValue } = SchemaAST.resolve(ast) ?? {}
   const choices = choicesOf(ast)
   const flag = path.map(kebab).join("-")
   return {
@@ -124,6 +128,7 @@ const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
     defaultText: textOf(defaultValue),
     isList: SchemaAST.isArrays(SchemaAST.toEncoded(ast)),
     separator: separator === "line break" ? separator : "space",
+    isSecret: secret === true,
     codec: Schema.make(ast)
   }
 }

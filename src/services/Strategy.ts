@@ -2,7 +2,8 @@
  * The seam for choosing a backend.
  *
  * Owns the two interfaces of a strategy and no strategy: those are in `layers/strategies`, one file each. A strategy only
- * proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`.
+ * proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`,
+ * and so are pins: an exchange that is pinned to a backend goes there before a strategy is asked.
  */
 import * as Context from "effect/Context"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -16,6 +17,11 @@ export interface PickContext {
   key(): string | undefined
   /** The request, where the exchange is HTTP. */
   readonly request: HttpServerRequest | undefined
+  /**
+   * The id of the backend that the exchange belongs to, such as that of its session. Strategies need not look at it: they are
+   * not asked as long as that backend may be used.
+   */
+  readonly pinned?: string | undefined
 }
 
 /** A context that says nothing: the first try of an anonymous exchange. */
@@ -57,3 +63,16 @@ export class Strategy extends Context.Service<Strategy, {
   readonly usesKey?: boolean
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}
+
+/**
+ * The strategy within the first tier that has anybody eligible: primaries first, backups only when no primary is. The balancer
+ * does so with every strategy. With one tier it is not there at all.
+ */
+export const inTiers = (strategy: Strategy["Service"]): Strategy["Service"] => ({
+  ...strategy,
+  make: (endpoints) => {
+    const first = endpoints.reduce((tier, { backend }) => Math.min(tier, backend.tier), Infinity)
+    const isFirst = ({ backend }: Endpoint): boolean => backend.tier === first
+    return strategy.make(endpoints.every(isFirst) ? endpoints : endpoints.filter(isFirst))
+  }
+})

@@ -26,6 +26,13 @@ export const originForm = (method: string, target: string): string => {
   return method === "OPTIONS" && rest === "" ? "*" : `/${rest}`
 }
 
+/** The path that a backend is asked for, without the query. */
+export const pathOf = (method: string, target: string): string => {
+  const form = originForm(method, target)
+  const end = form.indexOf("?")
+  return end === -1 ? form : form.slice(0, end)
+}
+
 /** Why this is none of the four forms of RFC 9112 §3.2, or not the one for this method. */
 export const mistakeIn = (method: string, target: string): string | undefined => {
   // A fragment is never sent, and servers disagree on what it hides.

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,10 @@ import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
+import type { Mode, Signal } from "../../src/services/Health.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import * as SlowStart from "../../src/services/SlowStart.ts"
@@ -318,6 +322,123 @@ describe("limits", () => {
     }).pipe(over(stubborn(new Journal()), { maxInFlight: 16 })))
 })
 
+describe("an adaptive limit", () => {
+  const adaptive = { ...AdaptiveLimit.defaultOptions, initial: 6 }
+  const one = over(strategies["round-robin"], {
+    adaptive,
+    queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
+  })
+
+  /** Takes all the room that there is. */
+  const fill = Effect.map(Balancer, ({ begin, select }) => {
+    const taken: Array<Endpoint> = []
+    for (let next = select(anonymous); next !== undefined; next = select(anonymous)) {
+      begin(next)
+      taken.push(next)
+    }
+    return taken
+  })
+
+  /** As many answers as a window has, every five milliseconds. */
+  const answer = (endpoint: Endpoint, outcome: Outcome) =>
+    Effect.flatMap(Balancer, ({ begin, end }) =>
+      Effect.replicateEffect(
+        Effect.andThen(
+          TestClock.adjust(5),
+          Effect.sync(() => {
+            end(endpoint, outcome, 20)
+            begin(endpoint)
+          })
+        ),
+        20
+      ))
+
+  it.effect("holds from the first request on", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      assert.strictEqual((yield* fill).length, 6)
+    }).pipe(one))
+
+  it.effect("grows with answers and shrinks with failures", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const [first] = yield* fill
+      yield* answer(first!, "success")
+      assert.strictEqual((yield* fill).length, 1)
+      assert.strictEqual(first!.load.limit, 7)
+      yield* answer(first!, "failure")
+      assert.strictEqual(first!.load.limit, 4)
+    }).pipe(one))
+
+  it.effect("grows when half of it is in flight, with the try that has ended", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      for (let i = 0; i < 3; i++) begin(endpoint)
+      yield* answer(endpoint, "success")
+      assert.strictEqual(endpoint.load.limit, 7)
+    }).pipe(one))
+
+  it.effect("is never above the limit of every endpoint", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const [first] = yield* fill
+      yield* answer(first!, "success")
+      assert.strictEqual(first!.load.limit, 3)
+    }).pipe(over(strategies["round-robin"], { adaptive, maxInFlight: 3 })))
+
+  it.effect("gives way to a trial, and goes on where it was", () =>
+    Effect.gen(function*() {
+      const { end } = yield* Balancer
+      const pool = yield* Pool
+      yield* reconcile("a", "b")
+      const taken = yield* fill
+      const a = taken.find(({ backend }) => backend.id === "a")!
+      yield* answer(a, "success")
+      for (const endpoint of taken) end(endpoint, "success", 20)
+      yield* pool.signal("a", { _tag: "Tripped", why: "failures" })
+      yield* pool.signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      yield* fill
+      assert.strictEqual(a.load.limit, 1)
+      assert.strictEqual(a.load.inFlight, 1)
+      end(a, "success", 20)
+      assert.strictEqual(a.load.limit, 1)
+      yield* pool.signal("a", { _tag: "Recovered", why: "the trial passed" })
+      yield* fill
+      assert.strictEqual(a.load.limit, 7)
+      assert.strictEqual(a.load.inFlight, 7)
+    }).pipe(one))
+
+  it.effect("is not halved for ever where nothing ends", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const [first] = yield* fill
+      const { load } = first!
+      load.adaptive!.limit = 20
+      load.adaptive!.halvedAt = 0
+      const { end } = yield* Balancer
+      end(first!, "aborted", 0)
+      const others = (yield* fill).length
+      assert.deepStrictEqual([load.limit, others], [10, 5])
+      const waiting = yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(waiting)
+      assert.strictEqual(load.limit, 20)
+    }).pipe(one))
+
+  it.effect("is not kept where there is none", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      begin(endpoint)
+      yield* answer(endpoint, "failure")
+      assert.deepInclude(endpoint.load, { limit: 1_024, adaptive: undefined })
+    }).pipe(over(strategies["round-robin"])))
+})
+
 describe("the queue", () => {
   const queue = { size: 2, timeout: Duration.seconds(1), order: "oldest" } as const
   const one = (options: Partial<Options["queue"]> = {}) =>
@@ -414,6 +535,238 @@ describe("the queue", () => {
     }).pipe(one()))
 })
 
+describe("a pin", () => {
+  const to = (id: string): PickContext => ({ ...anonymous, pinned: id })
+  const signal = (id: string, signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal(id, signal))
+  const mode = (id: string, mode: Mode) => signal(id, { _tag: "ModeSet", mode, why: "told so" })
+  const trip = (id: string) => signal(id, { _tag: "Tripped", why: "too many failures" })
+
+  it.effect("goes before the strategy, which is not even asked", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { select, swap } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      for (let i = 0; i < 3; i++) assert.strictEqual(select(to("c"))?.backend.id, "c")
+      assert.deepStrictEqual(journal.contexts, [])
+      yield* swap(yield* Effect.provide(Strategy, strategies.random))
+      assert.strictEqual(select(to("c"))?.backend.id, "c")
+    }).pipe(over(stubborn(journal)))
+  })
+
+  it.effect("to a backend that is none of the pool is none", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      assert.isUndefined(select(to("a")))
+      yield* reconcile("a", "b")
+      assert.strictEqual(select(to("z"))?.backend.id, "a")
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      yield* reconcile("a", "c")
+      assert.strictEqual(select(to("b"))?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect.each<readonly [string, (id: string) => Effect.Effect<void, never, Pool>, goes: string]>([
+    ["is draining", (id) => mode(id, "Draining"), "b"],
+    ["is disabled", (id) => mode(id, "Disabled"), "a"],
+    ["is down", fail, "a"],
+    ["is draining and down", (id) => Effect.andThen(mode(id, "Draining"), fail(id)), "a"],
+    ["is ejected", trip, "a"],
+    ["is draining and ejected", (id) => Effect.andThen(trip(id), mode(id, "Draining")), "a"]
+  ])("to a backend that %s", ([, happen, goes]) =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c", "d")
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      yield* happen("b")
+      assert.strictEqual(select(to("b"))?.backend.id, goes)
+      assert.strictEqual(select(anonymous)?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds where everybody else is turned away, because all are draining", () =>
+    Effect.gen(function*() {
+      const { select, use } = yield* Balancer
+      yield* reconcile("a")
+      yield* mode("a", "Draining")
+      assert.isUndefined(select(anonymous))
+      assert.strictEqual(yield* use(to("a"), ({ backend }) => Effect.succeed(backend.id)), "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds in a panic, as it does for those who are ill but used", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b"]) {
+        yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      }
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("does not lift the limit of all together", () =>
+    Effect.gen(function*() {
+      const { begin, select } = yield* Balancer
+      yield* reconcile("a", "b")
+      begin(select(anonymous)!)
+      assert.isUndefined(select(to("b")))
+    }).pipe(over(stubborn(new Journal()), { maxTotalInFlight: 1 })))
+
+  it.effect("is over for an exchange that has tried its backend", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b")
+      const b = select(to("b"))!
+      assert.strictEqual(select(to("b"), [b])?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("does not wait for a slow start to be over", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a")
+      select(anonymous)
+      yield* reconcile("a", "b")
+      for (let i = 0; i < 50; i++) assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()), { slowStart: { ...SlowStart.off, duration: Duration.seconds(30) } })))
+
+  describe("to a full backend", () => {
+    const queue = { size: 2, timeout: Duration.seconds(1), order: "oldest" } as const
+    const narrow = (more: Partial<Options["queue"]> = {}) =>
+      over(stubborn(new Journal()), { maxInFlight: 1, queue: { ...queue, ...more } })
+
+    /** Uses a backend for this long, and gives its id and when it was done. */
+    const visit = (context: PickContext, millis: number) =>
+      Effect.gen(function*() {
+        const { use } = yield* Balancer
+        return yield* Effect.forkChild(
+          use(context, ({ backend: { id } }) =>
+            Effect.delay(Effect.map(Clock.currentTimeMillis, (now) => `${id} at ${now}`), millis)),
+          { startImmediately: true }
+        )
+      })
+
+    const inFlight = Effect.map(
+      Effect.flatMap(Pool, ({ state }) => Ref.get(state)),
+      ({ members }) => members.map(({ endpoint }) => endpoint.load.inFlight)
+    )
+
+    it.effect("waits for it, although another one has room", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const first = yield* visit(to("b"), 300)
+        const second = yield* visit(to("b"), 300)
+        assert.deepStrictEqual(yield* inFlight, [0, 1])
+        yield* TestClock.adjust(600)
+        assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["b at 300", "b at 600"])
+      }).pipe(narrow()))
+
+    it.effect("goes elsewhere when it has waited for long enough", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* visit(to("b"), 5_000)
+        const second = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(1_010)
+        assert.strictEqual(yield* Fiber.join(second), "a at 1010")
+        assert.deepStrictEqual(yield* inFlight, [0, 1])
+      }).pipe(narrow()))
+
+    it.effect.each(["oldest", "newest"] as const)(
+      "goes elsewhere at once when too many wait, the %s first",
+      (order) =>
+        Effect.gen(function*() {
+          yield* reconcile("a", "b")
+          yield* visit(to("b"), 600)
+          const waiting = [yield* visit(to("b"), 10), yield* visit(to("b"), 10)]
+          yield* TestClock.adjust(5)
+          assert.deepStrictEqual(yield* inFlight, [0, 1])
+          const last = yield* visit(to("b"), 10)
+          yield* Effect.yieldNow
+          assert.deepStrictEqual(yield* inFlight, [1, 1])
+          yield* TestClock.adjust(1_000)
+          const [one, two] = yield* Effect.forEach(waiting, Fiber.join)
+          const ends = order === "oldest"
+            ? ["b at 610", "b at 620", "a at 15"]
+            : ["a at 15", "b at 620", "b at 610"]
+          assert.deepStrictEqual([one, two, yield* Fiber.join(last)], ends)
+        }).pipe(narrow({ order }))
+    )
+
+    it.effect("takes one place only when there is room just as its time is over", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const { begin, end, select } = yield* Balancer
+        const b = select(to("b"))!
+        begin(b)
+        const waiting = yield* visit(to("b"), 10)
+        yield* Effect.forkChild(Effect.andThen(Effect.sleep(1_000), Effect.sync(() => end(b, "success", 1_000))), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust(1_010)
+        yield* Fiber.join(waiting)
+        const { members } = yield* Ref.get((yield* Pool).state)
+        assert.strictEqual(members.reduce((sum, { endpoint }) => sum + endpoint.load.total, 0), 2)
+        assert.deepStrictEqual(yield* inFlight, [0, 0])
+      }).pipe(narrow()))
+
+    it.effect("fails when there is nobody else either", () =>
+      Effect.gen(function*() {
+        yield* reconcile("b")
+        yield* visit(to("b"), 5_000)
+        const second = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(1_000)
+        const exit = yield* Fiber.await(second)
+        assert(Exit.isFailure(exit))
+        assert.instanceOf(Cause.squash(exit.cause), Overloaded)
+      }).pipe(narrow()))
+
+    it.effect("waits for it also while it drains", () =>
+      Effect.gen(function*() {
+        yield* reconcile("b")
+        yield* mode("b", "Draining")
+        yield* visit(to("b"), 300)
+        const second = yield* visit(to("b"), 300)
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(second), "b at 600")
+      }).pipe(narrow()))
+
+    it.effect("stands in nobody's way meanwhile", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* visit(to("b"), 900)
+        yield* visit(to("a"), 300)
+        const pinned = yield* visit(to("b"), 10)
+        const free = yield* visit(anonymous, 10)
+        yield* TestClock.adjust(310)
+        assert.strictEqual(yield* Fiber.join(free), "a at 310")
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(pinned), "b at 910")
+      }).pipe(narrow()))
+
+    it.effect("has its turn even if the first in line cannot go where it goes", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* mode("b", "Draining")
+        yield* visit(to("b"), 300)
+        yield* visit(anonymous, 900)
+        const free = yield* visit(anonymous, 10)
+        const pinned = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(310)
+        assert.strictEqual(yield* Fiber.join(pinned), "b at 310")
+        yield* TestClock.adjust(600)
+        assert.strictEqual(yield* Fiber.join(free), "a at 910")
+      }).pipe(narrow()))
+
+    it.effect("does not wait while that has to show that it is well", () =>
+      Effect.gen(function*() {
+        const { begin, select } = yield* Balancer
+        yield* reconcile("a", "b", "c")
+        yield* trip("b")
+        yield* TestClock.adjust("1 hour")
+        yield* signal("b", { _tag: "Elapsed" })
+        const b = select(to("b"))!
+        assert.strictEqual(b.backend.id, "b")
+        begin(b)
+        assert.strictEqual(select(to("b"))?.backend.id, "a")
+      }).pipe(over(stubborn(new Journal()))))
+  })
+})
+
 describe("slow start", () => {
   const slowStart = { ...SlowStart.off, duration: Duration.seconds(30) }
   const shareOf = (id: string) =>
@@ -460,5 +813,18 @@ describe("another strategy", () => {
       for (let i = 0; i < 5; i++) assert.strictEqual(select(anonymous)?.backend.id, "b")
       end(a, "success", 12)
       assert.deepInclude(a.load, { inFlight: 0, total: 1, latency: 12 })
+    }).pipe(over(strategies["round-robin"])))
+
+  it.effect("keeps backups for when they are needed, as the first one did", () =>
+    Effect.gen(function*() {
+      const { select, swap } = yield* Balancer
+      const pool = yield* Pool
+      const backup = Backend.make("http://b.test", { id: "b", tier: 1 })
+      yield* pool.reconcile([backend("a"), backup])
+      for (let i = 0; i < 3; i++) assert.strictEqual(select(anonymous)?.backend.id, "a")
+      yield* swap(yield* Strategy.pipe(Effect.provide(strategies["random"])))
+      for (let i = 0; i < 9; i++) assert.strictEqual(select(anonymous)?.backend.id, "a")
+      yield* fail("a")
+      assert.strictEqual(select(anonymous)?.backend.id, "b")
     }).pipe(over(strategies["round-robin"])))
 })

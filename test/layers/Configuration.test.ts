@@ -5,7 +5,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as IpNetwork from "effect/net/IpNetwork"
 import { systemError } from "effect/PlatformError"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { inspect } from "node:util"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import type { Flags } from "../../src/layers/configuration/Flags.ts"
 import type { ConfigurationError } from "../../src/services/ConfigurationSource.ts"
@@ -73,6 +75,7 @@ describe("Configuration.make", () => {
       head: Duration.seconds(10),
       keepAlive: Duration.seconds(75),
       backendKeepAlive: Duration.seconds(4),
+      drain: Duration.seconds(30),
       shutdown: Duration.seconds(30)
     })
     assert.strictEqual(settings.hostHeader, "preserve")
@@ -196,6 +199,14 @@ describe("every setting", () => {
     "zone": ["eu-1a", "eu-1a"],
     "hash.key": ["cookie:user", "cookie:user"],
     "hash.balanceFactor": ["150%", "150"],
+    "sticky.cookie": ["lb", "lb"],
+    "sticky.keys": [
+      "the-new-key-0123456789 the-old-key-0123456789",
+      "[the-new-key-0123456789, the-old-key-0123456789]"
+    ],
+    "sticky.maxAge": ["1h", "1h"],
+    "sticky.path": ["/shop", "/shop"],
+    "sticky.sameSite": ["strict", "strict"],
     "health.kind": ["tcp", "tcp"],
     "health.path": ["/up", "/up"],
     "health.method": ["HEAD", "HEAD"],
@@ -218,11 +229,15 @@ describe("every setting", () => {
     "ejection.maxShare": ["10%", "10%"],
     "slowStart.duration": ["30s", "30s"],
     "slowStart.from": ["25%", "25%"],
+    "slowStart.aggression": ["1.5", "1.5"],
+    "subset.size": ["20", "20"],
+    "subset.id": ["balancer-7", "balancer-7"],
     "queue.size": ["10", "10"],
     "queue.timeout": ["5s", "5s"],
     "queue.order": ["newest", "newest"],
     "limit.inFlight": ["5000", "5000"],
     "limit.inFlightPerBackend": ["100", "100"],
+    "limit.adaptive": ["gradient", "gradient"],
     "health.initial": ["down", "down"],
     "timeout.connect": ["1s", "1s"],
     "timeout.response": ["1m", "1m"],
@@ -251,6 +266,7 @@ describe("every setting", () => {
     "limit.connectionsPerClient": ["10", "10"],
     "limit.connectionsPerBackend": ["64", "64"],
     "engine": ["node", "node"],
+    "timeout.drain": ["1m", "1m"],
     "timeout.shutdown": ["5 seconds", "5 seconds"],
     "hostHeader": ["backend", "backend"],
     "trustedProxies": ["10.0.0.0/8 ::1", "[10.0.0.0/8, \"::1\"]"],
@@ -269,6 +285,47 @@ describe("every setting", () => {
         assert.deepStrictEqual(yield* load(ofFile(file)), byFlag)
       })
   )
+})
+
+describe("a secret", () => {
+  const secret = "0123456789-correct-horse"
+
+  it.effect("is not in what is said to be wrong with it, whoever said it", () =>
+    Effect.gen(function*() {
+      const short = "battery-staple"
+      assert.deepStrictEqual(
+        yield* problems({
+          variables: { EVENKEEL_STICKY_KEYS: `${secret} ${short}` },
+          ...ofFile(`sticky:\n  keys: ${secret}\n`)
+        }),
+        [
+          "EVENKEEL_STICKY_KEYS: expected a key of 16 characters or more, without spaces",
+          "evenkeel.yaml:2:9: sticky.keys: expected a list"
+        ]
+      )
+      const inFile = yield* problems(ofFile(`sticky: { keys: [${short}, { key: ${secret} }, 12345] }\n`))
+      assert.strictEqual(inFile.length, 3)
+      assert.notMatch(inFile.join(), /battery|horse|12345/)
+    }))
+
+  it.effect.each(["*", "!", "@", "\"\\q", "{"])(
+    "is not in what is said of a file that cannot be read: %s",
+    (before) =>
+      Effect.gen(function*() {
+        const lines = yield* problems(ofFile(`sticky:\n  keys: [${before}${secret}]\n`))
+        assert.isNotEmpty(lines)
+        assert.notInclude(lines.join(), "horse")
+      })
+  )
+
+  it.effect("is not in what is made of the settings", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* load({ variables: { EVENKEEL_STICKY_KEYS: secret } })
+      assert.deepStrictEqual(settings.sticky.keys.map(Redacted.value), [secret])
+      for (const text of [JSON.stringify(settings), String(settings.sticky.keys), inspect(settings, { depth: 9 })]) {
+        assert.notInclude(text, "horse")
+      }
+    }))
 })
 
 describe("what is wrong", () => {
@@ -325,10 +382,10 @@ describe("what is wrong", () => {
       ["twice.yaml", "twice.yaml:2:1: not valid YAML: Map keys must be unique"],
       ["flow.yaml", "flow.yaml:1:14: not valid YAML: Unexpected scalar at node end"],
       ["two.yaml", "two.yaml:2:1: more than one document"],
-      ["tag.yaml", "tag.yaml:1:9: not valid YAML: Unresolved tag: !port"],
+      ["tag.yaml", "tag.yaml:1:9: not valid YAML: Unresolved tag"],
       [
         "alias.yaml",
-        "alias.yaml: not valid YAML: Unresolved alias (the anchor must be set before the alias): port"
+        "alias.yaml: not valid YAML: Unresolved alias (the anchor must be set before the alias)"
       ],
       ["open.json", "open.json:2:1: not valid JSON: Flow map must end with a }"]
     ] as const

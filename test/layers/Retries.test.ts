@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Balancer from "../../src/layers/Balancer.ts"
+import * as Drain from "../../src/layers/Drain.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as Forwarder from "../../src/layers/Forwarder.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
@@ -42,6 +43,7 @@ const lab = (
       Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
     )),
     Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options, retry: { ...defaultPolicy, ...retry } })),
+    Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer()),
     Layer.provide(Ejection.layerNone),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),

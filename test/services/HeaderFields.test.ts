@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   type Client,
+  clientProtocol,
   forwardedTrailers,
   isDecoded,
   type Refusal,
@@ -582,5 +583,26 @@ describe("a response", () => {
     [["Transfer-Encoding: chunked", "Transfer-Encoding: gzip"], false]
   ])("with %j is what its sender meant: %s (RFC 9112 §6.1)", (fields, decoded) => {
     assert.strictEqual(isDecoded(lines(...fields)), decoded)
+  })
+})
+
+describe("the protocol of a client", () => {
+  it.each<readonly [ReadonlyArray<string>, trusted: boolean, "http" | "https"]>([
+    [[], true, "http"],
+    [["X-Forwarded-Proto: https"], true, "https"],
+    [["x-forwarded-proto: HTTPS , http"], true, "https"],
+    [["X-Forwarded-Proto: http, https"], true, "http"],
+    [["X-Forwarded-Proto: http", "X-Forwarded-Proto: https"], true, "http"],
+    [["X-Forwarded-Proto: httpsx"], true, "http"],
+    [["X-Forwarded-Proto: https"], false, "http"]
+  ])("with %j is what the first proxy says, if the last one is trusted (%s): %s", (fields, trusted, protocol) => {
+    const client = { address: "10.0.0.1", protocol: "http", trusted } as const
+    assert.strictEqual(clientProtocol(lines(...fields), client), protocol)
+  })
+
+  it("is that of its own connection where no proxy says otherwise", () => {
+    const client = { address: "10.0.0.1", protocol: "https", trusted: true } as const
+    assert.strictEqual(clientProtocol([], client), "https")
+    assert.strictEqual(clientProtocol(lines("X-Forwarded-Proto: http"), client), "http")
   })
 })

@@ -273,6 +273,13 @@ describe("status and isEligible", () => {
     assert.isUndefined(states.find((state) => Health.isWorthTrying(state) && isUnwanted(state)))
   })
 
+  it("leave pinned exchanges to who drains and would be eligible otherwise, and to who is eligible", () => {
+    for (const state of states) {
+      const ready = Health.isEligible({ ...state, mode: "Ready" })
+      assert.strictEqual(Health.isOpenToPinned(state), state.mode !== "Disabled" && ready, JSON.stringify(state))
+    }
+  })
+
   it("name the worst fact first", () => {
     const worst: Health.Health = {
       ...Health.initial,

@@ -9,6 +9,7 @@ import {
   Bytes,
   Count,
   ErrorStatus,
+  Factor,
   Method,
   Network,
   Percent,
@@ -54,6 +55,18 @@ describe("a duration", () => {
       assert.strictEqual(millis(text), n, text)
     }))
   })
+})
+
+describe("a factor", () => {
+  it.each([["1", 1], [1.5, 1.5], ["0.1", 0.1], [10, 10]])(
+    "may be written %j",
+    (input, expected) => assert.strictEqual(read(Factor)(input), expected)
+  )
+
+  it.each(["", "0", "-1", "11", 0.05, "1e1", ".5", null])(
+    "may not be written %j",
+    (input) => assert.strictEqual(read(Factor)(input), undefined)
+  )
 })
 
 describe("a share", () => {

@@ -1,8 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Configuration from "../../src/layers/Configuration.ts"
+import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
+import * as Balancer from "../../src/services/Balancer.ts"
 import type { Reason } from "../../src/services/Failure.ts"
 import { defaultOptions } from "../../src/services/Forwarder.ts"
 import * as Policies from "../../src/services/Policies.ts"
+
+describe("the options of the balancer", () => {
+  it("follow from the settings, and are the same by default", () => {
+    assert.deepStrictEqual(Policies.balancer(Configuration.make()), Balancer.defaultOptions)
+  })
+
+  it("have an adaptive limit below the fixed one when that is wished", () => {
+    const { adaptive } = Policies.balancer(
+      Configuration.make({ limit: { adaptive: "gradient", inFlightPerBackend: 300 } })
+    )
+    assert.deepStrictEqual(adaptive, { ...AdaptiveLimit.defaultOptions, ceiling: 300 })
+  })
+})
 
 describe("the options of the forwarder", () => {
   it("follow from the settings, and are the same by default", () => {

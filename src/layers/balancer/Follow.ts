@@ -6,6 +6,7 @@ import type { Options } from "../../services/Balancer.ts"
 import * as Health from "../../services/Health.ts"
 import * as Load from "../../services/Load.ts"
 import type { Member, PoolState } from "../../services/Pool.ts"
+import * as Limits from "./Limits.ts"
 
 /** Tries in flight on an endpoint that has to show whether it is well. */
 const trialLimit = 1
@@ -19,7 +20,7 @@ export const follow = (before: PoolState, after: PoolState, options: Options, no
   for (const member of after.members) {
     const { load } = member.endpoint
     const known = earlier.get(member.endpoint.backend.id)
-    load.limit = isOnTrial(member) && !after.panic ? trialLimit : options.maxInFlight
+    Limits.follow(load, isOnTrial(member) && !after.panic ? trialLimit : options.maxInFlight, options, now)
     if (known !== undefined && isOnTrial(known) && member.health.circuit._tag === "Closed") Load.forgive(load)
     const hasReturned = Health.isEligible(member.health) && (known === undefined || !Health.isEligible(known.health))
     if (usesSlowStart && hasReturned) load.warmingSince = now

@@ -47,19 +47,23 @@ export class WaitingLine {
 
   /**
    * Admits those for whom `select` finds an endpoint, until it finds none for the next one: where it is that one's turn, nobody
-   * behind gets ahead, except of one that has tried what has room.
+   * behind gets ahead, except of one that has tried what has room, or that waits for the backend that it is pinned to. And who
+   * is pinned to a backend that only such exchanges may use takes nothing away from those before.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
+    let isFull = false
     const inLine = this.options.order === "oldest" ? this.waiters : [...this.waiters].toReversed()
     for (const waiter of inLine) {
       // Whoever is admitted may be done at once, and others are then admitted from there.
       if (!this.waiters.has(waiter)) continue
+      const isPinned = waiter.context.pinned !== undefined
+      if (isFull && !isPinned) continue
       const endpoint = select(waiter)
       if (endpoint !== undefined) {
         this.waiters.delete(waiter)
         waiter.admit(endpoint)
-      } else if (waiter.tried.length === 0) {
-        return
+      } else if (waiter.tried.length === 0 && !isPinned) {
+        isFull = true
       }
     }
   }

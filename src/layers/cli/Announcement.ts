@@ -47,12 +47,25 @@ const describe = ({ origin, tier, weight, zone }: Backend): string => {
   return more.length === 0 ? origin : `${origin} (${more.join(", ")})`
 }
 
+/** A warning when all balancers would use the same part of the backends. */
+const aboutSubset = ({ subset }: Loaded["settings"]): ReadonlyArray<string> =>
+  subset.size === undefined || subset.id !== "evenkeel"
+    ? []
+    : ["subset.id is not set: every balancer like this one uses the same backends"]
+
 /** What the settings ask of a health check and cannot get. */
 const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
   if (health.kind === "off") return health.initial === "down" ? ["health.initial has no effect without checks"] : []
   return health.kind === "http" && health.method === "HEAD" && health.body !== undefined
     ? ["health.body cannot be found: there is no body in the answer to HEAD"]
     : []
+}
+
+const aboutSticky = ({ sticky: { cookie, keys } }: Loaded["settings"]): ReadonlyArray<string> => {
+  if (cookie === undefined) return keys.length === 0 ? [] : ["sticky.keys has no effect without sticky.cookie"]
+  return keys.length > 0
+    ? []
+    : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]
 }
 
 const describeChecks = ({ health }: Loaded["settings"]): string =>
@@ -77,7 +90,8 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      const complaints = [...warnings, ...aboutLimits(settings), ...aboutZone(settings), ...aboutChecks(settings)]
+      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky]
+      const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
     })

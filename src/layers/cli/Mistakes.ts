@@ -12,8 +12,9 @@ const unknownFlag = (flag: string, doc: HelpDoc): string => {
   const command = doc.commandPath?.slice(1).join(" ") ?? ""
   // The flags of a command are unknown before its name.
   if (flagsOf(doc).includes(flag)) return `${flag} has to come after "${command}"`
-  const isKnown = options.some((option) => `--${option.flag}` === flag)
-  if (isKnown) return `${flag} is no flag of "${command}"`
+  const known = options.find((option) => `--${option.flag}` === flag)
+  if (known?.isSecret) return `${flag} is no flag, because others could read it: use a file, or ${known.variable}`
+  if (known !== undefined) return `${flag} is no flag of "${command}"`
   return `unknown flag ${flag}${Suggestion.words(Suggestion.nearest(flag, flagsOf(doc)))}`
 }
 

@@ -34,6 +34,9 @@ const offsetOf = (yaml: typeof Yaml, document: Yaml.Document, path: Path, what: 
   return yaml.isNode(node) && node.range ? node.range[0] : offsetOf(yaml, document, path.slice(0, -1), "value")
 }
 
+/** YAML quotes the names of tags and aliases, and what begins with ! or * may be a secret that should have been in quotes. */
+const withoutNames = (message: string): string => message.replace(/^(Unresolved (?:tag|alias)[^:]*):.*$/s, "$1")
+
 /** The content of a file. `name` is how messages call it. */
 const parse = Effect.fnUntraced(function*(
   yaml: typeof Yaml,
@@ -48,13 +51,18 @@ const parse = Effect.fnUntraced(function*(
   const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const language = name.endsWith(".json") ? "JSON" : "YAML"
   const flaws = [...document.errors, ...document.warnings].map(({ code, message, pos }) =>
-    `${place(pos[0])}: ${code === "MULTIPLE_DOCS" ? "more than one document" : `not valid ${language}: ${message}`}`
+    `${place(pos[0])}: ${
+      code === "MULTIPLE_DOCS" ? "more than one document" : `not valid ${language}: ${withoutNames(message)}`
+    }`
   )
   if (flaws.length > 0) return yield* failure(flaws)
   const values = yield* Effect.try({
     try: (): unknown => document.toJS(),
     // Aliases: of anchors that there are not, or so many that they would fill the memory.
-    catch: (error) => failure([`${name}: not valid ${language}: ${error instanceof Error ? error.message : error}`])
+    catch: (error) =>
+      failure([
+        `${name}: not valid ${language}: ${withoutNames(error instanceof Error ? error.message : String(error))}`
+      ])
   })
   return {
     // A file of comments alone has no value.

@@ -27,7 +27,7 @@ export const make = (
   const clearly = 1 - noise
   return () => {
     const first = draw.first(random())
-    const second = draw.second(first, random())
+    const second = draw.second(first, random)
     return cost(second) < cost(first) * clearly ? second : first
   }
 }

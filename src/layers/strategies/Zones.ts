@@ -57,6 +57,13 @@ export const layer = (zone: string | undefined): Layer.Layer<Strategy, never, St
         const isKept = split(part, strategy.usesKey === true)
         return {
           pick: (context) => (isKept(context) ? here : elsewhere).pick(context),
+          // The ranking of a key goes on in the other half.
+          ...(here.pickWhere === undefined ? {} : {
+            pickWhere: (context, accepts) => {
+              const [first, second] = isKept(context) ? [here, elsewhere] : [elsewhere, here]
+              return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
+            }
+          }),
           observe: (endpoint, outcome, latencyMs) =>
             (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs)
         }

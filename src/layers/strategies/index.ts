@@ -12,7 +12,6 @@ import * as Rendezvous from "./Rendezvous.ts"
 import * as RingHash from "./RingHash.ts"
 import * as RoundRobin from "./RoundRobin.ts"
 import * as Subset from "./Subset.ts"
-import * as Tiers from "./Tiers.ts"
 import * as WeightedRandom from "./WeightedRandom.ts"
 import * as WeightedRoundRobin from "./WeightedRoundRobin.ts"
 import * as Zones from "./Zones.ts"
@@ -43,20 +42,19 @@ export const defaultText = "peak-ewma; least-requests for fewer than three backe
 export const decorators = {
   boundedLoad: BoundedLoad.layer,
   subset: Subset.layer,
-  tiers: Tiers.layer,
   zone: Zones.layer
 }
 
 /** The strategy of the settings, with what they want around it. */
-export const strategyOf = ({ hash: { balanceFactor }, strategy, zone }: {
+export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, size }, zone }: {
   readonly strategy: StrategyName
   readonly hash: { readonly balanceFactor?: number | undefined }
+  readonly subset: { readonly id: string; readonly size?: number | undefined }
   readonly zone?: string | undefined
-}): Layer.Layer<Strategy> =>
-  decorators.zone(zone).pipe(
-    Layer.provide(
-      balanceFactor === undefined
-        ? strategies[strategy]
-        : Layer.provide(decorators.boundedLoad(balanceFactor), strategies[strategy])
-    )
-  )
+}): Layer.Layer<Strategy> => {
+  const bounded = balanceFactor === undefined
+    ? strategies[strategy]
+    : Layer.provide(decorators.boundedLoad(balanceFactor), strategies[strategy])
+  const ofSome = size === undefined ? bounded : Layer.provide(decorators.subset({ id, size }), bounded)
+  return Layer.provide(decorators.zone(zone), ofSome)
+}

@@ -46,7 +46,7 @@ export const emptyList: Law = {
 
 export const ownList: Law = {
   name: "picks somebody, and only of its own list, whatever the load, the context and what it is told",
-  runs: 60,
+  runs: 40,
   space: anyPool,
   judge: Verdicts.ownList
 }

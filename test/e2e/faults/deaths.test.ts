@@ -57,7 +57,7 @@ onEachEngine("backends that die and return", (test, engine) => {
     const { backends, clients, lb } = stage
     await clients.sent(30)
     for (const [i, backend] of [...backends.entries(), ...backends.entries()]) {
-      await lb.setMode(i, "Draining")
+      await lb.setMode(lb.members[i]!.endpoint.backend, "Draining")
       await lb.untilIdle(i)
       const { length } = backend.begun
       await clients.sent(10)
@@ -67,7 +67,7 @@ onEachEngine("backends that die and return", (test, engine) => {
       await clients.sent(10)
       await backend.start()
       const startedAt = performance.now()
-      await lb.setMode(i, "Ready")
+      await lb.setMode(lb.members[i]!.endpoint.backend, "Ready")
       while (!stage.answeredSince(startedAt).has(backend.name)) await clients.sent(10)
     }
     note("all drained and restarted in turn", await stage.end())

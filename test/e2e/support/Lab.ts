@@ -17,13 +17,16 @@ import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
 import { sources } from "../../../src/layers/discovery/index.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
-import { type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
+import { strategies, type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
+import { Balancer as BalancerService } from "../../../src/services/Balancer.ts"
 import type { Settings } from "../../../src/services/Configuration.ts"
+import { Drain } from "../../../src/services/Drain.ts"
 import { Forwarder } from "../../../src/services/Forwarder.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Pool from "../../../src/services/Pool.ts"
+import { Strategy } from "../../../src/services/Strategy.ts"
 import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"
 import { type Asked, Peer, probePath } from "./Peer.ts"
 import { Waiting } from "./Waiting.ts"
@@ -63,6 +66,7 @@ export interface Wishes {
   readonly limit?: Partial<Settings["limit"]>
   readonly hedge?: Partial<Settings["hedge"]>
   readonly exchange?: number
+  readonly sticky?: Partial<Settings["sticky"]>
   /** Keeps each response back for a while, as a middleware of an embedding application may. */
   readonly hold?: number
 }
@@ -93,6 +97,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
   },
   limit: { ...defaults.limit, ...wishes.limit },
   hedge: { ...defaults.hedge, ...wishes.hedge },
+  sticky: { ...defaults.sticky, ...wishes.sticky },
   hostHeader: wishes.hostHeader ?? "preserve",
   trustedProxies: wishes.trustedProxies ?? []
 })
@@ -132,14 +137,28 @@ export class Balancer {
   readonly port: number
   readonly journal: Journal
   private readonly pool: Pool.Pool["Service"]
+  private readonly drains: Drain["Service"]
+  private readonly balancing: BalancerService["Service"]
   private readonly scope: Scope.Closeable
   private closing: Promise<void> | undefined
 
-  constructor(port: number, journal: Journal, pool: Pool.Pool["Service"], scope: Scope.Closeable) {
+  constructor(
+    port: number,
+    journal: Journal,
+    services: Context.Context<BalancerService | Drain | Pool.Pool>,
+    scope: Scope.Closeable
+  ) {
     this.port = port
     this.journal = journal
-    this.pool = pool
+    this.pool = Context.get(services, Pool.Pool)
+    this.drains = Context.get(services, Drain)
+    this.balancing = Context.get(services, BalancerService)
     this.scope = scope
+  }
+
+  /** Drains a backend. Resolves when that is done; tunnels have so many milliseconds. */
+  drain(origin: string, tunnels = 60_000): Promise<void> {
+    return Effect.runPromise(this.drains.drain(origin, "a test", { tunnels: Duration.millis(tunnels) }))
   }
 
   get host(): string {
@@ -152,6 +171,16 @@ export class Balancer {
 
   get inFlight(): number {
     return this.members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
+  }
+
+  /** Does what an operator does with a backend. */
+  setMode({ origin }: Pick<Target, "origin">, mode: Health.Mode): Promise<void> {
+    return Effect.runPromise(this.pool.signal(origin, { _tag: "ModeSet", mode, why: "told so" }))
+  }
+
+  /** Goes on with another strategy. */
+  use(name: StrategyName): Promise<void> {
+    return Effect.runPromise(Effect.flatMap(Strategy, this.balancing.swap).pipe(Effect.provide(strategies[name])))
   }
 
   /** Waits until each backend, in the order of the settings, has this status. */
@@ -172,13 +201,6 @@ export class Balancer {
   async completed(count = 1): Promise<Completed> {
     await this.journal.until(() => this.journal.completed.length >= count, `${count} exchanges`)
     return this.journal.completed[count - 1]!
-  }
-
-  /** Sets the mode of the backend with this number. */
-  setMode(nth: number, mode: Health.Mode): Promise<void> {
-    return Effect.runPromise(
-      this.pool.signal(this.members[nth]!.endpoint.backend.id, { _tag: "ModeSet", mode, why: "the test says so" })
-    )
   }
 
   /** Waits until nothing is in flight on the backend with this number. */
@@ -323,9 +345,9 @@ export class Lab {
     ))
     const { address } = Context.get(context, HttpServer.HttpServer)
     const port = address._tag === "UnixPathAddress" ? 0 : address.port
-    const balancer = new Balancer(port, journal, Context.get(context, Pool.Pool), scope)
+    const balancer = new Balancer(port, journal, context, scope)
     this.afterwards(() => balancer.close())
-    await balancer.untilChecked()
+    if (settings.health.kind !== "off") await balancer.untilChecked()
     return balancer
   }
 

@@ -78,6 +78,11 @@ describe("a mistake on the command line", () => {
       [["http://a:1"], "unexpected \"http://a:1\" (did you mean \"--to http://a:1\"?)", "evenkeel"],
       [["serve", "now"], "unexpected \"now\"", "evenkeel serve"],
       [["--listen", "80", "serve"], "--listen has to come after \"serve\"", "evenkeel serve"],
+      [
+        ["--sticky-keys", "correct-horse-battery"],
+        "--sticky-keys is no flag, because others could read it: use a file, or EVENKEEL_STICKY_KEYS",
+        "evenkeel"
+      ],
       [["demo", "--to", "http://a:1"], "--to is no flag of \"demo\"", "evenkeel demo"],
       [
         ["--health-interval"],

@@ -121,6 +121,31 @@ describe("checks", () => {
     }))
 })
 
+describe("sticky sessions", () => {
+  const key = "correct-horse-battery"
+  const about = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("sticky"))
+
+  it.live("without a key are worth a warning", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(about(yield* logOf({ sticky: { cookie: "lb" } })), [
+        "WARN: Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"
+      ])
+    }))
+
+  it.live("without a cookie, too", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({ sticky: { keys: [key] } })
+      assert.deepStrictEqual(about(lines), ["WARN: sticky.keys has no effect without sticky.cookie"])
+    }))
+
+  it.live("do not have their key in the log", () =>
+    Effect.gen(function*() {
+      const lines = yield* logOf({ sticky: { cookie: "lb", keys: [key] } })
+      assert.deepStrictEqual(about(lines), [])
+      assert.notInclude(lines.join(), key)
+    }))
+})
+
 describe("weights", () => {
   const to = ["http://127.0.0.1:1,weight=3", "http://127.0.0.1:2"]
   const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("ignores weights"))
@@ -152,7 +177,7 @@ describe("weights", () => {
 })
 
 describe("tiers and zones", () => {
-  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.startsWith("WARN: No backend"))
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => /^WARN: (?:No backend|subset)/.test(line))
   const to = ["http://127.0.0.1:1,zone=a,weight=2", "http://127.0.0.1:2,backup", "http://127.0.0.1:3,tier=2,zone=b"]
 
   it.live("are announced, and a zone without a backend is worth a warning", () =>
@@ -164,6 +189,13 @@ describe("tiers and zones", () => {
           "http://127.0.0.1:3 (zone b, tier 2)"
       )
       assert.deepStrictEqual(warnings(lines), ["WARN: No backend is in the zone c"])
+    }))
+
+  it.live("are a subset by an id, and without one of its own that is worth a warning", () =>
+    Effect.gen(function*() {
+      const warning = "WARN: subset.id is not set: every balancer like this one uses the same backends"
+      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2 } })), [warning])
+      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2, id: "balancer-7" } })), [])
     }))
 
   it.live.each([undefined, "a"])("are fine otherwise: %s", (zone) =>

@@ -183,7 +183,9 @@ describe("bounded load around a hash strategy", () => {
 
 describe("hash.balanceFactor", () => {
   const picks = (balanceFactor: number | undefined): number => {
-    const picker = build(strategyOf({ strategy: "maglev", hash: { balanceFactor } })).make(endpoints([1, 1, 1, 1]))
+    const picker = build(
+      strategyOf({ strategy: "maglev", hash: { balanceFactor }, subset: { id: "", size: undefined } })
+    ).make(endpoints([1, 1, 1, 1]))
     return new Set(Array.from({ length: 20 }, () => begin(picker, "hot"))).size
   }
 

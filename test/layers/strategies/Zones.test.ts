@@ -84,6 +84,22 @@ describe("a zone", () => {
     })
   })
 
+  it.effect("goes on with the other half when nobody of the first can be taken", () =>
+    Effect.gen(function*() {
+      const list = zoned("a", "b", "b", "b")
+      const picker = (yield* inZone("a", strategies.rendezvous)).make(list)
+      for (let i = 0; i < 50; i++) {
+        const context = { ...anonymous, key: () => `key ${i}` }
+        const first = picker.pick(context)!
+        assert.strictEqual(picker.pickWhere?.(context, () => true), first)
+        const isOther = ({ backend }: Load.Endpoint) => backend.zone !== first.backend.zone
+        const next = picker.pickWhere?.(context, isOther)
+        assert.isTrue(next !== undefined && isOther(next))
+        assert.isUndefined(picker.pickWhere?.(context, () => false))
+      }
+      assert.isUndefined((yield* inZone("a")).make(list).pickWhere)
+    }))
+
   it.effect("tells each half of what it has picked", () => {
     const told: Array<string> = []
     const watching = Layer.succeed(Strategy, {

@@ -1,21 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { decorators, strategies } from "../../../src/layers/strategies/index.ts"
-import * as Backend from "../../../src/services/Backend.ts"
-import * as Load from "../../../src/services/Load.ts"
-import { anonymous, Strategy } from "../../../src/services/Strategy.ts"
-import { endpoints, idsOf } from "../../endpoints.ts"
+import { strategies } from "../../src/layers/strategies/index.ts"
+import * as Backend from "../../src/services/Backend.ts"
+import * as Load from "../../src/services/Load.ts"
+import { anonymous, inTiers, Strategy } from "../../src/services/Strategy.ts"
+import { endpoints, idsOf } from "../endpoints.ts"
 
 const tiered = (tiers: ReadonlyArray<number>): ReadonlyArray<Load.Endpoint> =>
   tiers.map((tier, i) => ({ backend: Backend.make(`http://a${i}`, { id: `a${i}`, tier }), load: Load.make() }))
 
-const roundRobin = Effect.provide(Strategy, Layer.provide(decorators.tiers, strategies["round-robin"]))
+const roundRobin = Effect.map(Effect.provide(Strategy, strategies["round-robin"]), inTiers)
 
 describe("tiers", () => {
   it.effect("leave a strategy alone where there is one tier, whichever", () => {
     const lists: Array<unknown> = []
-    const inner = Layer.succeed(Strategy, {
+    const strategy = inTiers({
       name: "inner",
       ignoresWeights: true,
       make: (list) => {
@@ -23,14 +22,13 @@ describe("tiers", () => {
         return { pick: () => undefined }
       }
     })
-    return Effect.gen(function*() {
-      const strategy = yield* Strategy
+    return Effect.sync(() => {
       const [all, backups] = [endpoints([1, 2]), tiered([1, 1])]
       for (const list of [[], all, backups]) strategy.make(list)
       assert.strictEqual(lists[1], all)
       assert.strictEqual(lists[2], backups)
       assert.deepInclude(strategy, { name: "inner", ignoresWeights: true })
-    }).pipe(Effect.provide(Layer.provide(decorators.tiers, inner)))
+    })
   })
 
   it.effect("use the first tier that has anybody, and nobody else, whatever the order of the configuration", () =>

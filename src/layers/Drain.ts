@@ -1,0 +1,42 @@
+/** How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels that are left are cut. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Balancer } from "../services/Balancer.ts"
+import { defaultOptions, Drain, type Options } from "../services/Drain.ts"
+import { Pool } from "../services/Pool.ts"
+
+/** Drains with these options, unless it is told otherwise. */
+export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, never, Balancer | Pool> =>
+  Layer.effect(
+    Drain,
+    Effect.gen(function*() {
+      const balancer = yield* Balancer
+      const pool = yield* Pool
+      /** What ends each tunnel, by the id of its backend. */
+      const tunnels = new Map<string, Set<() => void>>()
+
+      const cutTunnels = (id: string) =>
+        Effect.sync(() => {
+          for (const cut of tunnels.get(id) ?? []) cut()
+        })
+
+      return Drain.of({
+        drain: (id, why, { tunnels } = options) =>
+          Effect.andThen(
+            pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
+            Effect.raceFirst(
+              balancer.untilIdle(id),
+              Effect.sleep(tunnels).pipe(Effect.andThen(cutTunnels(id)), Effect.andThen(Effect.never))
+            )
+          ),
+        tunnel: ({ backend: { id } }, cut) => {
+          const cuts = tunnels.get(id) ?? new Set()
+          tunnels.set(id, cuts.add(cut))
+          return () => {
+            cuts.delete(cut)
+            if (cuts.size === 0) tunnels.delete(id)
+          }
+        }
+      })
+    })
+  )

@@ -1,0 +1,26 @@
+/** Who is pinned to whom may stay there: the members of the pool by their ids, looked up only for exchanges that have a pin. */
+import * as Health from "../../services/Health.ts"
+import type { Endpoint } from "../../services/Load.ts"
+import { empty, type Member, type PoolState } from "../../services/Pool.ts"
+
+export class Pins {
+  private state: PoolState = empty
+  private members: ReadonlyMap<string, Member> = new Map()
+
+  /**
+   * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill but
+   * offered to everybody. It may be at its limit, but not while it is on trial.
+   */
+  endpointOf(state: PoolState, id: string): Endpoint | undefined {
+    if (state !== this.state) {
+      this.state = state
+      this.members = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
+    }
+    const member = this.members.get(id)
+    if (member === undefined) return undefined
+    const { endpoint, health } = member
+    // Who has yet to show that it is well is not worth waiting for.
+    if (health.circuit._tag === "Trial" && endpoint.load.inFlight >= endpoint.load.limit) return undefined
+    return Health.isOpenToPinned(health) || (state.panic && Health.isWorthTrying(health)) ? endpoint : undefined
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * A limit of what may be in flight on one backend that finds itself: where more in flight only makes all wait longer, it is too high.
+ *
+ * Owns the rule, which is pure but for the state that it is given. Whose state that is, and that the limit is kept, is the work of
+ * the balancer.
+ *
+ * It is Gradient2 of Netflix' concurrency-limits: the latency of now beside the one without a queue, the baseline, says how
+ * much too high the limit is, and the limit follows smoothly, with an allowance for a queue of the square root of the limit (as
+ * in Envoy's `adaptive_concurrency`). Two things are different. Latencies are not judged one by one but by windows, as
+ * Envoy does it, by their geometric mean: like Envoy's median it hardly notices one slow answer, and is two numbers. And the baseline is
+ * no long average, which under lasting overload learns the overload and lets the limit creep upwards: where it is not seen
+ * in any case, because there is little in flight, it is measured with the limit halved for some answers. (Envoy lowers it to 3.)
+ */
+import type { Outcome } from "./Load.ts"
+
+/** How the limit behaves. */
+export interface Options {
+  /** It is never lower: a backend that answers one at a time must still be seen. */
+  readonly floor: number
+  /** It is never higher. */
+  readonly ceiling: number
+  /** It begins here. */
+  readonly initial: number
+  /** How many times the baseline a latency may be. */
+  readonly tolerance: number
+  /** The part of the way to its new value that it goes with each window, above 0 and at most 1. */
+  readonly smoothing: number
+}
+
+/**
+ * The tolerance and the beginning are those of Gradient2. Its smoothing is 0.2 for each answer; with 0.5 for each window the limit
+ * goes from 20 to 1,000 in eleven seconds.
+ */
+export const defaultOptions: Options = { floor: 4, ceiling: 1_024, initial: 20, tolerance: 1.5, smoothing: 0.5 }
+
+/** What is known of one backend. Times are milliseconds of the same clock. */
+export interface State {
+  /** The limit, with its fraction. */
+  limit: number
+  /** The latency without a queue, and a millisecond; 0 is none yet. */
+  baseline: number
+  /** When the window began; the sum of the logarithms of its latencies, the answers, the failures, the most in flight. */
+  windowFrom: number
+  logarithms: number
+  successes: number
+  failures: number
+  peak: number
+  /** When the baseline is to be measured. */
+  measureAt: number
+  /** Since when the limit is halved for that, and from when on tries count. Both are `NaN` when there is no such time. */
+  halvedAt: number
+  countFrom: number
+}
+
+/** The shortest window, in milliseconds (Envoy: 100), and the fewest answers in one. */
+const windowLength = 100
+const windowAnswers = 20
+
+/** The milliseconds from one measurement to the next one, and up to a quarter more, so that not all backends are measured at once. */
+const measureEvery = 30_000
+const jitter = 0.25
+
+/** What a window says of the baseline counts for so much when it is lower, and when it is higher and little is in flight. */
+const fall = 0.1
+const rise = 0.05
+
+/** No window takes more than half of the limit. */
+const steepest = 0.5
+
+const later = (now: number, random: () => number): number => now + measureEvery * (1 + jitter * random())
+
+/** The state of a backend that has just joined. */
+export const make = (options: Options, now: number): State => ({
+  limit: Math.min(options.initial, options.ceiling),
+  baseline: 0,
+  windowFrom: now,
+  logarithms: 0,
+  successes: 0,
+  failures: 0,
+  peak: 0,
+  measureAt: now + measureEvery,
+  halvedAt: NaN,
+  countFrom: NaN
+})
+
+const isHalved = ({ halvedAt }: State): boolean => !Number.isNaN(halvedAt)
+
+/** The limit as it is to be kept now: a whole number. */
+export const current = (state: State, { floor }: Options): number =>
+  Math.floor(isHalved(state) ? Math.max(floor, state.limit / 2) : state.limit)
+
+const clear = (state: State, now: number): void => {
+  state.windowFrom = now
+  state.logarithms =
+    state.successes =
+    state.failures =
+    state.peak =
+      0
+}
+
+const restore = (state: State, now: number, random: () => number): void => {
+  state.halvedAt = state.countFrom = NaN
+  state.measureAt = later(now, random)
+  clear(state, now)
+}
+
+/** Learns from a window that is full. */
+const close = (state: State, { ceiling, floor, smoothing, tolerance }: Options, now: number, random: () => number) => {
+  const { failures, limit, peak, successes } = state
+  const isNear = peak >= limit / 2
+  let gradient = 1
+  if (successes > 0) {
+    const latency = Math.exp(state.logarithms / successes)
+    if (state.baseline === 0) state.baseline = latency
+    else if (latency < state.baseline) state.baseline += (latency - state.baseline) * fall
+    else if (!isNear) state.baseline += (latency - state.baseline) * rise
+    if (isNear) gradient = Math.min(1, Math.max(steepest, (tolerance * state.baseline) / latency))
+  }
+  const target = limit * gradient * (1 - failures / (successes + failures)) + Math.sqrt(limit)
+  const next = limit + (target - limit) * smoothing
+  // What is not used is no reason to allow more.
+  if (isNear || next < limit) state.limit = Math.min(ceiling, Math.max(floor, next))
+  if (!isNear) state.measureAt = later(now, random)
+  else if (now >= state.measureAt) state.halvedAt = now
+  clear(state, now)
+}
+
+/**
+ * Counts the end of a try, which took so many milliseconds to the head of its response. `inFlight` is what was in flight with it.
+ * `random` gives numbers from 0 to below 1.
+ */
+export const end = (
+  state: State,
+  options: Options,
+  outcome: Outcome,
+  latencyMs: number,
+  inFlight: number,
+  now: number,
+  random: () => number
+): void => {
+  state.peak = Math.max(state.peak, inFlight)
+  if (isHalved(state)) {
+    if (Number.isNaN(state.countFrom) && inFlight <= current(state, options)) {
+      state.countFrom = now
+      clear(state, now)
+    }
+    // It waited behind what was in flight before.
+    if (!(now - latencyMs >= state.countFrom)) return
+  }
+  if (outcome === "success") {
+    state.successes++
+    // The clock counts milliseconds, so that shorter ones have to look alike.
+    state.logarithms += Math.log(1 + latencyMs)
+  } else if (outcome === "failure") state.failures++
+
+  if (state.successes + state.failures < windowAnswers) return
+  if (isHalved(state)) {
+    if (state.successes > 0) state.baseline = Math.exp(state.logarithms / state.successes)
+    restore(state, now, random)
+  } else if (now - state.windowFrom >= windowLength) close(state, options, now, random)
+}
+
+/** Milliseconds, and times the baseline, that a measurement may take: long answers must not keep the limit halved. */
+const patience = { fixed: 2_000, baselines: 20 }
+
+/** Gives a measurement up that takes too long. To be called from time to time, because it is where nothing ends that it does. */
+export const expire = (state: State, now: number, random: () => number): void => {
+  if (now - state.halvedAt > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)
+}

@@ -1,0 +1,50 @@
+/**
+ * The cookies of a request, as they are written there: pairs that semicolons divide, in one line or several.
+ *
+ * Owns how one is found and taken out. Nothing is decoded, and case counts (RFC 6265 §5.4).
+ */
+import type { FieldLines } from "./Message.ts"
+
+/** What the name of a cookie can be: a token (RFC 9110 §5.6.2). */
+export const name = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
+
+/** The value of the first `name=value` among those that a separator divides. */
+export const pairOf = (text: string, start: number, separator: string, name: string): string | undefined => {
+  for (let begin = start; begin < text.length;) {
+    const next = text.indexOf(separator, begin)
+    const end = next === -1 ? text.length : next
+    while (text[begin] === " " || text[begin] === "\t") begin++
+    if (text.startsWith(name, begin) && text[begin + name.length] === "=") {
+      return text.slice(begin + name.length + 1, end).trimEnd()
+    }
+    begin = end + 1
+  }
+  return undefined
+}
+
+const isCookieField = (field: string): boolean => field.length === 6 && field.toLowerCase() === "cookie"
+
+/** The value of the first cookie of a name. */
+export const valueOf = (fields: FieldLines, name: string): string | undefined => {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (!isCookieField(fields[i]!)) continue
+    const value = pairOf(fields[i + 1]!, 0, ";", name)
+    if (value !== undefined) return value
+  }
+  return undefined
+}
+
+/** The field lines without the cookies of a name. What else they say stays as it is, and a line that says nothing else goes. */
+export const without = (fields: FieldLines, name: string): FieldLines => {
+  const out: Array<string> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const [field, value] = [fields[i]!, fields[i + 1]!]
+    if (!isCookieField(field) || pairOf(value, 0, ";", name) === undefined) {
+      out.push(field, value)
+      continue
+    }
+    const others = value.split(";").filter((pair) => pairOf(pair, 0, ";", name) === undefined).join(";").trim()
+    if (others !== "") out.push(field, others)
+  }
+  return out
+}

@@ -1,0 +1,298 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
+import type { Outcome } from "../../src/services/Load.ts"
+import { randomNumbers } from "../simulation/Simulation.ts"
+
+/** A backend with some workers, before which the rest waits, and requests that come at random. Times are milliseconds. */
+interface Scenario {
+  readonly workers: number
+  readonly seconds: number
+  readonly requestsPerSecond: number
+  /** The mean of the time that a worker takes, at a time. Half of it is fixed, half of it random. */
+  readonly work?: (now: number) => number
+  /** Whether an answer at this time is a failure. */
+  readonly fails?: (now: number) => boolean
+}
+
+/** What was seen in one second. */
+interface Second {
+  /** The limit at its end. */
+  limit: number
+  admitted: number
+  refused: number
+}
+
+/** Runs it, second by second. What is over the limit is refused. */
+const simulate = ({ fails, requestsPerSecond, seconds, work, workers }: Scenario): ReadonlyArray<Second> => {
+  const random = randomNumbers(7)
+  const options = AdaptiveLimit.defaultOptions
+  const state = AdaptiveLimit.make(options, 0)
+  const free = Array<number>(workers).fill(0)
+  // In the order in which they end.
+  const answers: Array<{ readonly begin: number; readonly end: number }> = []
+  const seen = Array.from({ length: seconds }, (): Second => ({ limit: 0, admitted: 0, refused: 0 }))
+  for (let now = 0; now < seconds * 1_000; now += (-Math.log(1 - random()) / requestsPerSecond) * 1_000) {
+    while (answers.length > 0 && answers[0]!.end <= now) {
+      const { begin, end } = answers[0]!
+      AdaptiveLimit.expire(state, end, random)
+      const outcome = fails?.(end) === true ? "failure" : "success"
+      AdaptiveLimit.end(state, options, outcome, Math.round(end - begin), answers.length, end, random)
+      answers.shift()
+    }
+    const second = seen[Math.floor(now / 1_000)]!
+    second.limit = AdaptiveLimit.current(state, options)
+    if (answers.length >= second.limit) {
+      second.refused++
+      continue
+    }
+    second.admitted++
+    const worker = free.indexOf(Math.min(...free))
+    const end = Math.max(now, free[worker]!) + (work?.(now) ?? 20) * (0.5 - 0.5 * Math.log(1 - random()))
+    free[worker] = end
+    answers.splice(answers.findLastIndex((answer) => answer.end <= end) + 1, 0, { begin: now, end })
+  }
+  return seen
+}
+
+const limits = (seconds: ReadonlyArray<Second>): ReadonlyArray<number> => seconds.map(({ limit }) => limit)
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)
+
+/** The share of what the workers can do that was done. */
+const use = (seconds: ReadonlyArray<Second>, workers: number, work = 20): number =>
+  sum(seconds.map(({ admitted }) => admitted)) / ((seconds.length * workers * 1_000) / work)
+
+const assertWithin = (limits: ReadonlyArray<number>, low: number, high: number): void => {
+  for (const limit of limits) assert(limit >= low && limit <= high, `${limit} in ${limits.join(" ")}`)
+}
+
+describe("the limit of a backend that has more to do than it can", () => {
+  // 16 is where the allowance for a queue is as large as what the tolerance takes away.
+  it.each([1, 4, 10, 30])(
+    "settles near what it can do at once, with %d workers, and wastes none of them",
+    (workers) => {
+      const seen = simulate({ workers, seconds: 100, requestsPerSecond: workers * 100 })
+      const settled = seen.slice(10)
+      assertWithin(limits(settled), Math.min(4, workers), Math.max(18, 2.5 * workers))
+      assert.isAbove(use(settled, workers), 0.97)
+    }
+  )
+
+  it("does not creep upwards, however long that lasts", () => {
+    const seen = limits(simulate({ workers: 20, seconds: 600, requestsPerSecond: 1_500 }))
+    assertWithin(seen.slice(10), 14, 40)
+    assert.closeTo(sum(seen.slice(500)) / 100, sum(seen.slice(100, 200)) / 100, 5)
+  })
+
+  it("finds a baseline that it began too high with", () => {
+    // The first 20 answers have waited for 20 others already.
+    assertWithin(limits(simulate({ workers: 2, seconds: 120, requestsPerSecond: 400 }).slice(100)), 4, 18)
+  })
+
+  it("is as high as before soon after an outage, during which it is at its floor", () => {
+    const seen = simulate({
+      workers: 50,
+      seconds: 29,
+      requestsPerSecond: 5_000,
+      fails: (now) => now >= 10_000 && now < 20_000
+    })
+    assertWithin(limits(seen.slice(12, 20)), 4, 4)
+    assertWithin(limits(seen.slice(25)), 60, 100)
+  })
+
+  it("shrinks while it is slow, and is as high as before soon after", () => {
+    const seen = simulate({
+      workers: 50,
+      seconds: 26,
+      requestsPerSecond: 4_000,
+      work: (now) => now >= 8_000 && now < 16_000 ? 1_000 : 20
+    })
+    assertWithin(limits(seen.slice(13, 16)), 4, 50)
+    assertWithin(limits(seen.slice(22)), 60, 100)
+  })
+
+  it("learns that it takes three times as long for good", () => {
+    const seen = simulate({
+      workers: 50,
+      seconds: 120,
+      requestsPerSecond: 3_000,
+      work: (now) => now < 20_000 ? 20 : 60
+    })
+    assert.isAbove(use(seen.slice(80), 50, 60), 0.97)
+    assertWithin(limits(seen.slice(80)), 35, 100)
+  })
+})
+
+describe("the limit of a backend that can do more than it has to", () => {
+  it("never refuses anything", () => {
+    const seen = simulate({ workers: 50, seconds: 60, requestsPerSecond: 400 })
+    assert.strictEqual(sum(seen.map(({ refused }) => refused)), 0)
+  })
+
+  it("does not grow far beyond twice what is in flight", () => {
+    // Eight on the average.
+    assertWithin(limits(simulate({ workers: 200, seconds: 60, requestsPerSecond: 400 })), 20, 50)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Answer by answer
+// -----------------------------------------------------------------------------
+
+const options = AdaptiveLimit.defaultOptions
+
+/** An answer every five milliseconds, so that 20 of them are a window. */
+const answers = (
+  state: AdaptiveLimit.State,
+  n: number,
+  from: number,
+  inFlight: number,
+  latency = 20,
+  outcome: Outcome = "success"
+) => {
+  for (let i = 1; i <= n; i++) AdaptiveLimit.end(state, options, outcome, latency, inFlight, from + i * 5, () => 0.5)
+  return AdaptiveLimit.current(state, options)
+}
+
+describe("a window", () => {
+  const fresh = () => AdaptiveLimit.make(options, 0)
+
+  it("raises the limit by half of its square root when all is well and at least half of it is used", () => {
+    const state = fresh()
+    assert.strictEqual(answers(state, 19, 0, 20), 20)
+    assert.strictEqual(answers(state, 1, 95, 20), 22)
+    assert.closeTo(state.limit, 20 + Math.sqrt(20) / 2, 1e-9)
+    assert.strictEqual(answers(fresh(), 20, 0, 10), 22)
+  })
+
+  it("does not raise it when less is used", () => {
+    assert.strictEqual(answers(fresh(), 200, 0, 9), 20)
+  })
+
+  it("lasts for 100 ms at least", () => {
+    const state = fresh()
+    for (let i = 0; i < 100; i++) AdaptiveLimit.end(state, options, "success", 20, 20, 99, () => 0)
+    assert.strictEqual(AdaptiveLimit.current(state, options), 20)
+    AdaptiveLimit.end(state, options, "success", 20, 20, 100, () => 0)
+    assert.strictEqual(AdaptiveLimit.current(state, options), 22)
+  })
+
+  it("lowers it when latencies are more than one and a half times the baseline", () => {
+    const state = { ...fresh(), limit: 100 }
+    answers(state, 20, 0, 100, 19)
+    const before = state.limit
+    answers(state, 20, 100, 100, 28)
+    assert.isAbove(state.limit, before)
+    const high = state.limit
+    answers(state, 20, 200, 100, 59)
+    // Half as many, and the allowance; half of the way there.
+    assert.closeTo(state.limit, high + (high * 0.5 + Math.sqrt(high) - high) / 2, 1e-9)
+  })
+
+  it("moves the baseline by a tenth towards lower latencies, and not towards higher ones", () => {
+    const state = fresh()
+    answers(state, 20, 0, 20, 19)
+    answers(state, 20, 100, 20, 9)
+    assert.closeTo(state.baseline, 19, 1e-9)
+    answers(state, 20, 200, 20, 99)
+    assert.closeTo(state.baseline, 19, 1e-9)
+  })
+
+  it("moves it towards higher ones as well where little is in flight", () => {
+    const state = fresh()
+    answers(state, 20, 0, 2, 19)
+    answers(state, 20, 100, 2, 39)
+    assert.closeTo(state.baseline, 21, 1e-9)
+  })
+
+  it("hardly notices one slow answer", () => {
+    const state = { ...fresh(), limit: 100 }
+    answers(state, 20, 0, 100)
+    const before = state.limit
+    answers(state, 19, 100, 100)
+    answers(state, 1, 195, 100, 10_000)
+    assert.isAbove(state.limit, before)
+  })
+
+  it("lowers it by the share of failures, in flight or not", () => {
+    const state = { ...fresh(), limit: 400 }
+    answers(state, 10, 0, 2)
+    answers(state, 10, 50, 2, 1, "failure")
+    assert.closeTo(state.limit, 400 + (200 + 20 - 400) / 2, 1e-9)
+  })
+
+  it("knows nothing of tries that were given up", () => {
+    const state = fresh()
+    answers(state, 100, 0, 20, 1, "aborted")
+    assert.deepInclude(state, { limit: 20, successes: 0, failures: 0, baseline: 0 })
+  })
+})
+
+describe("a measurement of the baseline", () => {
+  /** At its limit for 30 s, with a queue of its own making. */
+  const busy = () => {
+    const state = AdaptiveLimit.make(options, 0)
+    let now = 0
+    for (; Number.isNaN(state.halvedAt); now += 100) {
+      assert.isBelow(now, 31_000)
+      answers(state, 20, now, Math.floor(state.limit))
+    }
+    return { state, now, limit: state.limit }
+  }
+
+  it("halves the limit, and puts it back after 20 answers that did not wait behind others", () => {
+    const { limit, now, state } = busy()
+    assert.isAbove(now, 29_900)
+    const half = Math.floor(limit / 2)
+    assert.strictEqual(AdaptiveLimit.current(state, options), half)
+    // Too many are in flight still.
+    assert.strictEqual(answers(state, 40, now, half + 1), half)
+    // These began before.
+    assert.strictEqual(answers(state, 3, now + 200, half, 200), half)
+    assert.strictEqual(answers(state, 19, now + 300, half, 7), half)
+    assert.strictEqual(answers(state, 1, now + 395, half, 7), Math.floor(limit))
+    assert.closeTo(state.baseline, 8, 1e-9)
+    assert.isAbove(state.measureAt, now + 30_000)
+  })
+
+  it("is given up when it takes too long", () => {
+    const { limit, now, state } = busy()
+    AdaptiveLimit.expire(state, now + 2_000, () => 0)
+    assert.isBelow(AdaptiveLimit.current(state, options), limit - 1)
+    AdaptiveLimit.expire(state, now + 2_500, () => 0)
+    assert.strictEqual(AdaptiveLimit.current(state, options), Math.floor(limit))
+    assert.strictEqual(state.measureAt, now + 32_500)
+  })
+
+  it("is not made where the baseline is seen in any case", () => {
+    const state = AdaptiveLimit.make(options, 0)
+    for (let now = 0; now < 120_000; now += 100) {
+      answers(state, 20, now, 9)
+      assert.isNaN(state.halvedAt)
+    }
+  })
+})
+
+describe("the limit", () => {
+  it("is a whole number from the floor to the ceiling, whatever happens", () => {
+    const event = fc.record({
+      outcome: fc.constantFrom<Outcome>("success", "success", "success", "failure", "aborted"),
+      latency: fc.oneof(fc.nat(100), fc.constantFrom(0, 60_000)),
+      inFlight: fc.integer({ min: 1, max: 60 }),
+      pause: fc.constantFrom(0, 5, 200, 40_000)
+    })
+    fc.assert(fc.property(fc.array(event, { maxLength: 200 }), (events) => {
+      const bounds = { ...options, ceiling: 30 }
+      const state = AdaptiveLimit.make(bounds, 0)
+      let now = 0
+      for (const { inFlight, latency, outcome, pause } of events) {
+        now += pause
+        AdaptiveLimit.expire(state, now, () => 0.5)
+        AdaptiveLimit.end(state, bounds, outcome, latency, inFlight, now, () => 0.5)
+        const limit = AdaptiveLimit.current(state, bounds)
+        assert(Number.isInteger(limit) && limit >= 4 && limit <= 30, `${limit}`)
+      }
+    }))
+  })
+})
