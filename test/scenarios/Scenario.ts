@@ -32,7 +32,11 @@ export interface Scenario {
   readonly title: string
   readonly limit: Limit
   /** What a backend does, given what it would do if nothing befell it. */
-  readonly behave: (name: Name, well: FakeBackends.Behaviour) => FakeBackends.Behaviour
+  readonly behave?: (name: Name, well: FakeBackends.Behaviour) => FakeBackends.Behaviour
+  /** What is done to the backends meanwhile, by hand. */
+  readonly meanwhile?: Effect.Effect<void, never, FakeBackends.FakeBackends | Pool>
+  /** Three GETs for each POST, unless they are given. */
+  readonly methods?: Traffic.Methods
   /** When backends are killed: a POST that was under way to one is lost, and nobody may send it again. */
   readonly kills?: ReadonlyArray<number>
   /** When all are well again. */
@@ -44,6 +48,7 @@ export interface Scenario {
 /** What came of a scenario. Times are milliseconds. */
 export interface Outcome {
   readonly requests: number
+  /** Of GET, PUT and DELETE. */
   readonly get: number
   /** Without those that were lost with a killed backend. */
   readonly post: number
@@ -71,7 +76,7 @@ const slowFrom = 1_000
 const workTime = 20
 const filler = "all of it ".repeat(20)
 
-const origin = (name: Name): string => `http://${name}`
+export const origin = (name: Name): string => `http://${name}`
 
 /** Each answer names its request, so that a part of another one is noticed. */
 const bodyOf = (name: string, target: string, posted: string): string => `${name} ${target} ${posted}. ${filler}end`
@@ -124,7 +129,7 @@ const count = <A>(items: ReadonlyArray<A>, is: (item: A) => boolean): number => 
 
 const isWrong = ({ backend, method, number, problem, reply }: Traffic.Seen): boolean =>
   problem === undefined &&
-  reply?.text !== bodyOf(backend ?? "", `/${number}`, method === "POST" ? `body of ${number}` : "")
+  reply?.text !== bodyOf(backend ?? "", `/${number}`, method === "POST" || method === "PUT" ? `body of ${number}` : "")
 
 const outcomeOf = (scenario: Scenario, seen: ReadonlyArray<Traffic.Seen>) =>
   Effect.gen(function*() {
@@ -176,7 +181,8 @@ export const excess = (outcome: Outcome, { limit, staysUneven }: Scenario): Read
 
 /** Plays a scenario, on a clock of its own. The same seed gives the same outcome. */
 export const play = (scenario: Scenario, seed: number) => {
-  const scripts = Object.fromEntries(names.map((name) => [origin(name), scenario.behave(name, well(name))]))
+  const { behave = (_, well) => well, meanwhile = Effect.void, methods = { GET: 3, POST: 1 } } = scenario
+  const scripts = Object.fromEntries(names.map((name) => [origin(name), behave(name, well(name))]))
   const settings = Configuration.make({ to: names.map(origin), health: { path: healthPath } })
   const lab = LoadBalancer.layer(settings).pipe(
     Layer.provide(AccessLog.layerNone),
@@ -186,9 +192,10 @@ export const play = (scenario: Scenario, seed: number) => {
     const traffic = yield* Effect.forkChild(Traffic.run({
       rate: 300,
       duration: scenario.wellFrom + (scenario.staysUneven === true ? 0 : evenLimit + stretch),
-      methods: { GET: 3, POST: 1 },
+      methods,
       backendOf: ({ text }) => text.slice(0, 1)
     }))
+    yield* Effect.forkChild(meanwhile)
     yield* TestClock.adjust("5 minutes")
     const seen = yield* Fiber.join(traffic)
     return { seen, outcome: yield* outcomeOf(scenario, seen) }

@@ -1,6 +1,11 @@
 /** The scenarios: the soak's, with its limits, and some that only fakes can play. */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
-import { healthPath, type Limit, type Name, names, type Scenario } from "./Scenario.ts"
+import type { Mode } from "../../src/services/Health.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { healthPath, type Limit, type Name, names, origin, type Scenario } from "./Scenario.ts"
 
 const { breaksOff, delayed, down, during, freezes, garbles, hangs, onPath, refuses, repeats, resets, respond, stalls } =
   FakeBackends
@@ -18,11 +23,44 @@ const turnOf = (name: Name): number => from + names.indexOf(name) * pause
 
 /** The first backend is ill, and its checks see nothing of it. */
 const unseen =
-  (illness: (well: FakeBackends.Behaviour) => FakeBackends.Behaviour): Scenario["behave"] => (name, well) =>
-    name === "a" ? onPath(healthPath, well, during(ill, illness(well), well)) : well
+  (illness: (well: FakeBackends.Behaviour) => FakeBackends.Behaviour): NonNullable<Scenario["behave"]> =>
+  (name, well) => name === "a" ? onPath(healthPath, well, during(ill, illness(well), well)) : well
 
-const first = (change: (well: FakeBackends.Behaviour) => FakeBackends.Behaviour): Scenario["behave"] => (name, well) =>
-  name === "a" ? change(well) : well
+const first =
+  (change: (well: FakeBackends.Behaviour) => FakeBackends.Behaviour): NonNullable<Scenario["behave"]> => (name, well) =>
+    name === "a" ? change(well) : well
+
+const kills = 10
+
+/** At any moment, but the next only when what the last one has cut can be over: nobody is asked more than twice. */
+const killAtAnyMoment = Effect.gen(function*() {
+  const { start, stop } = yield* FakeBackends.FakeBackends
+  for (let kill = 0; kill < kills; kill++) {
+    yield* Effect.sleep(yield* Random.nextBetween(50, 600))
+    const victim = origin(names[yield* Random.nextIntBetween(0, names.length)] ?? "a")
+    yield* stop(victim)
+    yield* Effect.sleep(yield* Random.nextBetween(20, 900))
+    yield* start(victim)
+  }
+})
+
+/** A backend that is drained may be killed: nobody uses it. */
+const drainAndRestart = Effect.gen(function*() {
+  const { start, stop } = yield* FakeBackends.FakeBackends
+  const pool = yield* Pool
+  for (const name of names) {
+    yield* Effect.sleep(restartTime)
+    const { members } = yield* Ref.get(pool.state)
+    const { backend, load } = members[names.indexOf(name)]!.endpoint
+    const setMode = (mode: Mode) => pool.signal(backend.id, { _tag: "ModeSet", mode, why: "a restart" })
+    yield* setMode("Draining")
+    while (load.inFlight > 0) yield* Effect.sleep(1)
+    yield* stop(backend.origin)
+    yield* Effect.sleep(restartTime)
+    yield* start(backend.origin)
+    yield* setMode("Ready")
+  }
+})
 
 const few: Limit = { get: 0, post: 6 }
 
@@ -100,5 +138,20 @@ export const scenarios: ReadonlyArray<Scenario> = [
     behave: first((well) => during({ until }, repeats(1_000, down({ from: 700 }, well)), well)),
     kills: [0, 1, 2, 3, 4, 5].map((second) => second * 1_000 + 700),
     wellFrom: until
+  },
+  {
+    title: `one killed at any moment, ${kills} times, GETs only`,
+    limit: { get: 0 },
+    methods: { GET: 1 },
+    meanwhile: killAtAnyMoment,
+    wellFrom: 10_000,
+    staysUneven: true
+  },
+  {
+    title: "each drained and restarted in turn, GET, POST, PUT and DELETE",
+    limit: { get: 0, post: 0 },
+    methods: { GET: 4, POST: 2, PUT: 1, DELETE: 1 },
+    meanwhile: drainAndRestart,
+    wellFrom: 2_000
   }
 ]
