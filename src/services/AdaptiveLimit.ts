@@ -11,7 +11,9 @@
  * no long average, which under lasting overload learns the overload and lets the limit creep upwards: where it is not seen
  * in any case, because there is little in flight, it is measured with the limit halved for some answers. (Envoy lowers it to 3.)
  */
-import type { Outcome } from "./Load.ts"
+
+/** As in `Load`, which has a `State` and so cannot be asked. */
+type Outcome = "success" | "failure" | "aborted"
 
 /** How the limit behaves. */
 export interface Options {
