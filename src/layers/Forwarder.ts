@@ -147,7 +147,9 @@ export const layer = (
           const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Try>> = yield* Effect.result(
             tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
           )
-          const answer: Message.ResponseHead | undefined = Result.isSuccess(sent) ? Message.answered(sent.success) : undefined
+          const answer: Message.ResponseHead | undefined = Result.isSuccess(sent)
+            ? Message.answered(sent.success)
+            : undefined
           if (answer !== undefined) exchange.answered(answer)
           const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
           let verdict: RetryPolicy.Verdict

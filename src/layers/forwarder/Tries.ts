@@ -7,7 +7,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
-import * as Random from "effect/Random"
+import type * as Random from "effect/Random"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
