@@ -32,7 +32,8 @@ onEachEngine("a slow client", (test) => {
     const backend = await lab.answering(({ target }) =>
       message("HTTP/1.1 200 OK", "Content-Length: 9000") + bodyOf(target, 9_000)
     )
-    const lb = await lab.balancer([backend], patient)
+    // Node's server has them all in flight at once.
+    const lb = await lab.balancer([backend], { ...patient, limit: { inFlightPerBackend: 2_000 } })
     const client = await lab.connect(lb)
     client.socket.pause()
     const targets = Array.from({ length: 2_000 }, (_, i) => `/${i}`)
