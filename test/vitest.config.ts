@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 15_000,
+    // By default a core is left to others; many tests wait more than they work.
+    maxWorkers: 2,
     reporters: ["default", "./test/ClosingLine.ts"]
   }
 })
