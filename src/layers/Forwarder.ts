@@ -76,7 +76,7 @@ export const layer = (
       const affinity = yield* Affinity
 
       const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
-        const address = Option.getOrUndefined(request.remoteAddress)
+        const address = Option.getOrUndefined(Option.map(request.remoteAddress, ClientAddress.plain))
         return {
           address,
           protocol: request.protocol ?? (request.originalUrl.startsWith("https:") ? "https" : "http"),

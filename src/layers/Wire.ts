@@ -11,6 +11,7 @@ import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { AccessLog, refused } from "../services/AccessLog.ts"
+import * as ClientAddress from "../services/ClientAddress.ts"
 import type { Settings } from "../services/Configuration.ts"
 import type { Connector } from "../services/Connector.ts"
 import * as WireClient from "./wire/WireClient.ts"
@@ -31,7 +32,7 @@ const layerServer = ({ limit, listen, timeout }: Pick<Settings, "limit" | "liste
       maxConnections: limit.connections,
       maxConnectionsPerClient: limit.connectionsPerClient,
       onRefused: (reason, client) => {
-        if (Option.isSome(log)) log.value.write(refused(reason, client))
+        if (Option.isSome(log)) log.value.write(refused(reason, client && ClientAddress.plain(client)))
       }
     })))
 

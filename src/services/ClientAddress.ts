@@ -6,6 +6,9 @@
  */
 import type { FieldLines } from "./Message.ts"
 
+/** Sockets for both versions of IP say `::ffff:a.b.c.d` for an IPv4 address; people know the last part. */
+export const plain = (address: string): string => address.startsWith("::ffff:") ? address.slice(7) : address
+
 /** Some proxies add the client's port, which is another one for each connection. */
 const withoutPort = (node: string): string =>
   /^\[([^\]]*)\](?::\d+)?$/.exec(node)?.[1] ?? /^([^:]+):\d+$/.exec(node)?.[1] ?? node

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as ClientAddress from "./ClientAddress.ts"
 import * as Cookie from "./Cookie.ts"
 import type { FieldLines, RequestHead } from "./Message.ts"
 import * as Suggestion from "./Suggestion.ts"
@@ -82,7 +83,7 @@ export const HashKey: Schema.Codec<HashKey, string> = Schema.String.pipe(
 // -----------------------------------------------------------------------------
 
 /** The client's address. An IPv4 address is the same whether the socket is one for IPv6 or not. */
-export const client: Extract = (_head, address) => address?.startsWith("::ffff:") ? address.slice(7) : address
+export const client: Extract = (_head, address) => address === undefined ? undefined : ClientAddress.plain(address)
 
 /** The value of the first field line of a name, which is in lower case. */
 const fieldOf = (fields: FieldLines, name: string): string | undefined => {

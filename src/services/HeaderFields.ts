@@ -5,6 +5,7 @@
  * how the body is framed. All are pure functions over flat lists of field lines. Which endpoint a message goes to and how it
  * gets there is not decided here.
  */
+import * as ClientAddress from "./ClientAddress.ts"
 import type { FieldLines } from "./Message.ts"
 import * as Target from "./Target.ts"
 
@@ -102,9 +103,6 @@ const checkTarget = (method: string, target: string): Refusal | undefined => {
   return mistake === undefined ? undefined : refuse("bad_request", mistake)
 }
 
-/** The last address of `::ffff:a.b.c.d` is the one that people know. */
-const plainAddress = (address: string): string => address.startsWith("::ffff:") ? address.slice(7) : address
-
 /**
  * The field lines for the backend, or why there are none. Order, case and repetition of what is forwarded stay as they were;
  * what we add comes last.
@@ -173,7 +171,7 @@ export const toBackend = (
 
   const clientHost = Target.authorityOf(target) ?? host
   if (client.address !== undefined) {
-    const address = plainAddress(client.address)
+    const address = ClientAddress.plain(client.address)
     out.push("X-Forwarded-For", forwardedFor === undefined ? address : `${forwardedFor}, ${address}`)
   } else if (forwardedFor !== undefined) {
     out.push("X-Forwarded-For", forwardedFor)

@@ -70,6 +70,16 @@ const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
 const stream = (...chunks: ReadonlyArray<string>): Stream.Stream<Uint8Array> =>
   Stream.fromIterable(chunks.map((chunk) => new TextEncoder().encode(chunk)))
 
+describe("the log", () => {
+  it.effect("has the client's address as people know it, whatever socket it came over", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* FakeServer.request("/", { from: "::ffff:203.0.113.9" })
+      assert.deepInclude(entries.at(-1), { _tag: "Completed", client: "203.0.113.9" })
+    }).pipe(Effect.provide(lab({ "http://a": respond("a") }, {}, entries)))
+  })
+})
+
 describe("a message that is forwarded", () => {
   it.effect("keeps its method, target, fields and body in both directions", () =>
     Effect.gen(function*() {
