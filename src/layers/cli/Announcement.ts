@@ -38,6 +38,15 @@ const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<strin
 const aboutZone = ({ to, zone }: Loaded["settings"]): ReadonlyArray<string> =>
   zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
 
+/** Strategies that go by the key of a request. */
+const hashing: ReadonlyArray<StrategyName> = ["ring-hash", "maglev", "rendezvous"]
+
+/** A warning when a key is named that nobody looks at. */
+const aboutKey = ({ hash: { key }, strategy }: Loaded["settings"]): ReadonlyArray<string> =>
+  key.from === "client" || hashing.includes(strategy)
+    ? []
+    : [`hash.key has no effect with the strategy ${strategy}; these hash it: ${hashing.join(", ")}`]
+
 const describe = ({ origin, tier, weight, zone }: Backend): string => {
   const more = [
     ...(weight === 1 ? [] : [`weight ${weight}`]),
@@ -90,7 +99,7 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky]
+      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky, aboutKey]
       const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
