@@ -24,6 +24,16 @@ const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend
   return [`The strategy ${chosen} ignores weights; these honour them: ${others.join(", ")}`]
 })
 
+const usesKey = (name: StrategyName): Effect.Effect<boolean> =>
+  Effect.map(Strategy, (strategy) => strategy.usesKey === true).pipe(Effect.provide(strategies[name]))
+
+/** A warning when a key is named that the strategy does not look at. */
+const aboutKey = Effect.fnUntraced(function*({ hash: { key }, strategy }: Loaded["settings"]) {
+  if (key.from === "client" || (yield* usesKey(strategy))) return []
+  const others = yield* Effect.filter(Struct.keys(strategies), usesKey)
+  return [`hash.key has no effect with the strategy ${strategy}; these hash it: ${others.join(", ")}`]
+})
+
 /** Limits that only the wire engine keeps. */
 const limitsOfWire = ["fields", "target", "body", "connectionsPerClient"] as const
 
@@ -37,15 +47,6 @@ const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<strin
 /** A warning when the balancer is in a zone where no backend is. */
 const aboutZone = ({ to, zone }: Loaded["settings"]): ReadonlyArray<string> =>
   zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
-
-/** Strategies that go by the key of a request. */
-const hashing: ReadonlyArray<StrategyName> = ["ring-hash", "maglev", "rendezvous"]
-
-/** A warning when a key is named that nobody looks at. */
-const aboutKey = ({ hash: { key }, strategy }: Loaded["settings"]): ReadonlyArray<string> =>
-  key.from === "client" || hashing.includes(strategy)
-    ? []
-    : [`hash.key has no effect with the strategy ${strategy}; these hash it: ${hashing.join(", ")}`]
 
 const describe = ({ origin, tier, weight, zone }: Backend): string => {
   const more = [
@@ -99,9 +100,10 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky, aboutKey]
+      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky]
       const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
+      for (const warning of yield* aboutKey(settings)) say("WARN", warning)
     })
   )
