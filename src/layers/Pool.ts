@@ -17,6 +17,14 @@ const sameItems = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
 const endpointsOf = (members: ReadonlyArray<Pool.Member>): ReadonlyArray<Load.Endpoint> =>
   members.map((member) => member.endpoint)
 
+const isWell = ({ health }: Pool.Member): boolean => Health.isEligible(health)
+
+/** Those whom panic is about: the first tier in which anybody is well, because it has the traffic. All when nobody is. */
+const concerned = (members: ReadonlyArray<Pool.Member>, well: ReadonlyArray<Pool.Member>) => {
+  const tier = well.reduce((least, { endpoint: { backend } }) => Math.min(least, backend.tier), Infinity)
+  return tier === Infinity ? members : members.filter(({ endpoint }) => endpoint.backend.tier === tier)
+}
+
 /** The next snapshot, or the same one when nothing changed. Keeps the identity of `eligible` when its items are the same. */
 const withMembers = (
   state: Pool.PoolState,
@@ -24,11 +32,13 @@ const withMembers = (
   { panicThreshold }: Pool.Policy
 ): Pool.PoolState => {
   if (sameItems(state.members, members)) return state
-  const well = members.filter(({ health }) => Health.isEligible(health))
-  const worthTrying = members.filter(({ health }) => Health.isWorthTrying(health))
-  const wanted = members.filter(({ health }) => health.mode === "Ready").length
-  const panic = well.length < wanted * panicThreshold && worthTrying.length > well.length
-  const eligible = endpointsOf(panic ? worthTrying : well)
+  const well = members.filter(isWell)
+  const those = concerned(members, well)
+  const wanted = those.filter(({ health }) => health.mode === "Ready").length
+  const wellThere = those.filter(isWell).length
+  const worthTrying = new Set(those.filter(({ health }) => Health.isWorthTrying(health)))
+  const panic = wellThere < wanted * panicThreshold && worthTrying.size > wellThere
+  const eligible = endpointsOf(panic ? members.filter((member) => isWell(member) || worthTrying.has(member)) : well)
   return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible, panic }
 }
 

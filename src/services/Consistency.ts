@@ -32,7 +32,7 @@ const problemsOf = ({ timeout }: Pick<Settings, "timeout">): ReadonlyArray<strin
   if (shorter !== undefined && millis(connect) >= millis(shorter)) {
     problems.push(
       `timeout.connect: ${text(connect)} is not shorter than ${key} (${text(shorter)}), ` +
-        "so that nobody would know whether anything was sent"
+        "so that nobody would know whether anything was sent; set it to less"
     )
   }
   return problems

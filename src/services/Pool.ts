@@ -47,7 +47,8 @@ export interface Policy extends HealthPolicy {
   readonly maxEjected: number
   /**
    * When a smaller share than this is well, all that answer at all are offered traffic, from 0 to 1: the few would break down
-   * under the traffic of the many, and checks that fail everywhere are more often wrong than right. 0 is never.
+   * under the traffic of the many, and checks that fail everywhere are more often wrong than right. 0 is never. Only the tier
+   * that has the traffic counts, which is the first one in which anybody is well.
    */
   readonly panicThreshold: number
 }

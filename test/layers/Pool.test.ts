@@ -237,6 +237,7 @@ describe("ejections", () => {
 
 describe("panic", () => {
   const sick: Health.Signal = { _tag: "ProbeFailed", why: "status: 500", answered: true }
+  const spare = (id: string): Backend => make(`http://${id}.test`, { id, tier: 1 })
 
   it.effect("offers those that answer but fail their checks when less than half of the pool is well", () =>
     Effect.gen(function*() {
@@ -290,6 +291,27 @@ describe("panic", () => {
       for (const id of ["a", "b"]) yield* signal(id, sick)
       yield* signal("b", failed)
       assert.deepStrictEqual(idsOf((yield* current).eligible), ["a"])
+    }).pipe(withPool))
+
+  it.effect("is none where backups are well: they get the traffic, and not those whose checks fail", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, spare("d"))
+      for (const id of ["a", "b"]) yield* signal(id, sick)
+      const state = yield* current
+      assert.isFalse(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["d"])
+    }).pipe(withPool))
+
+  it.effect("counts the tier that has the traffic only", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c, spare("d"), spare("e"))
+      yield* signal("e", sick)
+      yield* signal("a", sick)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["b", "c", "d"])
+      yield* signal("b", sick)
+      const state = yield* current
+      assert.isTrue(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["a", "b", "c", "d"])
     }).pipe(withPool))
 
   it.effect("is off with a threshold of nothing", () =>

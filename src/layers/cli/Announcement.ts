@@ -24,6 +24,16 @@ const aboutWeights = Effect.fnUntraced(function*(backends: ReadonlyArray<Backend
   return [`The strategy ${chosen} ignores weights; these honour them: ${others.join(", ")}`]
 })
 
+const usesKey = (name: StrategyName): Effect.Effect<boolean> =>
+  Effect.map(Strategy, (strategy) => strategy.usesKey === true).pipe(Effect.provide(strategies[name]))
+
+/** A warning when a key is named that the strategy does not look at. */
+const aboutKey = Effect.fnUntraced(function*({ hash: { key }, strategy }: Loaded["settings"]) {
+  if (key.from === "client" || (yield* usesKey(strategy))) return []
+  const others = yield* Effect.filter(Struct.keys(strategies), usesKey)
+  return [`hash.key has no effect with the strategy ${strategy}; these hash it: ${others.join(", ")}`]
+})
+
 /** Limits that only the wire engine keeps. */
 const limitsOfWire = ["fields", "target", "body", "connectionsPerClient"] as const
 
@@ -94,5 +104,6 @@ export const layer = (
       const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)
+      for (const warning of yield* aboutKey(settings)) say("WARN", warning)
     })
   )

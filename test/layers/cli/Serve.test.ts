@@ -204,6 +204,22 @@ describe("tiers and zones", () => {
     }))
 })
 
+describe("a key to hash", () => {
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.startsWith("WARN: hash.key"))
+
+  it.live("is worth a warning with a strategy that hashes nothing", () =>
+    Effect.gen(function*() {
+      const warning =
+        "WARN: hash.key has no effect with the strategy random; these hash it: ring-hash, maglev, rendezvous"
+      assert.deepStrictEqual(warnings(yield* logOf({ strategy: "random", hash: { key: "path" } })), [warning])
+    }))
+
+  it.live("is welcome to a strategy that hashes", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(warnings(yield* logOf({ strategy: "maglev", hash: { key: "path" } })), [])
+    }))
+})
+
 describe("what keeps a load balancer from running", () => {
   it.live("is said in words where it was foreseen, and not in the log", () =>
     Effect.gen(function*() {
