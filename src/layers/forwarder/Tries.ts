@@ -98,7 +98,8 @@ export const make = (
     ) {
       if (verdict === "no") return undefined
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
-      let endpoint = exchange.select()
+      let select = () => exchange.select()
+      let endpoint = select()
       if (endpoint === undefined && answer !== undefined) {
         const asked = RetryPolicy.retryAfter(
           Message.toHeaders(answer.fields)["retry-after"],
@@ -106,7 +107,8 @@ export const make = (
         )
         if (asked === undefined || asked > retry.maxWait) return undefined
         wait += asked
-        endpoint = exchange.selectAgain()
+        select = () => exchange.selectAgain()
+        endpoint = select()
       }
       if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
       if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
@@ -115,8 +117,8 @@ export const make = (
       }
       if (wait < 1) return endpoint
       yield* Effect.sleep(wait)
-      // Others may have filled it meanwhile.
-      return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
+      // Others may have filled it meanwhile, or it was taken out.
+      return select()
     })
   }
 }
