@@ -21,7 +21,9 @@ const capacity = 1_024
 /** Milliseconds until the next ejection is over; infinite when there is none. */
 const untilNext = ({ members }: PoolState, now: number): number =>
   members.reduce(
-    (least, { health: { circuit } }) => circuit._tag === "Open" ? Math.min(least, circuit.until - now) : least,
+    (least, { health: { changed, circuit } }) =>
+      // Not longer than the whole of it, if the clock was set back.
+      circuit._tag === "Open" ? Math.min(least, circuit.until - Math.max(now, changed.circuit.at)) : least,
     Infinity
   )
 
@@ -50,7 +52,9 @@ export const layer = (
           if (left === Infinity) return
           // A timer may be early by a part of a millisecond.
           yield* Effect.sleep(Math.max(1, left))
-          for (const { endpoint } of state.members) yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
+          for (const { endpoint, health } of state.members) {
+            if (health.circuit._tag === "Open") yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
+          }
         }
       })
       yield* pool.changes.pipe(
