@@ -162,7 +162,7 @@ export const layer = (
         Load.end(endpoint.load, outcome, latencyMs, now)
         Limits.end(endpoint.load, options, outcome, latencyMs, now, nextRandom)
         picker.observe?.(endpoint, outcome, latencyMs)
-        ejection.observe(endpoint, outcome, why)
+        ejection.observe(endpoint, outcome, latencyMs, why)
         if (!line.isEmpty) advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.backend.id)
       }

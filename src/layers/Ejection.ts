@@ -27,8 +27,12 @@ const untilNext = ({ members }: PoolState, now: number): number =>
     Infinity
   )
 
-const onTrial = ({ members }: PoolState): ReadonlyArray<string> =>
-  members.filter(({ health }) => health.circuit._tag === "Trial").map(({ endpoint }) => endpoint.backend.id)
+/** Since when the backends with these ids are on trial. */
+const trialsOf = ({ members }: PoolState): ReadonlyMap<string, number> =>
+  new Map(
+    members.filter(({ health }) => health.circuit._tag === "Trial")
+      .map(({ endpoint, health }) => [endpoint.backend.id, health.changed.circuit.at])
+  )
 
 /** Judges by this policy. */
 export const layer = (
@@ -64,25 +68,28 @@ export const layer = (
       )
 
       let known: PoolState | undefined
-      let trials = new Set<string>()
-      const isOnTrial = (id: string): boolean => {
+      let trials: ReadonlyMap<string, number> = new Map()
+      const onTrialSince = (id: string): number | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
-          trials = new Set(onTrial(state))
+          trials = trialsOf(state)
         }
-        return trials.has(id)
+        return trials.get(id)
       }
 
       return Ejection.Ejection.of({
-        observe: (endpoint, outcome, why) => {
+        observe: (endpoint, outcome, latencyMs, why) => {
+          if (outcome === "aborted") return
           const { backend: { id }, load } = endpoint
+          const since = onTrialSince(id)
           if (outcome === "success") {
-            if (isOnTrial(id)) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
-          } else if (outcome === "failure") {
-            const verdict = isOnTrial(id)
-              ? "the trial failed"
-              : Ejection.verdict(load, clock.currentTimeMillisUnsafe(), policy)
+            if (since !== undefined) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
+          } else {
+            const now = clock.currentTimeMillisUnsafe()
+            // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
+            if (since !== undefined && now >= since && now - latencyMs < since) return
+            const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined ? verdict : `${verdict}, ${why}`
             Queue.offerUnsafe(signals, [id, { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }])

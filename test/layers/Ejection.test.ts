@@ -93,7 +93,7 @@ describe("a backend that fails real traffic", () => {
     Effect.gen(function*() {
       const [a] = yield* three
       yield* tries(a!, "failure", 5)
-      yield* TestClock.adjust("12.5 seconds")
+      yield* TestClock.adjust("13 seconds")
       yield* tries(a!, "failure", 1, "connect_failed")
       assert.strictEqual((yield* healthOf("a")).why, "the trial failed, connect_failed")
       yield* TestClock.adjust("19.9 seconds")
@@ -124,6 +124,20 @@ describe("a backend that fails real traffic", () => {
       end(a!, "success", 10)
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("is not ejected again for a request from before its trial", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("13 seconds")
+      end(a!, "failure", 13_000, "headers_timeout")
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* tries(a!, "failure", 1)
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
     }).pipe(lab))
 
   it.effect("comes back although the clock was set back meanwhile", () =>
