@@ -102,6 +102,12 @@ const observe = (load: Load, latency: number, now: number): void => {
 /** Empties the buckets in which nothing was written since they were last used. */
 const turn = (window: Window, now: number): number => {
   const bucket = Math.floor(now / bucketLength)
+  // The clock was set back by so much that all of it would be remembered for too long.
+  if (bucket < window.bucket - buckets) {
+    window.successes.fill(0)
+    window.failures.fill(0)
+    window.bucket = bucket
+  }
   for (let i = Math.max(window.bucket + 1, bucket - buckets + 1); i <= bucket; i++) {
     window.successes[i % buckets] = window.failures[i % buckets] = 0
   }

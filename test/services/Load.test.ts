@@ -164,3 +164,11 @@ describe("the window", () => {
     assert.deepInclude(load, { failed: 1, total: 1, consecutiveFailures: 0 })
   })
 })
+
+describe("a clock that was set back", () => {
+  it("does not keep what happened for longer than it would be", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 3_600_000)
+    assert.deepStrictEqual(Load.recent(load, 0), { total: 0, succeeded: 0 })
+  })
+})
