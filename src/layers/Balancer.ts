@@ -240,6 +240,8 @@ export const layer = (
       return Balancer.of({
         select,
         wait,
+        canTake: (endpoint) =>
+          totalInFlight < options.maxTotalInFlight && hasRoom(endpoint) && current().eligible.includes(endpoint),
         begin,
         end,
         untilIdle: (id) =>

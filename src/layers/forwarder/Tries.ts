@@ -118,7 +118,7 @@ export const make = (
       if (wait < 1) return endpoint
       yield* Effect.sleep(wait)
       // Others may have filled it meanwhile, or it was taken out.
-      return select()
+      return exchange.canTake(endpoint) ? endpoint : select()
     })
   }
 }
