@@ -124,11 +124,6 @@ export class Exchange implements History, PickContext {
     return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
   }
 
-  /** Whether an endpoint that was selected a while ago may still be tried. */
-  canTake(endpoint: Endpoint): boolean {
-    return this.books.balancer.canTake(endpoint)
-  }
-
   /** Waits until there is room somewhere, and begins a try there. */
   wait(): ReturnType<Balancer["Service"]["wait"]> {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))

@@ -8,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type * as Random from "effect/Random"
+import type { Balancer } from "../../services/Balancer.ts"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
@@ -20,6 +21,7 @@ import * as Sender from "./Sender.ts"
 
 /** What tries need from outside. */
 interface Needs {
+  readonly balancer: Balancer["Service"]
   readonly sender: Sender.Sender
   readonly clock: Clock.Clock
   readonly random: typeof Random.Random["Service"]
@@ -27,7 +29,7 @@ interface Needs {
 
 export const make = (
   { exchangeTimeout, hedge, retry, tryTimeout }: Options,
-  { clock, random, sender: { release, send } }: Needs
+  { balancer, clock, random, sender: { release, send } }: Needs
 ) => {
   const budget = RetryBudget.make()
   const hedgeBudget = RetryBudget.make()
@@ -118,7 +120,7 @@ export const make = (
       if (wait < 1) return endpoint
       yield* Effect.sleep(wait)
       // Others may have filled it meanwhile, or it was taken out.
-      return exchange.canTake(endpoint) ? endpoint : select()
+      return balancer.canTake(endpoint) ? endpoint : select()
     })
   }
 }
