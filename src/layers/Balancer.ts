@@ -86,7 +86,10 @@ export const layer = (
 
       /** Whether an endpoint that is warming gets the request that it is proposed for. */
       const mayWarm = ({ load }: Load.Endpoint): boolean => {
-        const factor = SlowStart.factor(clock.currentTimeMillisUnsafe() - load.warmingSince, options.slowStart)
+        const now = clock.currentTimeMillisUnsafe()
+        // The clock may have been set back.
+        if (now < load.warmingSince) load.warmingSince = now
+        const factor = SlowStart.factor(now - load.warmingSince, options.slowStart)
         if (factor === 1) load.warmingSince = NaN
         return nextRandom() < factor
       }
@@ -151,13 +154,15 @@ export const layer = (
         Load.begin(endpoint.load)
       }
 
-      const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, latencyMs: number, why?: string): void => {
+      const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, millis: number, why?: string): void => {
         totalInFlight--
+        // The clock may have been set back, and the logarithm of less than nothing would be in the limits for good.
+        const latencyMs = Math.max(0, millis)
         const now = clock.currentTimeMillisUnsafe()
         Load.end(endpoint.load, outcome, latencyMs, now)
         Limits.end(endpoint.load, options, outcome, latencyMs, now, nextRandom)
         picker.observe?.(endpoint, outcome, latencyMs)
-        ejection.observe(endpoint, outcome, why)
+        ejection.observe(endpoint, outcome, latencyMs, why)
         if (!line.isEmpty) advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.backend.id)
       }
@@ -235,12 +240,14 @@ export const layer = (
       return Balancer.of({
         select,
         wait,
+        canTake: (endpoint) =>
+          totalInFlight < options.maxTotalInFlight && hasRoom(endpoint) && current().eligible.includes(endpoint),
         begin,
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {
             const member = current().members.find(({ endpoint }) => endpoint.backend.id === id)
-            return member === undefined || member.endpoint.load.inFlight === 0 ? Effect.void : idle.wait(id)
+            return member === undefined ? Effect.void : idle.wait(member.endpoint)
           }),
         swap: (next) =>
           Effect.sync(() => {

@@ -1,9 +1,13 @@
 /** How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels that are left are cut. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { Balancer } from "../services/Balancer.ts"
 import { defaultOptions, Drain, type Options } from "../services/Drain.ts"
 import { Pool } from "../services/Pool.ts"
+
+/** How often tunnels are cut when their time is over. */
+const cutEvery = "1 second"
 
 /** Drains with these options, unless it is told otherwise. */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, never, Balancer | Pool> =>
@@ -26,7 +30,8 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
             pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
             Effect.raceFirst(
               balancer.untilIdle(id),
-              Effect.sleep(tunnels).pipe(Effect.andThen(cutTunnels(id)), Effect.andThen(Effect.never))
+              // Again and again, because pinned clients may come back with new ones.
+              Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutTunnels(id), Schedule.spaced(cutEvery))))
             )
           ),
         tunnel: ({ backend: { id } }, cut) => {

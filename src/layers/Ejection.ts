@@ -21,12 +21,18 @@ const capacity = 1_024
 /** Milliseconds until the next ejection is over; infinite when there is none. */
 const untilNext = ({ members }: PoolState, now: number): number =>
   members.reduce(
-    (least, { health: { circuit } }) => circuit._tag === "Open" ? Math.min(least, circuit.until - now) : least,
+    (least, { health: { changed, circuit } }) =>
+      // Not longer than the whole of it, if the clock was set back.
+      circuit._tag === "Open" ? Math.min(least, circuit.until - Math.max(now, changed.circuit.at)) : least,
     Infinity
   )
 
-const onTrial = ({ members }: PoolState): ReadonlyArray<string> =>
-  members.filter(({ health }) => health.circuit._tag === "Trial").map(({ endpoint }) => endpoint.backend.id)
+/** Since when the backends with these ids are on trial. */
+const trialsOf = ({ members }: PoolState): ReadonlyMap<string, number> =>
+  new Map(
+    members.filter(({ health }) => health.circuit._tag === "Trial")
+      .map(({ endpoint, health }) => [endpoint.backend.id, health.changed.circuit.at])
+  )
 
 /** Judges by this policy. */
 export const layer = (
@@ -50,7 +56,9 @@ export const layer = (
           if (left === Infinity) return
           // A timer may be early by a part of a millisecond.
           yield* Effect.sleep(Math.max(1, left))
-          for (const { endpoint } of state.members) yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
+          for (const { endpoint, health } of state.members) {
+            if (health.circuit._tag === "Open") yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
+          }
         }
       })
       yield* pool.changes.pipe(
@@ -60,25 +68,28 @@ export const layer = (
       )
 
       let known: PoolState | undefined
-      let trials = new Set<string>()
-      const isOnTrial = (id: string): boolean => {
+      let trials: ReadonlyMap<string, number> = new Map()
+      const onTrialSince = (id: string): number | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
-          trials = new Set(onTrial(state))
+          trials = trialsOf(state)
         }
-        return trials.has(id)
+        return trials.get(id)
       }
 
       return Ejection.Ejection.of({
-        observe: (endpoint, outcome, why) => {
+        observe: (endpoint, outcome, latencyMs, why) => {
+          if (outcome === "aborted") return
           const { backend: { id }, load } = endpoint
+          const since = onTrialSince(id)
           if (outcome === "success") {
-            if (isOnTrial(id)) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
-          } else if (outcome === "failure") {
-            const verdict = isOnTrial(id)
-              ? "the trial failed"
-              : Ejection.verdict(load, clock.currentTimeMillisUnsafe(), policy)
+            if (since !== undefined) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
+          } else {
+            const now = clock.currentTimeMillisUnsafe()
+            // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
+            if (since !== undefined && now >= since && now - latencyMs < since) return
+            const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined ? verdict : `${verdict}, ${why}`
             Queue.offerUnsafe(signals, [id, { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }])

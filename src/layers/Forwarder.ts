@@ -71,7 +71,7 @@ export const layer = (
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
       const sender = Sender.make(yield* HttpClient.HttpClient)
-      const tries = Tries.make(options, { sender, clock, random: yield* Random.Random })
+      const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
       const drain = yield* Drain
       const affinity = yield* Affinity
 

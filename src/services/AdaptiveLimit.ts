@@ -140,6 +140,8 @@ export const end = (
   now: number,
   random: () => number
 ): void => {
+  // The clock was set back.
+  if (now < state.windowFrom) restore(state, now, random)
   state.peak = Math.max(state.peak, inFlight)
   if (isHalved(state)) {
     if (Number.isNaN(state.countFrom) && inFlight <= current(state, options)) {
@@ -167,5 +169,6 @@ const patience = { fixed: 2_000, baselines: 20 }
 
 /** Gives a measurement up that takes too long. To be called from time to time, because it is where nothing ends that it does. */
 export const expire = (state: State, now: number, random: () => number): void => {
-  if (now - state.halvedAt > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)
+  const taken = now - state.halvedAt
+  if (taken < 0 || taken > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)
 }

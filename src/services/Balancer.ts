@@ -85,6 +85,8 @@ export class Balancer extends Context.Service<Balancer, {
     tried: ReadonlyArray<Endpoint>,
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
+  /** Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all. */
+  readonly canTake: (endpoint: Endpoint) => boolean
   readonly begin: (endpoint: Endpoint) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>

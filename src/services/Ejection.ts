@@ -37,5 +37,10 @@ export class Ejection extends Context.Service<Ejection, {
    * A try has ended, and is counted in the endpoint's load already. `why` is its failure in a word. Returns at once; what
    * follows for the pool follows soon.
    */
-  readonly observe: (endpoint: Load.Endpoint, outcome: Load.Outcome, why: string | undefined) => void
+  readonly observe: (
+    endpoint: Load.Endpoint,
+    outcome: Load.Outcome,
+    latencyMs: number,
+    why: string | undefined
+  ) => void
 }>()("evenkeel/services/Ejection") {}

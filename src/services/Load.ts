@@ -38,6 +38,8 @@ export interface Load {
   limit: number
   /** What the limit may be for now, however well all goes. */
   ceiling: number
+  /** Whether the ceiling is that of a trial: what has no end yet from before, and one. */
+  isOnTrial: boolean
   /** What the adaptive limit goes by, if there is one. */
   adaptive: AdaptiveLimit.State | undefined
   /** When the backend came back or joined, for its slow start; `NaN` when it is warm. */
@@ -60,6 +62,7 @@ export const make = (): Load => ({
   window: { successes: Array<number>(buckets).fill(0), failures: Array<number>(buckets).fill(0), bucket: 0 },
   limit: Infinity,
   ceiling: Infinity,
+  isOnTrial: false,
   adaptive: undefined,
   warmingSince: NaN
 })
@@ -91,13 +94,20 @@ const failureLatency = 1_000
  */
 const observe = (load: Load, latency: number, now: number): void => {
   if (load.latency === 0 || latency > load.latency) load.latency = latency
-  else load.latency = latency + (load.latency - latency) * Math.exp((load.latencyAt - now) / latencyMemory)
+  // The clock may have been set back.
+  else load.latency = latency + (load.latency - latency) * Math.exp(-Math.max(0, now - load.latencyAt) / latencyMemory)
   load.latencyAt = now
 }
 
 /** Empties the buckets in which nothing was written since they were last used. */
 const turn = (window: Window, now: number): number => {
   const bucket = Math.floor(now / bucketLength)
+  // The clock was set back by so much that all of it would be remembered for too long.
+  if (bucket < window.bucket - buckets) {
+    window.successes.fill(0)
+    window.failures.fill(0)
+    window.bucket = bucket
+  }
   for (let i = Math.max(window.bucket + 1, bucket - buckets + 1); i <= bucket; i++) {
     window.successes[i % buckets] = window.failures[i % buckets] = 0
   }

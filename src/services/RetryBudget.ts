@@ -46,6 +46,8 @@ export const make = (): Budget => ({
 /** Forgets what is too old, and gives the bucket of now. */
 const turn = (budget: Budget, now: number): number => {
   const second = Math.floor(now / 1_000)
+  // The clock was set back by so much that all of it would be remembered for too long.
+  if (second < budget.second - seconds) Object.assign(budget, make())
   if (second > budget.second) {
     for (let i = Math.max(budget.second + 1, second - seconds + 1); i <= second; i++) {
       const bucket = i % seconds

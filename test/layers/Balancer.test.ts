@@ -388,6 +388,20 @@ describe("an adaptive limit", () => {
       assert.strictEqual(first!.load.limit, 3)
     }).pipe(over(strategies["round-robin"], { adaptive, maxInFlight: 3 })))
 
+  it.effect("is a number when the clock was set back during tries", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, end } = yield* Balancer
+      const { endpoint } = (yield* Ref.get((yield* Pool).state)).members[0]!
+      for (let i = 0; i < 40; i++) {
+        for (let j = 0; j < 3; j++) begin(endpoint)
+        yield* TestClock.adjust(100)
+        for (let j = 0; j < 3; j++) end(endpoint, "success", -3_600_000)
+      }
+      assert.isAtLeast(endpoint.load.limit, 1)
+      assert.isAtLeast(endpoint.load.latency, 0)
+    }).pipe(one))
+
   it.effect("gives way to a trial, and goes on where it was", () =>
     Effect.gen(function*() {
       const { end } = yield* Balancer

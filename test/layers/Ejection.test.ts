@@ -93,12 +93,60 @@ describe("a backend that fails real traffic", () => {
     Effect.gen(function*() {
       const [a] = yield* three
       yield* tries(a!, "failure", 5)
-      yield* TestClock.adjust("12.5 seconds")
+      yield* TestClock.adjust("13 seconds")
       yield* tries(a!, "failure", 1, "connect_failed")
       assert.strictEqual((yield* healthOf("a")).why, "the trial failed, connect_failed")
       yield* TestClock.adjust("19.9 seconds")
       assert.strictEqual(yield* statusOf("a"), "Ejected")
       yield* TestClock.adjust("5.1 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+    }).pipe(lab))
+
+  it.effect("has its trial although requests from before have no end, such as tunnels", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end, select } = yield* BalancerService.Balancer
+      for (let i = 0; i < 3; i++) begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      const fill = () =>
+        Array.from({ length: 9 }, () => {
+          const endpoint = select(anonymous)!
+          begin(endpoint)
+          return endpoint
+        })
+      assert.strictEqual(idsOf(fill()).filter((id) => id === "a").length, 1)
+      // The client of the trial leaves, then a tunnel ends: there is one trial at a time.
+      end(a!, "aborted", 10)
+      end(a!, "aborted", 10)
+      assert.strictEqual(idsOf(fill()).filter((id) => id === "a").length, 1)
+      end(a!, "success", 10)
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("is not ejected again for a request from before its trial", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("13 seconds")
+      end(a!, "failure", 13_000, "headers_timeout")
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* tries(a!, "failure", 1)
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+    }).pipe(lab))
+
+  it.effect("comes back although the clock was set back meanwhile", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      const [a] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.setTime(0)
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "Elapsed" }))
       assert.strictEqual(yield* statusOf("a"), "Trial")
     }).pipe(lab))
 

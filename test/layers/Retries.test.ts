@@ -140,6 +140,18 @@ describe("a request that a backend may have seen", () => {
       assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0], ["c", 1, 1, 0]])
     }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": hangs, "http://c": fails("busy") }))))
 
+  it.effect("does not go to a backend that was taken out while it waited", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+      yield* TestClock.adjust(0)
+      yield* (yield* Pool).signal("http://b", { _tag: "ModeSet", mode: "Disabled", why: "maintenance" })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "c")
+      assert.deepStrictEqual(yield* receivedBy("http://b"), [])
+    }).pipe(Effect.provide(
+      lab({ "http://a": resets, "http://b": respond("b"), "http://c": respond("c") }, { retry: { backoff: 500 } })
+    )))
+
   it.effect("is tried on two backends and not on a third", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* get(100), "502 reason: reset_before_headers")

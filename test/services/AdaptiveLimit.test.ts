@@ -299,3 +299,15 @@ describe("the limit", () => {
     }))
   })
 })
+
+describe("a clock that was set back", () => {
+  it("does not keep the limit where it is", () => {
+    const options = AdaptiveLimit.defaultOptions
+    const state = AdaptiveLimit.make(options, 3_600_000)
+    for (let now = 0; now < 2_000; now += 10) AdaptiveLimit.end(state, options, "failure", 10, 15, now, () => 0)
+    assert.isBelow(state.limit, options.initial)
+    state.halvedAt = 3_600_000
+    AdaptiveLimit.expire(state, 2_000, () => 0)
+    assert.isNaN(state.halvedAt)
+  })
+})

@@ -75,6 +75,15 @@ describe("the latency", () => {
     assert.strictEqual(load.latency, 1_000)
   })
 
+  it("is a number that can be true, also when the clock was set back", () => {
+    for (const latency of [20, 10]) {
+      const load = Load.make()
+      attempt(load, "success", 20, 3_600_000)
+      attempt(load, "success", latency, 0)
+      assert.closeTo(load.latency, 20, 1e-9)
+    }
+  })
+
   it("is at least a second after a failure, however fast that was", () => {
     const load = Load.make()
     attempt(load, "success", 20)
@@ -153,5 +162,13 @@ describe("the window", () => {
     Load.forgive(load)
     assert.deepStrictEqual(Load.recent(load, 1_000), { total: 0, succeeded: 0 })
     assert.deepInclude(load, { failed: 1, total: 1, consecutiveFailures: 0 })
+  })
+})
+
+describe("a clock that was set back", () => {
+  it("does not keep what happened for longer than it would be", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 3_600_000)
+    assert.deepStrictEqual(Load.recent(load, 0), { total: 0, succeeded: 0 })
   })
 })

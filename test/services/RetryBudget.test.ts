@@ -43,7 +43,7 @@ describe("a retry budget", () => {
   it("survives a clock that goes back", () => {
     const budget = make()
     deposit(budget, 50_000)
-    deposit(budget, 20_000)
+    deposit(budget, 45_000)
     assert.deepStrictEqual([budget.requestSum, budget.second], [2, 50])
   })
 
@@ -66,5 +66,13 @@ describe("a retry budget", () => {
         assert.strictEqual(budget.retrySum, recent(tries))
       }
     }))
+  })
+})
+
+describe("a clock that was set back", () => {
+  it("does not keep what was spent for longer than it would be", () => {
+    const budget = make()
+    while (withdraw(budget, defaultPolicy, 3_600_000));
+    assert.isTrue(withdraw(budget, defaultPolicy, 0))
   })
 })

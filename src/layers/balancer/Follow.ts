@@ -8,10 +8,9 @@ import * as Load from "../../services/Load.ts"
 import type { Member, PoolState } from "../../services/Pool.ts"
 import * as Limits from "./Limits.ts"
 
-/** Tries in flight on an endpoint that has to show whether it is well. */
-const trialLimit = 1
-
 const isOnTrial = ({ health }: Member): boolean => health.circuit._tag === "Trial"
+
+const isClosed = ({ health }: Member): boolean => health.circuit._tag === "Closed"
 
 /** Brings the loads of all members from one state of the pool to the next one. */
 export const follow = (before: PoolState, after: PoolState, options: Options, now: number): void => {
@@ -20,8 +19,9 @@ export const follow = (before: PoolState, after: PoolState, options: Options, no
   for (const member of after.members) {
     const { load } = member.endpoint
     const known = earlier.get(member.endpoint.backend.id)
-    Limits.follow(load, isOnTrial(member) && !after.panic ? trialLimit : options.maxInFlight, options, now)
-    if (known !== undefined && isOnTrial(known) && member.health.circuit._tag === "Closed") Load.forgive(load)
+    Limits.follow(load, isOnTrial(member) && !after.panic, options, now)
+    // The states between the two are not always seen, so that the trial may be one that nobody saw.
+    if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
     const hasReturned = Health.isEligible(member.health) && (known === undefined || !Health.isEligible(known.health))
     if (usesSlowStart && hasReturned) load.warmingSince = now
   }

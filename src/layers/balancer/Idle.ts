@@ -1,5 +1,6 @@
 /** Those who wait until nothing is in flight on a backend. */
 import * as Effect from "effect/Effect"
+import type { Endpoint } from "../../services/Load.ts"
 
 export class Idle {
   private readonly waiting = new Map<string, Set<() => void>>()
@@ -12,8 +13,11 @@ export class Idle {
     for (const resume of waiting ?? []) resume()
   }
 
-  wait(id: string): Effect.Effect<void> {
+  /** At once, if nothing is in flight. */
+  wait({ backend: { id }, load }: Endpoint): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
+      // Looked at here, because fibers give way between any two operations.
+      if (load.inFlight === 0) return resume(Effect.void)
       const done = () => resume(Effect.void)
       const waiting = this.waiting.get(id) ?? new Set()
       this.waiting.set(id, waiting.add(done))

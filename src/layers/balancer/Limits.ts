@@ -13,9 +13,17 @@ const apply = (load: Load, adaptive: AdaptiveLimit.Options | undefined): void =>
     : Math.min(load.ceiling, AdaptiveLimit.current(load.adaptive, adaptive))
 }
 
-/** The pool has changed, and this is now the most that the endpoint may have in flight. */
-export const follow = (load: Load, ceiling: number, { adaptive }: Options, now: number): void => {
-  load.ceiling = ceiling
+/** Tries in flight on an endpoint that has to show whether it is well. */
+const trialLimit = 1
+
+/** What is in flight from before may have no end for hours, such as tunnels, and must not keep the trial from beginning. */
+const trialCeiling = ({ inFlight }: Load, most: number): number => Math.min(most, inFlight + trialLimit)
+
+/** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
+export const follow = (load: Load, isOnTrial: boolean, { adaptive, maxInFlight }: Options, now: number): void => {
+  if (!isOnTrial) load.ceiling = maxInFlight
+  else if (!load.isOnTrial) load.ceiling = trialCeiling(load, maxInFlight)
+  load.isOnTrial = isOnTrial
   if (adaptive !== undefined) load.adaptive ??= AdaptiveLimit.make(adaptive, now)
   apply(load, adaptive)
 }
@@ -29,6 +37,10 @@ export const end = (
   now: number,
   random: () => number
 ): void => {
+  if (load.isOnTrial) {
+    load.ceiling = trialCeiling(load, load.ceiling)
+    apply(load, adaptive)
+  }
   if (adaptive === undefined || load.adaptive === undefined) return
   AdaptiveLimit.end(load.adaptive, adaptive, outcome, latencyMs, load.inFlight + 1, now, random)
   apply(load, adaptive)

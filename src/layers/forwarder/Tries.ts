@@ -8,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type * as Random from "effect/Random"
+import type { Balancer } from "../../services/Balancer.ts"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
@@ -20,6 +21,7 @@ import * as Sender from "./Sender.ts"
 
 /** What tries need from outside. */
 interface Needs {
+  readonly balancer: Balancer["Service"]
   readonly sender: Sender.Sender
   readonly clock: Clock.Clock
   readonly random: typeof Random.Random["Service"]
@@ -27,7 +29,7 @@ interface Needs {
 
 export const make = (
   { exchangeTimeout, hedge, retry, tryTimeout }: Options,
-  { clock, random, sender: { release, send } }: Needs
+  { balancer, clock, random, sender: { release, send } }: Needs
 ) => {
   const budget = RetryBudget.make()
   const hedgeBudget = RetryBudget.make()
@@ -98,7 +100,8 @@ export const make = (
     ) {
       if (verdict === "no") return undefined
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
-      let endpoint = exchange.select()
+      let select = () => exchange.select()
+      let endpoint = select()
       if (endpoint === undefined && answer !== undefined) {
         const asked = RetryPolicy.retryAfter(
           Message.toHeaders(answer.fields)["retry-after"],
@@ -106,7 +109,8 @@ export const make = (
         )
         if (asked === undefined || asked > retry.maxWait) return undefined
         wait += asked
-        endpoint = exchange.selectAgain()
+        select = () => exchange.selectAgain()
+        endpoint = select()
       }
       if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
       if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
@@ -115,8 +119,8 @@ export const make = (
       }
       if (wait < 1) return endpoint
       yield* Effect.sleep(wait)
-      // Others may have filled it meanwhile.
-      return endpoint.load.inFlight < endpoint.load.limit ? endpoint : exchange.select()
+      // Others may have filled it meanwhile, or it was taken out.
+      return balancer.canTake(endpoint) ? endpoint : select()
     })
   }
 }

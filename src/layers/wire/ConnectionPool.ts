@@ -26,6 +26,8 @@ export class ConnectionPool implements Owner, Mortal {
   private readonly free: Array<Back> = []
   /** First come, first served. */
   private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
+  /** Those that look around before they are sent. */
+  private readonly pausing = new Set<ClientExchange>()
 
   constructor(target: Target, options: Options) {
     this.target = target
@@ -34,7 +36,7 @@ export class ConnectionPool implements Owner, Mortal {
 
   /** Whether there is nothing to keep it for. */
   get isEmpty(): boolean {
-    return this.open.size === 0 && this.waiting.length === 0
+    return this.open.size === 0 && this.waiting.length === 0 && this.pausing.size === 0
   }
 
   /**
@@ -44,8 +46,10 @@ export class ConnectionPool implements Owner, Mortal {
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
+    this.pausing.add(exchange)
     setImmediate(() =>
       setImmediate(() => {
+        this.pausing.delete(exchange)
         if (!exchange.isOver) this.start(exchange)
       })
     )
@@ -117,7 +121,7 @@ export class ConnectionPool implements Owner, Mortal {
 
   /** Closes every connection, whatever it does. */
   close(): void {
-    for (const { exchange } of this.waiting.splice(0)) {
+    for (const exchange of [...this.pausing, ...this.waiting.splice(0).map(({ exchange }) => exchange)]) {
       exchange.fail(TransportFailure.make({ reason: "connect_failed", message: "The client is closed" }))
     }
     for (const connection of this.open) connection.close()

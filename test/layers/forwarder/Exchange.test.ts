@@ -34,6 +34,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
           use: () => Effect.die("an exchange takes the three steps"),
           wait: () => Effect.die("there is always room"),
           untilIdle: () => Effect.die("nobody drains"),
+          canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),
           select: (context, tried = []) => {
             selections.push([context, [...tried]])

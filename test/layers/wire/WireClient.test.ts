@@ -388,6 +388,21 @@ describe("whoever waits", () => {
       }))
   }
 
+  it.effect("to see which connections are closed is told when the client is closed, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { origin, peers } = yield* answering(answer("a"))
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Layer.fresh(WireClient.layer()), scope)
+      yield* Effect.provideContext(text(origin), context)
+      yield* turns
+      const post = Effect.flatMap(HttpClient.post(origin), ({ text }) => text)
+      const fiber = yield* fork(Effect.exit(Effect.provideContext(post, context)))
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+      yield* turns
+      assert.strictEqual(peers.length, 1)
+    }))
+
   test(
     "no more does not leave the stream behind that was being sent",
     Effect.gen(function*() {

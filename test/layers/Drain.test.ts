@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as TestClock from "effect/testing/TestClock"
+import * as BalancerLayer from "../../src/layers/Balancer.ts"
+import * as DrainLayer from "../../src/layers/Drain.ts"
+import * as Ejection from "../../src/layers/Ejection.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import { strategies } from "../../src/layers/strategies/index.ts"
+import { Balancer } from "../../src/services/Balancer.ts"
+import { Drain } from "../../src/services/Drain.ts"
+import { Pool } from "../../src/services/Pool.ts"
+import { backend } from "../endpoints.ts"
+
+const lab = Effect.provide(
+  DrainLayer.layer().pipe(
+    Layer.provideMerge(BalancerLayer.layer()),
+    Layer.provide([Ejection.layerNone, strategies["round-robin"]]),
+    Layer.provideMerge(PoolLayer.layer())
+  )
+)
+
+describe("a backend that drains", () => {
+  it.effect("is done although a tunnel was opened after the time of tunnels", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a")])
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      const { begin, end } = yield* Balancer
+      const { drain, tunnel } = yield* Drain
+      begin(endpoint)
+      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      yield* TestClock.adjust("31 seconds")
+      // A pinned client comes back with its tunnel while a long request still goes on.
+      begin(endpoint)
+      const over = tunnel(endpoint, () => {
+        over()
+        end(endpoint, "success", 1)
+      })
+      end(endpoint, "success", 1)
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(draining.pollUnsafe())
+      assert.strictEqual(endpoint.load.inFlight, 0)
+    }).pipe(lab))
+})
