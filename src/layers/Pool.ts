@@ -42,12 +42,20 @@ const withMembers = (
   return { members, eligible: sameItems(state.eligible, eligible) ? state.eligible : eligible, panic }
 }
 
-/** Whether one more may be ejected. */
+/**
+ * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others will certainly do
+ * better, however many are ejected already.
+ */
 const mayEject = (members: ReadonlyArray<Pool.Member>, candidate: Pool.Member, policy: Pool.Policy): boolean => {
   const ready = members.filter(({ health }) => health.mode === "Ready")
   const others = ready.filter((member) => member !== candidate)
+  if (policy.maxEjected === 0 || !others.some(isWell)) return false
+  const isLater = ({ endpoint }: Pool.Member): boolean => endpoint.backend.tier > candidate.endpoint.backend.tier
+  if (candidate.health.probe.state === "Failing" || others.some((member) => isWell(member) && isLater(member))) {
+    return true
+  }
   const ejected = others.filter(({ health }) => health.circuit._tag === "Open").length
-  return ejected + 1 <= ready.length * policy.maxEjected && others.some(({ health }) => Health.isEligible(health))
+  return ejected + 1 <= ready.length * policy.maxEjected
 }
 
 const sameBackend = (a: Backend, b: Backend): boolean =>

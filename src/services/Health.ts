@@ -210,9 +210,9 @@ export const isEligible = (health: Health): boolean => health.mode === "Ready" &
 export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)
 
 /**
- * Whether a pool in panic offers new exchanges to this backend: judgements are put aside, but not what nobody can change. Whoever
- * does not answer its checks at all would not answer requests either.
+ * Whether a pool in panic offers new exchanges to this backend: what checks say is put aside, but not what real traffic says, and
+ * not what nobody can change. Whoever does not answer its checks at all would not answer requests either.
  */
-export const isWorthTrying = (health: Health): boolean =>
-  health.mode === "Ready" && health.probe.state !== "Unproven" &&
-  (health.probe.state !== "Failing" || health.probe.answered === true)
+export const isWorthTrying = ({ circuit, mode, probe }: Health): boolean =>
+  mode === "Ready" && circuit._tag !== "Open" && probe.state !== "Unproven" &&
+  (probe.state !== "Failing" || probe.answered === true)

@@ -210,6 +210,13 @@ describe("ejections", () => {
       assert.deepStrictEqual(idsOf((yield* current).eligible), ["c", "d", "e"])
     }).pipe(withPool))
 
+  it.effect("may take a whole tier where a backup is well", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, make("http://c.test", { id: "c", tier: 1 }))
+      for (const id of ["a", "b", "c"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["c"])
+    }).pipe(withPool))
+
   it.effect("spare the last one that can be used, whatever share is allowed", () =>
     Effect.gen(function*() {
       yield* up(a, b, c)
@@ -251,16 +258,26 @@ describe("panic", () => {
       assert.deepStrictEqual(summary(state), ["a Down", "b Down", "c Up"])
     }).pipe(withPool))
 
-  it.effect("offers the ejected as well, but nobody who does not answer, and nobody whom the operator has taken out", () =>
+  it.effect("offers nobody whom real traffic has ejected, who does not answer, or whom the operator has taken out", () =>
     Effect.gen(function*() {
-      const d = backend("d")
-      yield* up(a, b, c, d)
+      const [d, e] = [backend("d"), backend("e")]
+      yield* up(a, b, c, d, e)
+      yield* signal("e", sick)
       yield* signal("a", tripped)
       yield* signal("b", failed)
       yield* signal("c", { _tag: "ModeSet", mode: "Disabled", why: "maintenance" })
       const state = yield* current
       assert.isTrue(state.panic)
-      assert.deepStrictEqual(idsOf(state.eligible), ["a", "d"])
+      assert.deepStrictEqual(idsOf(state.eligible), ["d", "e"])
+    }).pipe(withPool))
+
+  it.effect("lets real traffic eject those whose checks fail, however many they are", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      for (const id of ["a", "b"]) yield* signal(id, sick)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a", "b", "c"])
+      for (const id of ["a", "b"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["c"])
     }).pipe(withPool))
 
   it.effect("is none where it would offer nobody more", () =>

@@ -46,7 +46,8 @@ class Model {
     const ready = [...this.members.values()].filter(({ health }) => health.mode === "Ready")
     const others = ready.filter((other) => other !== member)
     const open = others.filter(({ health }) => health.circuit._tag === "Open")
-    return 2 * (open.length + 1) <= ready.length && others.some(({ health }) => Health.isEligible(health))
+    const isAllowed = member.health.probe.state === "Failing" || 2 * (open.length + 1) <= ready.length
+    return isAllowed && others.some(({ health }) => Health.isEligible(health))
   }
 
   /** Less than half of those that the operator wants are well, and there are others that answer. */

@@ -19,7 +19,7 @@ export const follow = (before: PoolState, after: PoolState, options: Options, no
   for (const member of after.members) {
     const { load } = member.endpoint
     const known = earlier.get(member.endpoint.backend.id)
-    Limits.follow(load, isOnTrial(member) && !after.panic, options, now)
+    Limits.follow(load, isOnTrial(member), options, now)
     // The states between the two are not always seen, so that the trial may be one that nobody saw.
     if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
     const hasReturned = Health.isEligible(member.health) && (known === undefined || !Health.isEligible(known.health))
