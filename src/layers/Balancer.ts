@@ -243,6 +243,7 @@ export const layer = (
         canTake: (endpoint) =>
           totalInFlight < options.maxTotalInFlight && hasRoom(endpoint) && current().eligible.includes(endpoint),
         begin,
+        opened: (endpoint) => ejection.observe(endpoint, "success", 0, undefined),
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {

@@ -162,6 +162,7 @@ export const layer = (
               exchange.dropAside()
               if (hasBody) head.body?.settle()
               if (answer.status === 101) {
+                books.balancer.opened(endpoint)
                 const over = drain.tunnel(endpoint, () => answer.body?.release())
                 yield* Scope.addFinalizer(scope, Effect.sync(over))
               }

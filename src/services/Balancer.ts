@@ -88,6 +88,8 @@ export class Balancer extends Context.Service<Balancer, {
   /** Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all. */
   readonly canTake: (endpoint: Endpoint) => boolean
   readonly begin: (endpoint: Endpoint) => void
+  /** A try goes on as a tunnel, which is as good as a success, although nobody knows when it will end. */
+  readonly opened: (endpoint: Endpoint) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */

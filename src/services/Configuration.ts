@@ -12,7 +12,7 @@ import { Backends } from "./BackendNotation.ts"
 import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath } from "./Notation.ts"
+import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath, WholeNumber } from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
 import {
   bytes,
@@ -181,7 +181,12 @@ export const schema = <const Name extends string>(
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     queue: Schema.Struct({
-      size: count(128, "Requests that may wait while every backend is at its limit."),
+      size: entry(WholeNumber, {
+        default: 128,
+        description: "Requests that may wait while every backend is at its limit; 0 is no queue.",
+        title: "count",
+        expected: "a whole number"
+      }),
       timeout: duration("1s", "How long a request waits."),
       order: entry(Schema.Literals(["oldest", "newest"]), {
         default: "oldest",

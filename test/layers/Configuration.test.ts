@@ -232,7 +232,7 @@ describe("every setting", () => {
     "slowStart.aggression": ["1.5", "1.5"],
     "subset.size": ["20", "20"],
     "subset.id": ["balancer-7", "balancer-7"],
-    "queue.size": ["10", "10"],
+    "queue.size": ["0", "0"],
     "queue.timeout": ["5s", "5s"],
     "queue.order": ["newest", "newest"],
     "limit.inFlight": ["5000", "5000"],

@@ -150,6 +150,18 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Trial")
     }).pipe(lab))
 
+  it.effect("is back as soon as its trial is a tunnel, which may never end", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, opened } = yield* BalancerService.Balancer
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      begin(a!)
+      opened(a!)
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
   it.effect("may show itself as soon as it passes a check", () =>
     Effect.gen(function*() {
       const [a] = yield* three

@@ -33,6 +33,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
           wait: () => Effect.die("there is always room"),
+          opened: () => assert.fail("there is no tunnel"),
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),
