@@ -1,9 +1,9 @@
 /**
  * The balancer: asks the strategy, and keeps the books of what is in flight.
  *
- * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that was tried is not picked again for the same exchange, none gets
- * more than its limit, one that has come back gets its share little by little, and each try is counted from its begin to its
- * end. It sends nothing itself and is not bound to HTTP.
+ * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that was tried is
+ * not picked again for the same exchange, none gets more than its limit, one that has come back gets its share little by
+ * little, and each try is counted from its begin to its end. It sends nothing itself and is not bound to HTTP.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -77,8 +77,9 @@ export class Balancer extends Context.Service<Balancer, {
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**
-   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one. `take` is called with it at once when there is room, so that nobody else
-   * comes first: it has to `begin`, or the room is the next one's.
+   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one. `take` is
+   * called with it at once when there is room, so that nobody else comes first: it has to `begin`, or the room is the next
+   * one's.
    */
   readonly wait: (
     context: PickContext,

@@ -152,7 +152,7 @@ export const schema = <const Name extends string>(
       }),
       panic: percent(
         "50%",
-        "When a smaller share of the backends is well, all that answer their checks at all get traffic; 0% is never."
+        "When a smaller share of the backends is well, all that answer their checks get traffic, but for the ejected; 0% is never."
       )
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     ejection: Schema.Struct({
@@ -164,7 +164,10 @@ export const schema = <const Name extends string>(
       volume: count(20, "Requests in the last 30s before the share of successes means anything."),
       time: duration("10s", "The length of an ejection; each further one in a row is twice as long."),
       maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
-      maxShare: percent("50%", "The share of the backends that may be ejected at once; 0% turns ejection off.")
+      maxShare: percent(
+        "50%",
+        "The share of the backends that may be ejected at once, unless checks fail as well; 0% turns ejection off."
+      )
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     slowStart: Schema.Struct({
       duration: optional(PositiveDuration, {

@@ -43,12 +43,15 @@ export const empty: PoolState = { members: [], eligible: [], panic: false }
 
 /** The rules that concern the pool as a whole, beside those for each backend. */
 export interface Policy extends HealthPolicy {
-  /** The share of the backends that may be ejected at once, from 0 to 1. One that can be used is always left. */
+  /**
+   * The share of the backends that may be ejected at once, from 0 to 1; more only where checks fail as well, or somebody of a
+   * later tier is well. One that can be used is always left, and 0 is no ejection at all.
+   */
   readonly maxEjected: number
   /**
-   * When a smaller share than this is well, all that answer at all are offered traffic, from 0 to 1: the few would break down
-   * under the traffic of the many, and checks that fail everywhere are more often wrong than right. 0 is never. Only the tier
-   * that has the traffic counts, which is the first one in which anybody is well.
+   * When a smaller share than this is well, all that answer their checks at all, and are not ejected, are offered traffic, from
+   * 0 to 1: the few would break down under the traffic of the many, and checks that fail everywhere are more often wrong than
+   * right. 0 is never. Only the tier that has the traffic counts, which is the first one in which anybody is well.
    */
   readonly panicThreshold: number
 }
