@@ -108,11 +108,10 @@ export class ConnectionPool implements Owner, Mortal {
 
   /** Those who have waited too long. */
   expire(): void {
-    const now = this.options.deadlines.after(0)
     this.deadline = Infinity
     const message = "No connection became free in time"
     // They are in the order of their deadlines.
-    while (this.waiting[0] !== undefined && this.waiting[0].until <= now) {
+    while (this.waiting[0] !== undefined && this.waiting[0].until <= this.options.deadlines.now) {
       this.waiting.shift()?.exchange.fail(TransportFailure.make({ reason: "overloaded", message }))
     }
     if (this.waiting[0] !== undefined) this.deadline = this.waiting[0].until

@@ -32,6 +32,11 @@ export class Deadlines {
     this.lookedAt = this.elapsed = now
   }
 
+  /** What deadlines are compared with. */
+  get now(): number {
+    return this.elapsed
+  }
+
   /** The deadline for something that may take this many milliseconds from now. */
   after(millis: number): number {
     return this.elapsed + lookEvery + millis

@@ -203,6 +203,23 @@ describe("a pool", () => {
   )
 
   test(
+    "does not cut short who came a little later than one whose time is over",
+    Effect.gen(function*() {
+      const { origin } = yield* patient
+      yield* fork(text(`${origin}/first`))
+      const second = yield* fork(reasonOf(text(`${origin}/second`)))
+      yield* TestClock.adjust("199 millis")
+      const third = yield* fork(reasonOf(text(`${origin}/third`)))
+      yield* TestClock.adjust("1999 millis")
+      assert.strictEqual(yield* Fiber.join(second), "overloaded")
+      assert.isUndefined(third.pollUnsafe())
+      yield* TestClock.adjust("201 millis")
+      assert.strictEqual(yield* Fiber.join(third), "overloaded")
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
     "gives the turn of one who has left to the next one",
     Effect.gen(function*() {
       const { next, origin } = yield* patient
