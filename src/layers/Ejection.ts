@@ -69,11 +69,14 @@ export const layer = (
 
       let known: PoolState | undefined
       let trials: ReadonlyMap<string, number> = new Map()
+      /** Those of whom the pool, as it is, has heard: it would refuse again what it has refused. */
+      const reported = new Set<string>()
       const onTrialSince = (id: string): number | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
           trials = trialsOf(state)
+          reported.clear()
         }
         return trials.get(id)
       }
@@ -86,13 +89,15 @@ export const layer = (
           if (outcome === "success") {
             if (since !== undefined) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
           } else {
+            if (reported.has(id)) return
             const now = clock.currentTimeMillisUnsafe()
             // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
             if (since !== undefined && now >= since && now - latencyMs < since) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined ? verdict : `${verdict}, ${why}`
-            Queue.offerUnsafe(signals, [id, { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }])
+            const signal: Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
+            if (Queue.offerUnsafe(signals, [id, signal])) reported.add(id)
           }
         }
       })

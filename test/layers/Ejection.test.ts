@@ -177,4 +177,36 @@ describe("a backend that fails real traffic", () => {
       yield* tries(b!, "failure", 50)
       assert.strictEqual(yield* statusOf("b"), "Up")
     }).pipe(lab))
+
+  it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
+    const told: Array<string> = []
+    const watched = Layer.effect(
+      Pool,
+      Effect.map(Pool, (pool) =>
+        Pool.of({
+          ...pool,
+          signal: (id, signal) => {
+            told.push(`${id} ${signal._tag}`)
+            return pool.signal(id, signal)
+          }
+        }))
+    ).pipe(Layer.provide(PoolLayer.layer()))
+    return Effect.gen(function*() {
+      const [a, b] = yield* three
+      yield* tries(a!, "failure", 5)
+      told.length = 0
+      // The cap refuses it.
+      yield* tries(b!, "failure", 50)
+      assert.deepStrictEqual(told, ["b Tripped"])
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("c", { _tag: "ProbeFailed", why: "timeout" }))
+      yield* tries(b!, "failure", 50)
+      assert.deepStrictEqual(told, ["b Tripped", "c ProbeFailed", "b Tripped"])
+      // a is on trial now, so that there is room for another ejection.
+      yield* TestClock.adjust("13 seconds")
+      yield* tries(b!, "failure", 50)
+      assert.strictEqual(yield* statusOf("b"), "Ejected")
+    }).pipe(Effect.provide(
+      Balancer.layer().pipe(Layer.provide([Ejection.layer(), strategies["round-robin"]]), Layer.provideMerge(watched))
+    ))
+  })
 })
