@@ -32,6 +32,8 @@ const isAmong = (tried: ReadonlyArray<Load.Endpoint>, { backend: { id } }: Load.
 
 const overloaded = Effect.fail(Overloaded.make({}))
 
+const noBackend = Effect.fail(NoBackend.make({}))
+
 const isWarm = ({ load }: Load.Endpoint): boolean => Number.isNaN(load.warmingSince)
 
 /** Backups come last, and before them those that are still warming. */
@@ -59,6 +61,7 @@ export const layer = (
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       const pins = new Pins()
+      const starting = new WeakSet<Load.Load>()
 
       let known: PoolState = empty
       let list: ReadonlyArray<Load.Endpoint> = []
@@ -71,7 +74,7 @@ export const layer = (
       const current = (): PoolState => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
-          follow(known, state, options, clock.currentTimeMillisUnsafe())
+          follow(known, state, options, clock.currentTimeMillisUnsafe(), starting)
           known = state
         }
         return state
@@ -164,8 +167,12 @@ export const layer = (
         picker.observe?.(endpoint, outcome, latencyMs)
         ejection.observe(endpoint, outcome, latencyMs, why)
         if (!line.isEmpty) advance()
-        if (endpoint.load.inFlight === 0) idle.notify(endpoint.backend.id)
+        if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }
+
+      /** Whether there is nobody left whom it could get if there were room. */
+      const isHopeless = ({ context, tried }: Pick<Waiter, "context" | "tried">): boolean =>
+        current().eligible.every((endpoint) => isAmong(tried, endpoint)) && pinnedTo(context, tried) === undefined
 
       const wait = (
         context: PickContext,
@@ -173,12 +180,10 @@ export const layer = (
         take: (endpoint: Load.Endpoint) => void
       ): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> =>
         Effect.suspend((): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> => {
+          if (isHopeless({ context, tried })) return noBackend
           const isPinned = pinnedTo(context, tried) !== undefined
-          if (!isPinned && current().eligible.every((endpoint) => isAmong(tried, endpoint))) {
-            return Effect.fail(NoBackend.make({}))
-          }
           let taken: Load.Endpoint | undefined
-          const done = Deferred.makeUnsafe<Load.Endpoint, Overloaded>()
+          const done = Deferred.makeUnsafe<Load.Endpoint, NoBackend | Overloaded>()
           const waiter: Waiter = {
             context,
             tried,
@@ -186,7 +191,8 @@ export const layer = (
               take(taken = endpoint)
               Deferred.doneUnsafe(done, Effect.succeed(endpoint))
             },
-            turnAway: () => Deferred.doneUnsafe(done, elsewhere)
+            turnAway: () => Deferred.doneUnsafe(done, elsewhere),
+            giveUp: () => Deferred.doneUnsafe(done, noBackend)
           }
           /** Who is pinned may go elsewhere when there is no room in time. */
           const elsewhere = Effect.suspend(() => {
@@ -217,7 +223,9 @@ export const layer = (
         Stream.runForEach(() =>
           Effect.sync(() => {
             current()
-            if (!line.isEmpty) advance()
+            if (line.isEmpty) return
+            advance()
+            line.dismiss(isHopeless)
           })
         ),
         Effect.forkScoped
@@ -248,7 +256,7 @@ export const layer = (
         untilIdle: (id) =>
           Effect.suspend(() => {
             const member = current().members.find(({ endpoint }) => endpoint.backend.id === id)
-            return member === undefined ? Effect.void : idle.wait(member.endpoint)
+            return member === undefined ? Effect.void : idle.wait(member.endpoint.load)
           }),
         swap: (next) =>
           Effect.sync(() => {

@@ -20,7 +20,7 @@ import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
 import type { Mode, Signal } from "../../src/services/Health.ts"
 import type { Endpoint, Outcome } from "../../src/services/Load.ts"
-import { Pool } from "../../src/services/Pool.ts"
+import { defaultPolicy, Pool } from "../../src/services/Pool.ts"
 import * as SlowStart from "../../src/services/SlowStart.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
 import { backend, idsOf } from "../endpoints.ts"
@@ -535,6 +535,51 @@ describe("the queue", () => {
       assert.instanceOf(yield* Effect.flip(wait(anonymous, [], () => {})), NoBackend)
     }).pipe(one()))
 
+  it.effect.each<readonly [string, Effect.Effect<void, never, Pool>]>([
+    ["fails its checks", fail("a")],
+    ["is none of the pool any more", reconcile()],
+    [
+      "is drained",
+      Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" }))
+    ]
+  ])("tells everybody at once when the last backend %s", ([, goes]) =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const done: Array<string> = []
+      const first = yield* Effect.forkChild(visit("1", done), { startImmediately: true })
+      const waiting = [
+        yield* Effect.forkChild(visit("2", done), { startImmediately: true }),
+        yield* Effect.forkChild(visit("3", done), { startImmediately: true })
+      ]
+      yield* TestClock.adjust(1)
+      yield* goes
+      yield* TestClock.adjust(1)
+      for (const fiber of waiting) {
+        const exit = fiber.pollUnsafe()
+        assert(exit !== undefined && Exit.isFailure(exit), "it still waits")
+        assert.instanceOf(Cause.squash(exit.cause), NoBackend)
+      }
+      yield* TestClock.adjust(500)
+      yield* Fiber.join(first)
+      assert.deepStrictEqual(done, ["1"])
+    }).pipe(one()))
+
+  it.effect("tells who has tried all that are left, and nobody else", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      const { begin, select, wait } = yield* Balancer
+      const a = select(anonymous)!
+      begin(a)
+      begin(select(anonymous, [a])!)
+      const retry = yield* Effect.forkChild(wait(anonymous, [a], () => {}), { startImmediately: true })
+      const fresh = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      yield* TestClock.adjust(1)
+      yield* reconcile("a")
+      yield* TestClock.adjust(1)
+      assert.instanceOf(yield* Effect.flip(Fiber.join(retry)), NoBackend)
+      assert.isUndefined(fresh.pollUnsafe())
+    }).pipe(one()))
+
   it.effect("moves on when a backend joins", () =>
     Effect.gen(function*() {
       yield* reconcile("a")
@@ -612,6 +657,20 @@ describe("a pin", () => {
         yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
       }
       assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds in a panic only to those whom everybody is offered, and not to an ill backup", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const pool = yield* Pool
+      const backup = (id: string) => Backend.make(`http://${id}.test`, { id, tier: 1 })
+      yield* pool.reconcile([...["a", "b", "c"].map((id) => backend(id)), backup("d")])
+      for (const id of ["a", "b", "d"]) {
+        yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      }
+      assert.isTrue((yield* Ref.get(pool.state)).panic)
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      assert.strictEqual(select(to("d"))?.backend.id, "a")
     }).pipe(over(stubborn(new Journal()))))
 
   it.effect("does not lift the limit of all together", () =>
@@ -729,6 +788,26 @@ describe("a pin", () => {
         assert.instanceOf(Cause.squash(exit.cause), Overloaded)
       }).pipe(narrow()))
 
+    it.effect.each<readonly [string, ReadonlyArray<string>, string]>([
+      ["elsewhere", ["a"], "a"],
+      ["nowhere, where there is nobody else", [], "nobody"]
+    ])("goes %s as soon as that leaves the pool", ([, others, goes]) =>
+      Effect.gen(function*() {
+        yield* reconcile("b", ...others)
+        yield* mode("b", "Draining")
+        const { begin, select, wait } = yield* Balancer
+        begin(select(to("b"))!)
+        const waiting = yield* Effect.forkChild(wait(to("b"), [], begin), { startImmediately: true })
+        yield* TestClock.adjust(1)
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* reconcile(...others)
+        yield* TestClock.adjust(1)
+        const got = yield* Effect.result(Effect.timeout(Fiber.join(waiting), 0))
+        if (Result.isSuccess(got)) return assert.strictEqual(got.success.backend.id, goes)
+        assert.instanceOf(got.failure, NoBackend)
+        assert.strictEqual(goes, "nobody")
+      }).pipe(narrow()))
+
     it.effect("waits for it also while it drains", () =>
       Effect.gen(function*() {
         yield* reconcile("b")
@@ -814,6 +893,45 @@ describe("slow start", () => {
       yield* reconcile("b")
       assert.strictEqual(yield* shareOf("b"), 3)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
+  /** All wait for their first check. */
+  const careful = Effect.provide(
+    BalancerLayer.layer({ ...defaultOptions, slowStart }).pipe(
+      Layer.provide([EjectionLayer.layerNone, strategies["round-robin"]]),
+      Layer.provideMerge(PoolLayer.layer({ ...defaultPolicy, initial: "down" }))
+    )
+  )
+
+  const pass = (id: string) => Effect.flatMap(Pool, (pool) => pool.signal(id, { _tag: "ProbePassed", why: "" }))
+
+  it.effect("is none at the start of the balancer, also where the first check decides", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      assert.strictEqual(yield* shareOf("b"), 0)
+      yield* pass("a")
+      yield* TestClock.adjust("9 seconds")
+      for (const id of ["b", "c"]) yield* pass(id)
+      assert.closeTo(yield* shareOf("b"), 1, 0.01)
+    }).pipe(careful, Random.withSeed(1)))
+
+  it.effect("is for who comes back or joins later, also where the first check decides", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      assert.strictEqual(yield* shareOf("b"), 0)
+      yield* Effect.forEach(["a", "b"], pass)
+      assert.closeTo(yield* shareOf("b"), 1.5, 0.01)
+      yield* reconcile("a", "b", "c")
+      yield* TestClock.adjust("1 minute")
+      yield* pass("c")
+      assert.closeTo(yield* shareOf("c"), 3 * 0.1 / 2.1, 0.05)
+      yield* TestClock.adjust("1 minute")
+      assert.closeTo(yield* shareOf("c"), 1, 0.01)
+      yield* fail("a")
+      yield* shareOf("a")
+      yield* pass("a")
+      yield* pass("a")
+      assert.closeTo(yield* shareOf("a"), 3 * 0.1 / 2.1, 0.05)
+    }).pipe(careful, Random.withSeed(1)))
 })
 
 describe("another strategy", () => {

@@ -43,4 +43,46 @@ describe("a backend that drains", () => {
       assert.isDefined(draining.pollUnsafe())
       assert.strictEqual(endpoint.load.inFlight, 0)
     }).pipe(lab))
+
+  it.effect("is not done because another one with its id, which was taken in after it had left, is idle", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const member = Effect.map(Ref.get(pool.state), ({ members }) => members[0]!.endpoint)
+      yield* pool.reconcile([backend("a")])
+      const before = yield* member
+      const { begin, end } = yield* Balancer
+      const { drain } = yield* Drain
+      begin(before)
+      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      yield* pool.reconcile([])
+      yield* pool.reconcile([backend("a")])
+      const after = yield* member
+      begin(after)
+      end(after, "success", 1)
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(draining.pollUnsafe())
+      end(before, "success", 1)
+      yield* TestClock.adjust(1)
+      assert.isDefined(draining.pollUnsafe())
+    }).pipe(lab))
+
+  it.effect("is done when nothing is in flight, also if its weight has changed meanwhile", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a")])
+      const before = (yield* Ref.get(pool.state)).members[0]!.endpoint
+      const { begin, end } = yield* Balancer
+      const { drain } = yield* Drain
+      begin(before)
+      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      yield* pool.reconcile([backend("a", 7)])
+      const after = (yield* Ref.get(pool.state)).members[0]!.endpoint
+      begin(after)
+      end(before, "success", 1)
+      yield* TestClock.adjust(1)
+      assert.isUndefined(draining.pollUnsafe())
+      end(after, "success", 1)
+      yield* TestClock.adjust(1)
+      assert.isDefined(draining.pollUnsafe())
+    }).pipe(lab))
 })

@@ -12,17 +12,29 @@ const isOnTrial = ({ health }: Member): boolean => health.circuit._tag === "Tria
 
 const isClosed = ({ health }: Member): boolean => health.circuit._tag === "Closed"
 
-/** Brings the loads of all members from one state of the pool to the next one. */
-export const follow = (before: PoolState, after: PoolState, options: Options, now: number): void => {
+/**
+ * Brings the loads of all members from one state of the pool to the next one. `starting` has those that were there at the start
+ * and could not be used yet: when they can, they have not come back, and are as warm as the others.
+ */
+export const follow = (
+  before: PoolState,
+  after: PoolState,
+  options: Options,
+  now: number,
+  starting: WeakSet<Load.Load>
+): void => {
   const earlier = new Map(before.members.map((member) => [member.endpoint.backend.id, member]))
-  const usesSlowStart = Duration.toMillis(options.slowStart.duration) > 0 && before.members.length > 0
+  const isStart = before.members.length === 0
+  const usesSlowStart = Duration.toMillis(options.slowStart.duration) > 0 && !isStart
   for (const member of after.members) {
     const { load } = member.endpoint
     const known = earlier.get(member.endpoint.backend.id)
     Limits.follow(load, isOnTrial(member), options, now)
     // The states between the two are not always seen, so that the trial may be one that nobody saw.
     if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
-    const hasReturned = Health.isEligible(member.health) && (known === undefined || !Health.isEligible(known.health))
-    if (usesSlowStart && hasReturned) load.warmingSince = now
+    const isEligible = Health.isEligible(member.health)
+    if (isStart && !isEligible) starting.add(load)
+    const hasReturned = isEligible && (known === undefined || !Health.isEligible(known.health))
+    if (usesSlowStart && hasReturned && !starting.delete(load)) load.warmingSince = now
   }
 }

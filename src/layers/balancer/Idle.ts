@@ -1,29 +1,32 @@
-/** Those who wait until nothing is in flight on a backend. */
+/**
+ * Those who wait until nothing is in flight on a backend: by its load, which is another one when the backend has left and come
+ * back meanwhile.
+ */
 import * as Effect from "effect/Effect"
-import type { Endpoint } from "../../services/Load.ts"
+import type { Load } from "../../services/Load.ts"
 
 export class Idle {
-  private readonly waiting = new Map<string, Set<() => void>>()
+  private readonly waiting = new Map<Load, Set<() => void>>()
 
-  /** Nothing is in flight on the backend with this id. */
-  notify(id: string): void {
+  /** Nothing is in flight there. */
+  notify(load: Load): void {
     if (this.waiting.size === 0) return
-    const waiting = this.waiting.get(id)
-    this.waiting.delete(id)
+    const waiting = this.waiting.get(load)
+    this.waiting.delete(load)
     for (const resume of waiting ?? []) resume()
   }
 
   /** At once, if nothing is in flight. */
-  wait({ backend: { id }, load }: Endpoint): Effect.Effect<void> {
+  wait(load: Load): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       // Looked at here, because fibers give way between any two operations.
       if (load.inFlight === 0) return resume(Effect.void)
       const done = () => resume(Effect.void)
-      const waiting = this.waiting.get(id) ?? new Set()
-      this.waiting.set(id, waiting.add(done))
+      const waiting = this.waiting.get(load) ?? new Set()
+      this.waiting.set(load, waiting.add(done))
       return Effect.sync(() => {
         waiting.delete(done)
-        if (waiting.size === 0 && this.waiting.get(id) === waiting) this.waiting.delete(id)
+        if (waiting.size === 0 && this.waiting.get(load) === waiting) this.waiting.delete(load)
       })
     })
   }

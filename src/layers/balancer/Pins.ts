@@ -6,21 +6,24 @@ import { empty, type Member, type PoolState } from "../../services/Pool.ts"
 export class Pins {
   private state: PoolState = empty
   private members: ReadonlyMap<string, Member> = new Map()
+  /** The ill ones are among them, in a panic. */
+  private offered: ReadonlySet<Endpoint> = new Set()
 
   /**
    * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill but
-   * offered to everybody. It may be at its limit, but not while it is on trial.
+   * offered to everybody: none of a tier that the panic is not about. It may be at its limit, but not while it is on trial.
    */
   endpointOf(state: PoolState, id: string): Endpoint | undefined {
     if (state !== this.state) {
       this.state = state
       this.members = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
+      this.offered = new Set(state.panic ? state.eligible : [])
     }
     const member = this.members.get(id)
     if (member === undefined) return undefined
     const { endpoint, health } = member
     // Who has yet to show that it is well is not worth waiting for.
     if (health.circuit._tag === "Trial" && endpoint.load.inFlight >= endpoint.load.limit) return undefined
-    return Health.isOpenToPinned(health) || (state.panic && Health.isWorthTrying(health)) ? endpoint : undefined
+    return Health.isOpenToPinned(health) || this.offered.has(endpoint) ? endpoint : undefined
   }
 }

@@ -13,6 +13,8 @@ export interface Waiter {
   readonly admit: (endpoint: Endpoint) => void
   /** Has to go, for the sake of a newer one. */
   readonly turnAway: () => void
+  /** Nobody is left to wait for. */
+  readonly giveUp: () => void
 }
 
 export class WaitingLine {
@@ -39,6 +41,15 @@ export class WaitingLine {
     }
     this.waiters.add(waiter)
     return true
+  }
+
+  /** Lets those go who have nobody left to wait for. */
+  dismiss(isHopeless: (waiter: Waiter) => boolean): void {
+    for (const waiter of this.waiters) {
+      if (!isHopeless(waiter)) continue
+      this.waiters.delete(waiter)
+      waiter.giveUp()
+    }
   }
 
   leave(waiter: Waiter): void {
