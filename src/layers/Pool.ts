@@ -43,17 +43,20 @@ const withMembers = (
 }
 
 /**
- * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others will certainly do
- * better, however many are ejected already.
+ * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others that are well
+ * will certainly do better, however many are ejected already. Where nobody is well, and all that answer are offered, one is as
+ * good as the other.
  */
-const mayEject = (members: ReadonlyArray<Pool.Member>, candidate: Pool.Member, policy: Pool.Policy): boolean => {
-  const ready = members.filter(({ health }) => health.mode === "Ready")
+const mayEject = (state: Pool.PoolState, candidate: Pool.Member, policy: Pool.Policy): boolean => {
+  if (policy.maxEjected === 0) return false
+  const ready = state.members.filter(({ health }) => health.mode === "Ready")
   const others = ready.filter((member) => member !== candidate)
-  if (policy.maxEjected === 0 || !others.some(isWell)) return false
+  const well = others.filter(isWell)
+  const isFailing = candidate.health.probe.state === "Failing"
   const isLater = ({ endpoint }: Pool.Member): boolean => endpoint.backend.tier > candidate.endpoint.backend.tier
-  if (candidate.health.probe.state === "Failing" || others.some((member) => isWell(member) && isLater(member))) {
-    return true
-  }
+  if (well.length > 0 && (isFailing || well.some(isLater))) return true
+  const isAnyLeft = isFailing ? state.eligible.some((one) => one !== candidate.endpoint) : well.length > 0
+  if (!isAnyLeft) return false
   const ejected = others.filter(({ health }) => health.circuit._tag === "Open").length
   return ejected + 1 <= ready.length * policy.maxEjected
 }
@@ -105,7 +108,7 @@ export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Poo
           update((current, now) =>
             current.members.map((member) => {
               if (member.endpoint.backend.id !== id) return member
-              if (signal._tag === "Tripped" && !mayEject(current.members, member, policy)) return member
+              if (signal._tag === "Tripped" && !mayEject(current, member, policy)) return member
               const health = Health.transition(member.health, signal, now, policy)
               return health === member.health ? member : { ...member, health }
             })

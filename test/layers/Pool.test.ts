@@ -280,6 +280,17 @@ describe("panic", () => {
       assert.deepStrictEqual(idsOf((yield* current).eligible), ["c"])
     }).pipe(withPool))
 
+  it.effect("lets real traffic eject at most half where the checks of all fail, and never the last one", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      for (const id of ["a", "b", "c"]) yield* signal(id, sick)
+      for (const id of ["a", "b", "c"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["b", "c"])
+      yield* reconcile(b)
+      yield* signal("b", tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["b"])
+    }).pipe(withPool))
+
   it.effect("is none where it would offer nobody more", () =>
     Effect.gen(function*() {
       yield* up(a, b, c)

@@ -1,4 +1,4 @@
-/** The pool against a model of a few lines, for random stories of discovery and health. */
+/** The pool against a model of a few lines, for random policies and stories of discovery and health, with up to three tiers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -6,16 +6,18 @@ import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Load } from "../../src/services/Load.ts"
-import { Pool, type PoolState } from "../../src/services/Pool.ts"
-import { backend } from "../endpoints.ts"
+import { defaultPolicy, type Policy, Pool, type PoolState } from "../../src/services/Pool.ts"
+
+type Wanted = readonly [id: number, weight: number, tier: number]
 
 type Event =
-  | { readonly _tag: "Reconcile"; readonly members: ReadonlyArray<readonly [id: number, weight: number]> }
+  | { readonly _tag: "Reconcile"; readonly members: ReadonlyArray<Wanted> }
   | { readonly _tag: "Signal"; readonly id: number; readonly signal: Health.Signal }
 
-const id = fc.integer({ min: 0, max: 5 })
+const id = fc.nat({ max: 3 })
 
 const signal = fc.constantFrom<Array<Health.Signal>>(
   { _tag: "ProbePassed", why: "status: 200" },
@@ -32,43 +34,90 @@ const signal = fc.constantFrom<Array<Health.Signal>>(
 const event: fc.Arbitrary<Event> = fc.oneof(
   fc.record({
     _tag: fc.constant("Reconcile"),
-    members: fc.array(fc.tuple(id, fc.integer({ min: 1, max: 3 })), { maxLength: 8 })
+    members: fc.array(fc.tuple(id, fc.integer({ min: 1, max: 3 }), fc.constantFrom(0, 0, 1, 2)), { maxLength: 6 })
   }),
-  { weight: 3, arbitrary: fc.record({ _tag: fc.constant("Signal"), id, signal }) }
+  { weight: 9, arbitrary: fc.record({ _tag: fc.constant("Signal"), id, signal }) }
 )
+
+const share = fc.constantFrom(0, 0.5, 1)
+
+const policies: fc.Arbitrary<Policy> = fc.record({
+  maxEjected: share,
+  panicThreshold: share,
+  initial: fc.constantFrom("up", "down")
+}).map((changes) => ({ ...defaultPolicy, ...changes }))
+
+interface Member {
+  readonly tier: number
+  readonly weight: number
+  health: Health.Health
+  load: Load | undefined
+}
+
+const isWell = ({ health }: Member): boolean => Health.isEligible(health)
+const isReady = ({ health }: Member): boolean => health.mode === "Ready"
+const isFailing = ({ health }: Member): boolean => health.probe.state === "Failing"
+const isEjected = ({ health }: Member): boolean => health.circuit._tag === "Open"
 
 /** What the pool should hold, kept in the plainest way. */
 class Model {
-  members = new Map<string, { weight: number; health: Health.Health; load: Load | undefined }>()
+  members = new Map<string, Member>()
+  private readonly policy: Policy
 
-  /** At most half of those that the operator wants are ejected, and one of them is left. */
-  private mayEject(member: { readonly health: Health.Health }): boolean {
-    const ready = [...this.members.values()].filter(({ health }) => health.mode === "Ready")
-    const others = ready.filter((other) => other !== member)
-    const open = others.filter(({ health }) => health.circuit._tag === "Open")
-    const isAllowed = member.health.probe.state === "Failing" || 2 * (open.length + 1) <= ready.length
-    return isAllowed && others.some(({ health }) => Health.isEligible(health))
+  constructor(policy: Policy) {
+    this.policy = policy
   }
 
-  /** Less than half of those that the operator wants are well, and there are others that answer. */
+  private get all(): ReadonlyArray<Member> {
+    return [...this.members.values()]
+  }
+
+  /** The tier that has the traffic; none when nobody is well. */
+  get tier(): number | undefined {
+    return this.all.filter(isWell).map(({ tier }) => tier).toSorted((a, b) => a - b)[0]
+  }
+
+  /** Those that the operator wants, of the tier that has the traffic; of all tiers when nobody is well. */
+  private get wanted(): ReadonlyArray<Member> {
+    const { tier } = this
+    return this.all.filter((member) => isReady(member) && (tier === undefined || member.tier === tier))
+  }
+
+  /** A smaller share of those than wanted is well, and there are others that answer. */
   get panics(): boolean {
-    const ready = [...this.members.values()].map(({ health }) => health).filter(({ mode }) => mode === "Ready")
-    return 2 * ready.filter(Health.isEligible).length < ready.length &&
-      ready.some((health) => Health.isWorthTrying(health) && !Health.isEligible(health))
+    const { wanted } = this
+    return wanted.filter(isWell).length < this.policy.panicThreshold * wanted.length &&
+      wanted.some((member) => !isWell(member) && Health.isWorthTrying(member.health))
+  }
+
+  isOffered(member: Member): boolean {
+    return isWell(member) || (this.panics && this.wanted.includes(member) && Health.isWorthTrying(member.health))
+  }
+
+  /** Who is well leaves somebody who is well, who is ill somebody who has traffic as well. */
+  private mayEject(member: Member): boolean {
+    const others = this.all.filter((other) => other !== member && isReady(other))
+    const well = others.filter(isWell)
+    const isUncapped = (isFailing(member) && well.length > 0) || well.some(({ tier }) => tier > member.tier)
+    const ready = isReady(member) ? others.length + 1 : others.length
+    return this.policy.maxEjected > 0 &&
+      (isFailing(member) ? others.some((other) => this.isOffered(other)) : well.length > 0) &&
+      (isUncapped || others.filter(isEjected).length + 1 <= ready * this.policy.maxEjected)
   }
 
   apply(event: Event): void {
     if (event._tag === "Signal") {
       const member = this.members.get(`b${event.id}`)
       if (member === undefined || (event.signal._tag === "Tripped" && !this.mayEject(member))) return
-      member.health = Health.transition(member.health, event.signal, 0, Health.defaultPolicy)
+      member.health = Health.transition(member.health, event.signal, 0, this.policy)
       return
     }
     const before = this.members
     this.members = new Map()
-    for (const [id, weight] of event.members) {
+    for (const [id, weight, tier] of event.members) {
       const known = before.get(`b${id}`)
-      this.members.set(`b${id}`, { weight, health: known?.health ?? Health.initial, load: known?.load })
+      const health = known?.health ?? Health.initialBy(this.policy)
+      this.members.set(`b${id}`, { weight, tier, health, load: known?.load })
     }
   }
 
@@ -78,11 +127,11 @@ class Model {
     const eligible = []
     for (const { endpoint, health } of state.members) {
       const expected = this.members.get(endpoint.backend.id)!
-      assert.strictEqual(endpoint.backend.weight, expected.weight)
+      assert.deepInclude(endpoint.backend, { weight: expected.weight, tier: expected.tier })
       assert.deepStrictEqual(health, expected.health)
       expected.load ??= endpoint.load
       assert.strictEqual(endpoint.load, expected.load)
-      if (this.panics ? Health.isWorthTrying(health) : Health.isEligible(health)) eligible.push(endpoint)
+      if (this.isOffered(expected)) eligible.push(endpoint)
     }
     assert.strictEqual(state.panic, this.panics)
     assert.isTrue(eligible.length === state.eligible.length && eligible.every((one, i) => one === state.eligible[i]))
@@ -92,28 +141,47 @@ class Model {
   }
 }
 
+/** What must hold whatever the model says. */
+const checkPromises = (event: Event, state: PoolState, before: PoolState): void => {
+  const tiersOf = (members: ReadonlyArray<PoolState["members"][number]>) =>
+    members.map(({ endpoint }) => endpoint.backend.tier)
+  const well = state.members.filter(({ health }) => Health.isEligible(health))
+  const offered = state.members.filter(({ endpoint }) => state.eligible.includes(endpoint))
+  // A panic takes the traffic from no tier that has it.
+  if (well.length > 0) assert.strictEqual(Math.min(...tiersOf(offered)), Math.min(...tiersOf(well)))
+  const isEjection = event._tag === "Signal" && event.signal._tag === "Tripped"
+  // Who can be used is left.
+  if (isEjection && before.eligible.length > 0) assert.isNotEmpty(state.eligible)
+}
+
 describe("the pool", () => {
   it("is what the model says after every event", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(event, { maxLength: 30, size: "max" }), (events) =>
+      fc.asyncProperty(policies, fc.array(event, { maxLength: 30, size: "max" }), (policy, events) =>
         Effect.runPromise(
           Effect.gen(function*() {
             const pool = yield* Pool
-            const model = new Model()
+            const model = new Model(policy)
             assert.strictEqual((yield* Ref.get(pool.state)).members.length, 0)
             for (const event of events) {
               const before = yield* Ref.get(pool.state)
               if (event._tag === "Reconcile") {
-                yield* pool.reconcile(event.members.map(([id, weight]) => backend(`b${id}`, weight)))
+                yield* pool.reconcile(
+                  event.members.map(([id, weight, tier]) =>
+                    Backend.make(`http://b${id}.test`, { id: `b${id}`, weight, tier })
+                  )
+                )
               } else {
                 yield* pool.signal(`b${event.id}`, event.signal)
               }
               model.apply(event)
-              model.check(yield* Ref.get(pool.state), before)
+              const after = yield* Ref.get(pool.state)
+              model.check(after, before)
+              checkPromises(event, after, before)
             }
-          }).pipe(Effect.provide(Layer.merge(PoolLayer.layer(), TestClock.layer())))
+          }).pipe(Effect.provide(Layer.merge(PoolLayer.layer(policy), TestClock.layer())))
         )),
-      { numRuns: 200 }
+      { numRuns: 1_500 }
     )
   })
 })
