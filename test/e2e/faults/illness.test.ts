@@ -24,12 +24,15 @@ const cases: ReadonlyArray<readonly [Illness, Allowed | undefined]> = [
   ["resets after the request", posts("502 reset_before_headers")],
   ["closes after the request", posts("502 reset_before_headers")],
   ["closes within the head of the answer", posts("502 reset_before_headers")],
+  ["resets within the head of the answer", posts("502 reset_before_headers")],
   ["resets after the head of the answer", any],
   ["resets within the body of the answer", any],
   ["closes within the body of the answer", any],
+  ["closes after the answer", undefined],
   ["hangs before the answer", { ...posts("504 headers_timeout"), most: 16 }],
   ["hangs within the body of the answer", { ...any, most: 45 }],
   ["answers garbage", posts("502 protocol_error")],
+  ["answers garbage in the body", any],
   ["answers 503", posts("503 of a backend")],
   ["trickles", undefined]
 ]

@@ -12,12 +12,15 @@ export type Illness =
   | "resets after the request"
   | "closes after the request"
   | "closes within the head of the answer"
+  | "resets within the head of the answer"
   | "resets after the head of the answer"
   | "resets within the body of the answer"
   | "closes within the body of the answer"
+  | "closes after the answer"
   | "hangs before the answer"
   | "hangs within the body of the answer"
   | "answers garbage"
+  | "answers garbage in the body"
   | "answers 503"
   | "trickles"
 
@@ -34,6 +37,7 @@ const arrivalTime = 3
 /** Between two of the pieces in which a body trickles. */
 const trickleTime = 10
 const pieces = 10
+const halfHead = "HTTP/1.1 200 OK\r\nContent-Le"
 
 /** Below the ports that Linux gives to connections, one of which might take that of a backend that is down. */
 const randomPort = (): number => 20_000 + Math.floor(Math.random() * 12_000)
@@ -148,9 +152,15 @@ export class Backend {
       case "closes after the request":
         return void socket.end()
       case "closes within the head of the answer":
-        return void socket.end("HTTP/1.1 200 OK\r\nContent-Le")
+        return void socket.end(halfHead)
+      case "resets within the head of the answer":
+        socket.write(halfHead)
+        await sleep(arrivalTime)
+        return void socket.resetAndDestroy()
       case "answers garbage":
         return void socket.end("SSH-2.0-OpenSSH_9.9\r\n\r\n")
+      case "answers garbage in the body":
+        return void socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\nthis is no size\r\n")
       case "answers 503":
         return void response.writeHead(503).end("ill\n")
       case "hangs before the answer":
@@ -159,6 +169,9 @@ export class Backend {
         return void response.writeHead(200, fields).write(half)
       case "closes within the body of the answer":
         return void response.writeHead(200, fields).write(half, () => socket.destroy())
+      case "closes after the answer":
+        // It has not said so.
+        return void response.writeHead(200, fields).end(body, () => socket.end())
       case "resets after the head of the answer":
       case "resets within the body of the answer":
         response.writeHead(200, fields).flushHeaders()
