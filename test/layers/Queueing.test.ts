@@ -74,6 +74,19 @@ describe("requests for which there is no room", () => {
       assert.strictEqual(yield* inFlight, 1)
     }).pipe(Effect.provide(lab())))
 
+  it.effect("are told so at once when the last backend is taken out", () =>
+    Effect.gen(function*() {
+      const [, second] = yield* clients(2)
+      const pool = yield* Pool
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      yield* pool.signal(endpoint.backend.id, { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      yield* TestClock.adjust(1)
+      assert.isDefined(second!.pollUnsafe())
+      const reply = yield* Fiber.join(second!)
+      assert.strictEqual(reply.status, 503)
+      assert.include(reply.text, "reason: no_backend")
+    }).pipe(Effect.provide(lab())))
+
   it.effect("leave nothing behind when their clients go", () =>
     Effect.gen(function*() {
       const [first, second, third] = yield* clients(3)

@@ -94,6 +94,13 @@ export const fewKeysMove: Law = {
   judge: Verdicts.fewKeysMove
 }
 
+export const nextBest: Law = {
+  name: "finds whom it likes best of those that can be taken, where it ranks them",
+  runs: 20,
+  space: idlePool,
+  judge: Verdicts.nextBest
+}
+
 /** All of them. */
 export const laws: ReadonlyArray<Law> = [
   emptyList,
@@ -103,7 +110,8 @@ export const laws: ReadonlyArray<Law> = [
   fairShares,
   nobodyStarves,
   sameKey,
-  fewKeysMove
+  fewKeysMove,
+  nextBest
 ]
 
 /** A strategy, and what is to be known of it to judge it. */

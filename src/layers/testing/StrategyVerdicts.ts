@@ -95,19 +95,27 @@ const isIn = (list: ReadonlyArray<Load.Endpoint>, picked: Load.Endpoint | undefi
 export const emptyList = ({ strategy }: Trial): string | undefined => {
   for (const context of contexts) {
     const picker = strategy.make([])
-    for (let i = 0; i < 3; i++) if (picker.pick(context) !== undefined) return "It picked somebody from an empty list"
+    for (let i = 0; i < 3; i++) {
+      const picked = picker.pick(context) ?? picker.pickWhere?.(context, () => true)
+      if (picked !== undefined) return "It picked somebody from an empty list"
+    }
   }
   return undefined
 }
 
-/** A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end. */
+const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
+
+/**
+ * A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end, and
+ * those of the ones before it.
+ */
 export const ownList = ({ clock, list, strategy }: Trial): string | undefined => {
   const all = list()
-  const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
   const other = list()
   const otherPicker = strategy.make(other)
   for (const part of [all, all.slice(1), all.slice(0, all.length >> 1), [], all]) {
     const picker = strategy.make(part)
+    for (const outcome of outcomes) picker.observe?.(all[0]!, outcome, 13)
     for (let i = 0; i < 3 * part.length + 2; i++) {
       clock.now += pause
       const context = contexts[i % contexts.length]!
@@ -128,7 +136,8 @@ export const onlyReads = ({ list, strategy }: Trial): string | undefined => {
   const picker = strategy.make(all)
   for (let i = 0; i < 100; i++) {
     const endpoint = picker.pick(keyOf(i))
-    if (endpoint !== undefined) picker.observe?.(endpoint, "success", 1)
+    if (endpoint !== undefined) picker.observe?.(endpoint, outcomes[i % outcomes.length]!, 1)
+    picker.pickWhere?.(keyOf(i), (endpoint) => endpoint !== all[i % all.length])
   }
   return JSON.stringify(all) === before
     ? undefined
@@ -205,6 +214,40 @@ export const sameKey = ({ list, strategy }: Trial): string | undefined => {
     const [first, again, rebuilt] = [picker.pick(keyOf(n)), picker.pick(keyOf(n)), another.pick(keyOf(n))]
     if (first !== again) return `client-${n} went to ${first?.backend.id} and then to ${again?.backend.id}`
     if (first !== rebuilt) return `client-${n} went to ${rebuilt?.backend.id} when the picker was made anew`
+  }
+  return undefined
+}
+
+/**
+ * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the strategy may be
+ * left out.
+ */
+export const nextBest = ({ list, strategy }: Trial): string | undefined => {
+  const all = list()
+  const [picker, another] = [strategy.make(all), strategy.make(all)]
+  if (picker.pickWhere === undefined) return undefined
+  for (let n = 0; n < 30; n++) {
+    const taken: Array<Load.Endpoint> = []
+    const canBeTaken = (endpoint: Load.Endpoint) => !taken.includes(endpoint)
+    const liked = picker.pick(keyOf(n))
+    for (let left = all.length; left >= 0; left--) {
+      const found = picker.pickWhere(keyOf(n), canBeTaken)
+      const names = `For client-${n} it found ${found?.backend.id ?? "nobody"}`
+      if (found === undefined) {
+        if (left === 0) break
+        return `${names}, although ${all.find(canBeTaken)?.backend.id} can be taken`
+      }
+      if (!all.includes(found)) return `${names}, which is not in its list of ${all.length}`
+      if (!canBeTaken(found)) return `${names}, which cannot be taken`
+      if (strategy.usesKey === true) {
+        if (taken.length === 0 && found !== liked) {
+          return `${names} when all can be taken, and it picks ${liked?.backend.id}`
+        }
+        const rebuilt = another.pickWhere?.(keyOf(n), canBeTaken)
+        if (found !== rebuilt) return `${names}, and ${rebuilt?.backend.id ?? "nobody"} when the picker was made anew`
+      }
+      taken.push(found)
+    }
   }
   return undefined
 }

@@ -68,6 +68,30 @@ describe("a broken strategy", () => {
       assert.deepStrictEqual(error.weights, [1])
     }))
 
+  it.effect("that knows nobody who has left breaks the law about its own list, with a pool of one", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => {
+        const ends = new Map(endpoints.map(({ backend }) => [backend.id, { count: 0 }]))
+        return { ...inTurn(endpoints), observe: ({ backend }) => ends.get(backend.id)!.count++ }
+      }
+      const error = yield* breakOf(StrategyLaws.ownList, broken(make))
+      assert.match(error.reason, /^It threw TypeError/)
+      assert.deepStrictEqual(error.weights, [1])
+    }))
+
+  it.effect("that punishes failures in the load breaks the law that it only reads", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => ({
+        ...inTurn(endpoints),
+        observe: ({ load }, outcome) => {
+          if (outcome === "failure") load.latency += 1_000
+        }
+      })
+      const error = yield* breakOf(StrategyLaws.onlyReads, broken(make))
+      assert.match(error.reason, /^It changed a load/)
+      assert.deepStrictEqual(error.weights, [1])
+    }))
+
   it.effect("that sorts the list in place breaks the law that it only reads", () =>
     Effect.gen(function*() {
       const make: Make = (endpoints) => {
@@ -131,6 +155,59 @@ describe("a broken strategy", () => {
       assert.match(error.reason, /^When a\d went, \d\d\.\d % of all keys left another backend that stayed$/)
       assert.deepStrictEqual(error.weights, [1, 1, 1])
       yield* StrategyLaws.check(StrategyLaws.sameKey, broken(byKey, { usesKey: true }))
+    }))
+})
+
+describe("a broken strategy that ranks", () => {
+  /** The first that can be taken, from the one on that the key says. */
+  const ranked = (list: ReadonlyArray<Load.Endpoint>, shift: number): Picker => {
+    const { pick } = byKey(list)
+    return {
+      pick,
+      pickWhere: (context, accepts) => {
+        const first = list.findIndex((endpoint) => endpoint === pick(context))
+        return list.map((_, i) => list[(first + shift + i) % list.length]!).find(accepts)
+      }
+    }
+  }
+
+  it.effect.each<readonly [does: string, Make, reason: RegExp, weights: ReadonlyArray<number>]>([
+    [
+      "gives up too soon",
+      (list) => ({
+        pick: () => list[0],
+        pickWhere: (_, accepts) => list.slice(0, 2).find(accepts)
+      }),
+      /^For client-0 it found nobody, although a2 can be taken$/,
+      [1, 1, 1]
+    ],
+    [
+      "does not ask who can be taken",
+      (list) => ({ ...byKey(list), pickWhere: byKey(list).pick }),
+      /^For client-0 it found a0, which cannot be taken$/,
+      [1]
+    ],
+    [
+      "has two rankings",
+      (list) => ranked(list, 1),
+      /^For client-0 it found a\d when all can be taken, and it picks a\d$/,
+      [1, 1]
+    ]
+  ])("and %s breaks the law about it", ([, make, reason, weights]) =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.nextBest, broken(make, { usesKey: true }))
+      assert.match(error.reason, reason)
+      assert.deepStrictEqual(error.weights, weights)
+      yield* StrategyLaws.check(StrategyLaws.nextBest, broken((list) => ranked(list, 0), { usesKey: true }))
+    }))
+
+  it.effect("and throws on an empty list breaks that law", () =>
+    Effect.gen(function*() {
+      const make: Make = (list) => ({
+        ...byKey(list),
+        pickWhere: () => list.at(-1)!.load.inFlight > 0 ? list[0] : undefined
+      })
+      assert.match((yield* breakOf(StrategyLaws.emptyList, broken(make))).reason, /^It threw TypeError/)
     }))
 })
 
