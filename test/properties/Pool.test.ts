@@ -41,11 +41,16 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 const share = fc.constantFrom(0, 0.5, 1)
 
-const policies: fc.Arbitrary<Policy> = fc.record({
+const policyWith = (changes: Pick<Policy, "maxEjected" | "panicThreshold" | "initial">): Policy => ({
+  ...defaultPolicy,
+  ...changes
+})
+
+const policies = fc.record({
   maxEjected: share,
   panicThreshold: share,
   initial: fc.constantFrom("up", "down")
-}).map((changes) => ({ ...defaultPolicy, ...changes }))
+}).map(policyWith)
 
 interface Member {
   readonly tier: number
