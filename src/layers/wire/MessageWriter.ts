@@ -7,8 +7,8 @@
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 import { forwardedTrailers } from "../../services/HeaderFields.ts"
-import type { FieldLines } from "../../services/Message.ts"
 import { chunkEnd, chunkHead, lastChunk } from "./Body.ts"
 import type { Source, Taker } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
