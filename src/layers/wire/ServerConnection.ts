@@ -234,7 +234,7 @@ export class ServerConnection extends Connection implements Front {
 
   /** There is no more time: whoever waits for a response gets one that says so. */
   terminate(): void {
-    const isStuck = this.socket.writableLength > 0
+    const isStuck = this.socket.writableLength > 0 && this.socket.writableCorked === 0
     this.exchange?.terminate()
     if (isStuck) this.cut()
     else this.socket.destroySoon()
