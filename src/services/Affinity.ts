@@ -12,8 +12,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import type * as Redacted from "effect/Redacted"
+import type { FieldLines } from "./Fields.ts"
 import type { Client } from "./HeaderFields.ts"
-import type { FieldLines, RequestHead } from "./Message.ts"
+import type { RequestHead } from "./Message.ts"
 import { pathOf } from "./Target.ts"
 
 /** The cookie, and its keys. */

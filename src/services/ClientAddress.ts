@@ -4,7 +4,7 @@
  * Owns how the address is found in `X-Forwarded-For`. Whose fields are believed at all is the business of `TrustedProxies`, and
  * what is forwarded that of `HeaderFields`.
  */
-import type { FieldLines } from "./Message.ts"
+import { type FieldLines, isNamed } from "./Fields.ts"
 
 /** Sockets for both versions of IP say `::ffff:a.b.c.d` for an IPv4 address; people know the last part. */
 export const plain = (address: string): string => address.startsWith("::ffff:") ? address.slice(7) : address
@@ -24,7 +24,7 @@ export const original = (
 ): string | undefined => {
   let client = address
   for (let i = fields.length - 2; i >= 0 && client !== undefined && isTrusted(client); i -= 2) {
-    if (fields[i]!.toLowerCase() !== "x-forwarded-for") continue
+    if (!isNamed(fields[i]!, "x-forwarded-for")) continue
     const nodes = fields[i + 1]!.split(",")
     for (let node = nodes.pop(); node !== undefined && isTrusted(client); node = nodes.pop()) {
       client = withoutPort(node.trim()) || client

@@ -3,7 +3,7 @@
  *
  * Owns how one is found and taken out. Nothing is decoded, and case counts (RFC 6265 §5.4).
  */
-import type { FieldLines } from "./Message.ts"
+import { type FieldLines, isNamed } from "./Fields.ts"
 
 /** What the name of a cookie can be: a token (RFC 9110 §5.6.2). */
 export const name = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
@@ -22,12 +22,10 @@ export const pairOf = (text: string, start: number, separator: string, name: str
   return undefined
 }
 
-const isCookieField = (field: string): boolean => field.length === 6 && field.toLowerCase() === "cookie"
-
 /** The value of the first cookie of a name. */
 export const valueOf = (fields: FieldLines, name: string): string | undefined => {
   for (let i = 0; i < fields.length; i += 2) {
-    if (!isCookieField(fields[i]!)) continue
+    if (!isNamed(fields[i]!, "cookie")) continue
     const value = pairOf(fields[i + 1]!, 0, ";", name)
     if (value !== undefined) return value
   }
@@ -39,7 +37,7 @@ export const without = (fields: FieldLines, name: string): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {
     const [field, value] = [fields[i]!, fields[i + 1]!]
-    if (!isCookieField(field) || pairOf(value, 0, ";", name) === undefined) {
+    if (!isNamed(field, "cookie") || pairOf(value, 0, ";", name) === undefined) {
       out.push(field, value)
       continue
     }

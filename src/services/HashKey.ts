@@ -10,7 +10,8 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as ClientAddress from "./ClientAddress.ts"
 import * as Cookie from "./Cookie.ts"
-import type { FieldLines, RequestHead } from "./Message.ts"
+import * as Fields from "./Fields.ts"
+import type { RequestHead } from "./Message.ts"
 import * as Suggestion from "./Suggestion.ts"
 import { pathOf } from "./Target.ts"
 
@@ -85,15 +86,6 @@ export const HashKey: Schema.Codec<HashKey, string> = Schema.String.pipe(
 /** The client's address. An IPv4 address is the same whether the socket is one for IPv6 or not. */
 export const client: Extract = (_head, address) => address === undefined ? undefined : ClientAddress.plain(address)
 
-/** The value of the first field line of a name, which is in lower case. */
-const fieldOf = (fields: FieldLines, name: string): string | undefined => {
-  for (let i = 0; i < fields.length; i += 2) {
-    const line = fields[i]!
-    if (line.length === name.length && line.toLowerCase() === name) return fields[i + 1]
-  }
-  return undefined
-}
-
 const queryOf = (target: string, name: string): string | undefined => {
   const mark = target.indexOf("?")
   return mark === -1 ? undefined : Cookie.pairOf(target, mark + 1, "&", name)
@@ -111,7 +103,7 @@ export const extractor = (key: HashKey): Extract => {
       return orClient((head) => pathOf(head.method, head.target))
     case "header": {
       const name = key.name.toLowerCase()
-      return orClient((head) => fieldOf(head.fields, name))
+      return orClient((head) => Fields.valueOf(head.fields, name))
     }
     case "cookie":
       return orClient((head) => Cookie.valueOf(head.fields, key.name))

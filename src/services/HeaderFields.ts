@@ -6,7 +6,7 @@
  * gets there is not decided here.
  */
 import * as ClientAddress from "./ClientAddress.ts"
-import type { FieldLines } from "./Message.ts"
+import { type FieldLines, isNamed, Names, valueOf } from "./Fields.ts"
 import * as Target from "./Target.ts"
 
 /**
@@ -16,7 +16,7 @@ import * as Target from "./Target.ts"
  * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but CGI
  * programs take it for the address of a proxy (CVE-2016-5385).
  */
-const connectionFields = new Set([
+const connectionFields = new Names([
   "connection",
   "keep-alive",
   "proxy-connection",
@@ -26,9 +26,20 @@ const connectionFields = new Set([
   "http2-settings"
 ])
 
-const requestOnly = new Set(["expect", "proxy-authorization", "proxy"])
+const requestOnly = ["expect", "proxy-authorization", "proxy"]
 
-const responseOnly = new Set(["proxy-authenticate", "proxy-authentication-info"])
+const responseOnly = ["proxy-authenticate", "proxy-authentication-info"]
+
+const notToBackend = new Names([...connectionFields, ...requestOnly])
+
+const notToClient = new Names([...connectionFields, ...responseOnly])
+
+const notInTrailers = new Names([...connectionFields, ...requestOnly, ...responseOnly, "trailer"])
+
+/** Those that a request is looked through for, besides what `forwardedClaim` is about. */
+const looksAtOfRequest = new Names([...notToBackend, "host", "content-length", "forwarded"])
+
+const looksAtOfResponse = new Names([...notToClient, "content-length"])
 
 /** Why a request cannot be forwarded. */
 export interface Refusal {
@@ -67,7 +78,7 @@ export interface Client {
 export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client): "http" | "https" => {
   if (!trusted) return protocol
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.toLowerCase() !== "x-forwarded-proto") continue
+    if (!isNamed(fields[i]!, "x-forwarded-proto")) continue
     return /^\s*https\s*(?:,|$)/i.test(fields[i + 1]!) ? "https" : "http"
   }
   return protocol
@@ -77,11 +88,14 @@ export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client
 export const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
   let options: Set<string> | undefined
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.toLowerCase() !== "connection") continue
+    if (!isNamed(fields[i]!, "connection")) continue
     for (const option of fields[i + 1]!.split(",")) (options ??= new Set()).add(option.trim().toLowerCase())
   }
   return options
 }
+
+/** Whether nobody looks at a field with this name: it begins with no X and is none of ours. */
+const isOrdinary = (name: string): boolean => (name.charCodeAt(0) | 0x20) !== 0x78 && !looksAtOfRequest.mayHave(name)
 
 /** One plain number (RFC 9110 §8.6), and none that some program would round or cut. */
 const isLength = (text: string): boolean => /^\d+$/.test(text) && Number.isSafeInteger(Number(text))
@@ -128,6 +142,10 @@ export const toBackend = (
   for (let i = 0; i < fields.length; i += 2) {
     const line = fields[i]!
     const value = fields[i + 1]!
+    if (named === undefined && isOrdinary(line)) {
+      out.push(line, value)
+      continue
+    }
     const name = line.toLowerCase()
     if (name === "host") {
       // RFC 9112 §3.2: several Host fields are an error, whatever they say.
@@ -143,7 +161,7 @@ export const toBackend = (
       continue
     }
     if (name === "transfer-encoding") coding = coding === undefined ? value : `${coding}, ${value}`
-    if (connectionFields.has(name) || requestOnly.has(name)) continue
+    if (notToBackend.has(name)) continue
     const claim = forwardedClaim(name)
     if (claim === "no") {
       if (named?.has(name)) continue
@@ -194,8 +212,7 @@ export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < trailers.length; i += 2) {
     const name = trailers[i]!.toLowerCase()
-    const isOurs = connectionFields.has(name) || requestOnly.has(name) || responseOnly.has(name)
-    if (!isOurs && name !== "trailer" && forwardedClaim(name) === "no") out.push(trailers[i]!, trailers[i + 1]!)
+    if (!notInTrailers.has(name) && forwardedClaim(name) === "no") out.push(trailers[i]!, trailers[i + 1]!)
   }
   return out
 }
@@ -206,9 +223,7 @@ export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
  */
 export const isDecoded = (fields: FieldLines): boolean => {
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.toLowerCase() === "transfer-encoding" && fields[i + 1]!.trim().toLowerCase() !== "chunked") {
-      return false
-    }
+    if (isNamed(fields[i]!, "transfer-encoding") && fields[i + 1]!.trim().toLowerCase() !== "chunked") return false
   }
   return true
 }
@@ -216,18 +231,21 @@ export const isDecoded = (fields: FieldLines): boolean => {
 /** The field lines for the client. Order, case and repetition of what is forwarded stay as they were. */
 export const toClient = (status: number, fields: FieldLines): FieldLines => {
   const named = connectionOptions(fields)
-  let chunked = false
-  for (let i = 0; i < fields.length; i += 2) chunked ||= fields[i]!.toLowerCase() === "transfer-encoding"
+  const isChunked = valueOf(fields, "transfer-encoding") !== undefined
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {
+    if (named === undefined && !looksAtOfResponse.mayHave(fields[i]!)) {
+      out.push(fields[i]!, fields[i + 1]!)
+      continue
+    }
     const name = fields[i]!.toLowerCase()
     if (name === "content-length") {
       // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: 1xx and 204 have none. `Connection` cannot
       // name what is meant for all recipients (RFC 9110 §7.6.1), and framing least of all.
-      if (!chunked && status >= 200 && status !== 204) out.push(fields[i]!, fields[i + 1]!)
+      if (!isChunked && status >= 200 && status !== 204) out.push(fields[i]!, fields[i + 1]!)
       continue
     }
-    if (connectionFields.has(name) || responseOnly.has(name) || named?.has(name)) continue
+    if (notToClient.has(name) || named?.has(name)) continue
     out.push(fields[i]!, fields[i + 1]!)
   }
   return out

@@ -20,10 +20,8 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import * as Backend from "./Backend.ts"
+import { type FieldLines, isNamed } from "./Fields.ts"
 import type { RequestBody } from "./RetryPolicy.ts"
-
-/** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
-export type FieldLines = ReadonlyArray<string>
 
 /** The head of a request. */
 export interface RequestHead {
@@ -253,7 +251,7 @@ const derive = (answer: Answer): HttpServerResponse.HttpServerResponse => {
   const { body, head: { fields, status, statusText } } = answer
   const [setCookie, others]: [Array<string>, Array<string>] = [[], []]
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.toLowerCase() === "set-cookie") setCookie.push(fields[i + 1]!)
+    if (isNamed(fields[i]!, "set-cookie")) setCookie.push(fields[i + 1]!)
     else others.push(fields[i]!, fields[i + 1]!)
   }
   const headers = toHeaders(others)

@@ -4,11 +4,22 @@
  * Owns what is well-formed and what a backend is sent. Which characters may stand in a target is decided where it is read.
  */
 
+/** Whether this has letters, digits, dots and hyphens only, as nearly all have. It is seen in a tenth of the time. */
+const isPlainHost = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    const lower = code | 0x20
+    if ((lower < 0x61 || lower > 0x7a) && (code < 0x2d || code > 0x39 || code === 0x2f)) return false
+  }
+  return true
+}
+
 /**
  * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do. Anything else
  * is refused (RFC 9112 §3.2): backends would not agree on what it means.
  */
-export const isHost = (text: string): boolean => /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
+export const isHost = (text: string): boolean =>
+  isPlainHost(text) || /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
 
 /** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
 export const authorityOf = (target: string): string | undefined =>

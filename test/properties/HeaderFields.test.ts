@@ -1,8 +1,8 @@
 /** For random heads: nothing of one connection is forwarded, everything else is, unchanged and in order. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import type { FieldLines } from "../../src/services/Fields.ts"
 import { type Client, toBackend, toClient } from "../../src/services/HeaderFields.ts"
-import type { FieldLines } from "../../src/services/Message.ts"
 
 type Line = readonly [name: string, value: string]
 

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { METHODS } from "node:http"
 import { chunkEnd, chunkHead, lastChunk } from "../../src/layers/wire/Body.ts"
 import { formatRequest, formatResponse } from "../../src/layers/wire/Head.ts"
-import type { FieldLines } from "../../src/services/Message.ts"
+import type { FieldLines } from "../../src/services/Fields.ts"
 
 const upTo = (count: number): { readonly maxLength: number; readonly size: "max" } => ({
   maxLength: count,

@@ -1,5 +1,6 @@
 /** The rules for field lines, each with the clause or the advisory that it is from. */
 import { assert, describe, it } from "@effect/vitest"
+import type { FieldLines } from "../../src/services/Fields.ts"
 import {
   type Client,
   clientProtocol,
@@ -10,7 +11,6 @@ import {
   toBackend,
   toClient
 } from "../../src/services/HeaderFields.ts"
-import type { FieldLines } from "../../src/services/Message.ts"
 import { originForm } from "../../src/services/Target.ts"
 
 const stranger: Client = { address: "203.0.113.9", protocol: "http", trusted: false }

@@ -18,6 +18,7 @@ import { Readable } from "node:stream"
 import { parseOrigin } from "../../services/Backend.ts"
 import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { RequestBody } from "./RequestBody.ts"
@@ -31,7 +32,7 @@ class Transmission implements Dispatcher.DispatchHandler {
   readonly head: Message.RequestHead | undefined
   /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
   started = false
-  responseHead: { readonly statusText: string; readonly fields: Message.FieldLines } | undefined
+  responseHead: { readonly statusText: string; readonly fields: FieldLines } | undefined
   private handler: Dispatcher.DispatchHandler = {}
   private interim = 0
 

@@ -18,6 +18,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { pipeline, type Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
+import { type FieldLines, isNamed } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { AnswerBody } from "./Client.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -65,8 +66,8 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
 const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
 /** Trailers are not forwarded, so they must not be announced; node:http refuses them where they cannot be sent. */
-const withoutTrailer = (fields: Message.FieldLines): Array<string> =>
-  fields.filter((_, i) => fields[i - (i % 2)]!.toLowerCase() !== "trailer")
+const withoutTrailer = (fields: FieldLines): Array<string> =>
+  fields.filter((_, i) => !isNamed(fields[i - (i % 2)]!, "trailer"))
 
 /**
  * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows that only

@@ -4,7 +4,7 @@
  * Owns one decoder for each framing. A decoder is given what arrives and says how much of it is the body's; what comes after
  * belongs to the next message.
  */
-import type { FieldLines } from "../../services/Message.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { formatFields, parseTrailers } from "./Head.ts"

@@ -78,9 +78,11 @@ export class ClientConnection extends Connection implements Back, Listener {
     exchange.connection = this
     this.isAnswered = this.isLast = false
     this.deadline = Infinity
-    const { headText, outgoing } = exchange
+    const { headText, isReplayable, outgoing } = exchange
     this.writer = new MessageWriter(this.socket, headText, outgoing.framing, outgoing.source, this)
     outgoing.start(this.writer)
+    // Who may not run into a close had better go at once.
+    if (!isReplayable) this.socket.uncork()
   }
 
   /** The last byte of the request is out. */

@@ -5,7 +5,8 @@
  * and whether it may be sent once more. Bytes are the business of `ClientConnection`.
  */
 import { isIdempotent, type TransportFailure } from "../../services/Failure.ts"
-import type { FieldLines, ResponseBody, SentHead } from "../../services/Message.ts"
+import type { FieldLines } from "../../services/Fields.ts"
+import type { ResponseBody, SentHead } from "../../services/Message.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import { isNamed } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import type { ClientExchange } from "./ClientExchange.ts"
 import type { StatusLine } from "./Head.ts"
@@ -61,7 +62,7 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
 
   get cookies(): Cookies.Cookies {
     if (this.cookieSet !== undefined) return this.cookieSet
-    const lines = this.fields.filter((_, i) => i % 2 === 1 && this.fields[i - 1]!.toLowerCase() === "set-cookie")
+    const lines = this.fields.filter((_, i) => i % 2 === 1 && isNamed(this.fields[i - 1]!, "set-cookie"))
     return this.cookieSet = Cookies.fromSetCookie(lines)
   }
 

@@ -6,7 +6,7 @@
  * It neither decodes nor writes.
  */
 import type { TransportFailure } from "../../services/Failure.ts"
-import type { FieldLines } from "../../services/Message.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 
 /** The side that a body comes from: stop for a while, go on, and give up on the rest. */
 export interface Source {

@@ -4,7 +4,7 @@
  * Owns the decision for requests and for responses, from the field lines alone. It is made once, on receipt; whoever sends
  * the message on writes the framing anew.
  */
-import type { FieldLines } from "../../services/Message.ts"
+import { type FieldLines, isNamed } from "../../services/Fields.ts"
 import { Malformed } from "./Grammar.ts"
 
 /** `length` counts bytes, `close` means until the connection ends. */
@@ -23,7 +23,16 @@ const untilClose: Framing = { _tag: "Close" }
  * A decimal number and nothing else: no sign, no list, no white space. A list of equal values may be repaired (RFC 9112
  * §6.3), but need not, and several Content-Length fields are how smuggling begins.
  */
-const parseLength = (value: string): number => /^[0-9]{1,15}$/.test(value) ? Number(value) : -1
+const parseLength = (value: string): number => {
+  if (value.length === 0 || value.length > 15) return -1
+  let length = 0
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 0x30
+    if (digit < 0 || digit > 9) return -1
+    length = 10 * length + digit
+  }
+  return length
+}
 
 /**
  * Chunked comes last and once (RFC 9112 §6.1), or the end of the message is anybody's guess (§6.3). Other codings are not
@@ -47,12 +56,11 @@ const framingOf = (fields: FieldLines, version: 0 | 1): Framing | Malformed | un
   let coding: string | undefined
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!
-    // Both names have a length that is rare; this spares a lower-casing of every name.
-    if (name.length === 14 && name.toLowerCase() === "content-length") {
+    if (isNamed(name, "content-length")) {
       if (length !== -1) return new Malformed(400, "there are several Content-Length fields")
       length = parseLength(fields[i + 1]!)
       if (length === -1) return new Malformed(400, "Content-Length is not valid")
-    } else if (name.length === 17 && name.toLowerCase() === "transfer-encoding") {
+    } else if (isNamed(name, "transfer-encoding")) {
       coding = coding === undefined ? fields[i + 1]! : `${coding}, ${fields[i + 1]}`
     }
   }

@@ -4,7 +4,7 @@
  * Owns the grammar of a head and its limits. Where a head ends in a stream of bytes is `HeadReader`'s business, and what its
  * fields mean for the body is `Framing`'s.
  */
-import type { FieldLines } from "../../services/Message.ts"
+import { type FieldLines, isNamed } from "../../services/Fields.ts"
 import * as Target from "../../services/Target.ts"
 import { isBlank, isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
 
@@ -84,8 +84,7 @@ const fieldsFrom = (text: string, start: number, limit: number): Array<string> |
 const hostMistake = (fields: FieldLines, version: Version): string | undefined => {
   let host: string | undefined
   for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!
-    if (name.length !== 4 || name.toLowerCase() !== "host") continue
+    if (!isNamed(fields[i]!, "host")) continue
     if (host !== undefined) return "there are several Host fields"
     host = fields[i + 1]!
     if (!Target.isHost(host)) return "the Host field is not valid"

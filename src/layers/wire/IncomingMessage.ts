@@ -12,6 +12,7 @@ import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { BodyReader } from "./BodyReader.ts"
 import type { Flow } from "./Flow.ts"
@@ -54,11 +55,11 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   implements HttpIncomingMessage.HttpIncomingMessage<E>
 {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
-  protected readonly fields: Message.FieldLines
+  protected readonly fields: FieldLines
   protected readonly content: Body
   private record: Headers.Headers | undefined
 
-  constructor(fields: Message.FieldLines, content: Body, record: Headers.Headers | undefined) {
+  constructor(fields: FieldLines, content: Body, record: Headers.Headers | undefined) {
     super()
     this.fields = fields
     this.content = content

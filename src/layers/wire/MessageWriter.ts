@@ -7,11 +7,12 @@
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
+import type { FieldLines } from "../../services/Fields.ts"
 import { forwardedTrailers } from "../../services/HeaderFields.ts"
-import type { FieldLines } from "../../services/Message.ts"
 import { chunkEnd, chunkHead, lastChunk } from "./Body.ts"
 import type { Source, Taker } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
+import { writeSoon } from "./Outbox.ts"
 
 /** What is told about a message. Exactly one of the first two is called, once, unless the message is abandoned. */
 export interface Listener {
@@ -44,6 +45,7 @@ export class MessageWriter implements Taker {
   private size = 0
   private state: "open" | "ended" | "over" = "open"
   private isPaused = false
+  private refersToPieces = false
 
   /** Nothing is written before the first `flush`. Without a source nobody is asked to pause. */
   constructor(socket: Socket, head: string, framing: Framing, source: Source | undefined, listener: Listener) {
@@ -80,9 +82,9 @@ export class MessageWriter implements Taker {
 
   flush(): boolean {
     // Asked once more for what was just written, by the connection that it came from.
-    if (this.state === "over") return this.socket.writableLength > 0
+    if (this.state === "over") return this.isKept
     const hasRoom = this.write()
-    const isKept = this.socket.writableLength > 0
+    const { isKept } = this
     if (this.state === "ended") {
       this.state = "over"
       this.listener.onWritten()
@@ -117,13 +119,18 @@ export class MessageWriter implements Taker {
     this.source?.cancel()
   }
 
+  /** Whether the socket still refers to a piece: a text is a copy. */
+  private get isKept(): boolean {
+    return this.refersToPieces && this.socket.writableLength > 0
+  }
+
   /** Writes what waits. Whether the socket takes more. */
   private write(): boolean {
     const { parts, size, socket, text } = this
     if (size === 0) {
       if (text === "") return true
       this.text = ""
-      return socket.write(text, "latin1")
+      return writeSoon(socket, text)
     }
     this.parts = []
     this.size = 0
@@ -131,8 +138,9 @@ export class MessageWriter implements Taker {
     if (size + text.length <= maxText) {
       let all = ""
       for (const part of parts) all += typeof part === "string" ? part : part.toString("latin1")
-      return socket.write(all + text, "latin1")
+      return writeSoon(socket, all + text)
     }
+    this.refersToPieces = true
     if (parts.length === 1 && text === "") return socket.write(parts[0]!)
     socket.cork()
     for (const part of parts) {

@@ -1,6 +1,6 @@
 /** What a `Connection` field says about its connection and about the fields that it names (RFC 9110 §7.6.1). */
+import { type FieldLines, valueOf } from "../../services/Fields.ts"
 import { connectionOptions } from "../../services/HeaderFields.ts"
-import type { FieldLines } from "../../services/Message.ts"
 import type { Version } from "./Head.ts"
 
 /** The options of a head; `undefined` when there are none, which is the usual case. */
@@ -12,14 +12,6 @@ export const optionsOf: (fields: FieldLines) => Options = connectionOptions
 /** Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise. */
 export const isPersistent = (options: Options, version: Version): boolean =>
   options === undefined ? version === 1 : !options.has("close") && (version === 1 || options.has("keep-alive"))
-
-/** The value of the first field of this name, which is given in lower case. */
-export const valueOf = (fields: FieldLines, name: string): string | undefined => {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]!.length === name.length && fields[i]!.toLowerCase() === name) return fields[i + 1]
-  }
-  return undefined
-}
 
 /**
  * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them: this
@@ -45,6 +37,7 @@ export const acceptsTrailers = (options: Options, fields: FieldLines): boolean =
 
 /** Milliseconds less than a server's `Keep-Alive` announces, so that we close first and lose no request; infinite if it says nothing. */
 export const announcedKeepAlive = (fields: FieldLines): number => {
-  const seconds = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(valueOf(fields, "keep-alive") ?? "")?.[1]
+  const announced = valueOf(fields, "keep-alive")
+  const seconds = announced === undefined ? undefined : /(?:^|[,\s])timeout=(\d{1,6})/i.exec(announced)?.[1]
   return seconds === undefined ? Infinity : Math.max(0, Number(seconds) - 1) * 1000
 }

@@ -5,10 +5,10 @@
  */
 import * as ErrorResponse from "../../services/ErrorResponse.ts"
 import { meaningOf, type Reason } from "../../services/Failure.ts"
+import { valueOf } from "../../services/Fields.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import type { RequestLine } from "./Head.ts"
-import { valueOf } from "./Persistence.ts"
 
 const reasons = {
   400: "bad_request",

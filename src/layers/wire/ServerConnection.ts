@@ -6,6 +6,7 @@
  */
 import type { Socket } from "node:net"
 import { type Reason, TransportFailure } from "../../services/Failure.ts"
+import { valueOf } from "../../services/Fields.ts"
 import { decoderFor } from "./Body.ts"
 import { Connection } from "./Connection.ts"
 import { Flow } from "./Flow.ts"
@@ -112,7 +113,7 @@ export class ServerConnection extends Connection implements Front {
     const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
     if (flow !== undefined && this.intake !== undefined) {
       this.deadline = this.deadlines.after(this.server.timeouts.idle)
-      const isExpecting = head.version === 1 && Persistence.valueOf(head.fields, "expect") !== undefined
+      const isExpecting = head.version === 1 && valueOf(head.fields, "expect") !== undefined
       if (isExpecting) flow.onTake = () => exchange.sendContinue()
     } else {
       this.deadline = Infinity
@@ -233,7 +234,7 @@ export class ServerConnection extends Connection implements Front {
 
   /** There is no more time: whoever waits for a response gets one that says so. */
   terminate(): void {
-    const isStuck = this.socket.writableLength > 0
+    const isStuck = this.socket.writableLength > 0 && this.socket.writableCorked === 0
     this.exchange?.terminate()
     if (isStuck) this.cut()
     else this.socket.destroySoon()

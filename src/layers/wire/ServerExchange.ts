@@ -7,7 +7,7 @@
 import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
 import { TransportFailure } from "../../services/Failure.ts"
-import type { FieldLines } from "../../services/Message.ts"
+import { type FieldLines, valueOf } from "../../services/Fields.ts"
 import type { RequestBody } from "../../services/RetryPolicy.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
@@ -15,7 +15,7 @@ import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { formatResponse, type RequestLine } from "./Head.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
-import { type Options, valueOf } from "./Persistence.ts"
+import type { Options } from "./Persistence.ts"
 
 /** The connection of a client, as its exchange sees it. */
 export interface Front extends Connection {

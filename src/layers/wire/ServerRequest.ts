@@ -18,6 +18,7 @@ import type { ReadonlyRecord } from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import { valueOf } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
 import { BodyTooLarge } from "./BodyReader.ts"
@@ -94,7 +95,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
 
   get originalUrl(): string {
     const { fields, target } = this.source.request
-    const host = Persistence.valueOf(fields, "host")
+    const host = valueOf(fields, "host")
     return target.startsWith("/") && host !== undefined ? `http://${host}${target}` : target
   }
 

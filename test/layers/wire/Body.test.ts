@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { chunkEnd, chunkHead, decoderFor, lastChunk } from "../../../src/layers/wire/Body.ts"
 import { Malformed } from "../../../src/layers/wire/Grammar.ts"
-import type { FieldLines } from "../../../src/services/Message.ts"
+import type { FieldLines } from "../../../src/services/Fields.ts"
 import { inAnyPieces, latin1, lines, readRequests } from "./Codec.ts"
 
 const head = lines("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked")

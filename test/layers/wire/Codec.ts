@@ -5,7 +5,7 @@ import * as Framing from "../../../src/layers/wire/Framing.ts"
 import { Malformed } from "../../../src/layers/wire/Grammar.ts"
 import * as Head from "../../../src/layers/wire/Head.ts"
 import { HeadReader } from "../../../src/layers/wire/HeadReader.ts"
-import type { FieldLines } from "../../../src/services/Message.ts"
+import type { FieldLines } from "../../../src/services/Fields.ts"
 
 /** A message as far as it came. */
 export interface Message<H> {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Flow, type Source, type Taker } from "../../../src/layers/wire/Flow.ts"
 import { TransportFailure } from "../../../src/services/Failure.ts"
-import type { FieldLines } from "../../../src/services/Message.ts"
+import type { FieldLines } from "../../../src/services/Fields.ts"
 
 const failure = TransportFailure.make({ reason: "reset_mid_body", message: "gone" })
 

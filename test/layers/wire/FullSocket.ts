@@ -41,6 +41,11 @@ export class FullSocket extends Net.Socket {
   async empty(): Promise<void> {
     this.isFull = false
     for (const done of this.stuck.splice(0)) done()
-    await new Promise((resolve) => setImmediate(resolve))
+    await this.turn()
+  }
+
+  /** The end of this turn of the event loop, when what was written leaves. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve))
   }
 }

@@ -32,17 +32,18 @@ const chunked: Framing = { _tag: "Chunked" }
 const length = (length: number): Framing => ({ _tag: "Length", length })
 
 describe("a message", () => {
-  it("of a head alone is one call", () => {
+  it("of a head alone is one call, at the end of the turn", async () => {
     const { socket, told, writer } = setup({ _tag: "None" })
     writer.end([])
-    assert.deepStrictEqual(socket.calls, [])
     writer.flush()
+    assert.deepStrictEqual(socket.calls, [])
+    await socket.turn()
     assert.deepStrictEqual(socket.calls, [head])
     assert.deepStrictEqual(told, ["written"])
   })
 
   for (const size of [1, 5, 8_000, 9_000, 100_000]) {
-    it(`of a head and ${size} bytes is one call, whatever the framing`, () => {
+    it(`of a head and ${size} bytes is one call, whatever the framing`, async () => {
       const body = "x".repeat(size)
       for (
         const [framing, expected] of [
@@ -55,30 +56,56 @@ describe("a message", () => {
         writer.data(Buffer.from(body))
         writer.end([])
         writer.flush()
+        await socket.turn()
         assert.deepStrictEqual(socket.calls, [expected])
         assert.deepStrictEqual(told, ["written"])
       }
     })
   }
 
-  it("is written when it is flushed, and as it was given", () => {
+  it("is written when it is flushed, and as it was given", async () => {
     const { socket, writer } = setup(chunked)
     writer.flush()
     writer.flush()
+    await socket.turn()
     writer.data(Buffer.from("a\xff", "latin1"))
     writer.data(Buffer.from("b"))
     writer.flush()
     writer.data(Buffer.alloc(0))
     writer.flush()
+    await socket.turn()
     writer.end(["X-Sum", "1"])
     writer.flush()
+    await socket.turn()
     assert.deepStrictEqual(socket.calls, [head, "2\r\na\xff\r\n1\r\nb\r\n", "0\r\nX-Sum: 1\r\n\r\n"])
   })
 
-  it("does not end a body in chunks with a piece of no bytes", () => {
+  it("is one call for all that is flushed in one turn, in order", async () => {
+    const { socket, writer } = setup(length(20_001))
+    writer.flush()
+    writer.data(Buffer.alloc(20_000, "x"))
+    writer.flush()
+    writer.data(Buffer.from("y"))
+    writer.end([])
+    writer.flush()
+    await socket.turn()
+    assert.deepStrictEqual(socket.calls, [`${head}${"x".repeat(20_000)}y`])
+  })
+
+  it("goes out before the end of its socket, in the same turn", async () => {
+    const { socket, writer } = setup({ _tag: "None" })
+    writer.end([])
+    writer.flush()
+    socket.end("bye")
+    assert.deepStrictEqual(socket.calls, [`${head}bye`])
+  })
+
+  it("does not end a body in chunks with a piece of no bytes", async () => {
     const { socket, writer } = setup(chunked)
     writer.data(Buffer.alloc(0))
     writer.flush()
+    await socket.turn()
+    assert.include(socket.text, head)
     assert.notInclude(socket.text, "0\r\n")
   })
 
@@ -138,6 +165,7 @@ describe("a message", () => {
   it("refers to what the socket could not take, also after its end, so that nobody writes over it", async () => {
     const { socket, writer } = setup(length(20_000))
     assert.isFalse(writer.flush())
+    await socket.turn()
     socket.isFull = true
     writer.data(Buffer.alloc(20_000))
     writer.end([])

@@ -1,0 +1,51 @@
+/**
+ * Field lines, and looking for fields by their names, which are the same in any case (RFC 9110 §5.1).
+ *
+ * Owns the comparison of names, and how it is done without a lower-case copy of every name of every message, which was a twentieth of
+ * what a request cost. What the names mean is known to whoever looks.
+ */
+
+/** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
+export type FieldLines = ReadonlyArray<string>
+
+/** Whether this is the name that is given in lower case. */
+export const isNamed = (name: string, lower: string): boolean =>
+  name.length === lower.length && name.toLowerCase() === lower
+
+/** The value of the first field of this name, which is given in lower case. */
+export const valueOf = (fields: FieldLines, lower: string): string | undefined => {
+  for (let i = 0; i < fields.length; i += 2) if (isNamed(fields[i]!, lower)) return fields[i + 1]
+  return undefined
+}
+
+/** Longer names than this share a row of the table. */
+const maxLength = 31
+
+/** Where a name stands in the table: by its length and the last five bits of its first letter, which are the same in any case. */
+const placeOf = (name: string): number => (Math.min(name.length, maxLength) << 5) | (name.charCodeAt(0) & 31)
+
+/** A set of names, given in lower case. */
+export class Names {
+  private readonly names: ReadonlySet<string>
+  /** 1 where a name stands. */
+  private readonly table = new Uint8Array((maxLength + 1) << 5)
+
+  constructor(names: Iterable<string>) {
+    this.names = new Set(names)
+    for (const name of this.names) this.table[placeOf(name)] = 1
+  }
+
+  /** Whether this name, in any case, may be in the set: by far most names are not. */
+  mayHave(name: string): boolean {
+    return this.table[placeOf(name)] === 1
+  }
+
+  /** Whether this name, in any case, is in the set. */
+  has(name: string): boolean {
+    return this.mayHave(name) && this.names.has(name.toLowerCase())
+  }
+
+  [Symbol.iterator](): Iterator<string> {
+    return this.names.values()
+  }
+}

@@ -1,0 +1,54 @@
+/** Fields are found by their names in any case, and sets of names have what a set of lower-case names has. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { isNamed, Names, valueOf } from "../../src/services/Fields.ts"
+
+const mixed = (name: string): fc.Arbitrary<string> =>
+  fc.mixedCase(fc.constant(name), { toggleCase: (char) => char.toUpperCase() })
+
+/** Names of fields, most of them alike: of few letters and few lengths. */
+const name = fc.oneof(
+  fc.stringMatching(/^[a-c_@`-]{1,3}$/),
+  fc.stringMatching(/^[a-z0-9!#$%&'*+.^_`|~-]{1,40}$/)
+)
+
+describe("a field", () => {
+  it("has its name in any case", () => {
+    assert.isTrue(isNamed("Content-LENGTH", "content-length"))
+    assert.isFalse(isNamed("Content-Lengthy", "content-length"))
+    assert.isFalse(isNamed("Content_Length", "content-length"))
+  })
+
+  it("is the first one of its name", () => {
+    const fields = ["A", "1", "b", "2", "B", "3"]
+    assert.strictEqual(valueOf(fields, "b"), "2")
+    assert.isUndefined(valueOf(fields, "c"))
+    assert.isUndefined(valueOf(["a", "b"], "b"))
+  })
+})
+
+describe("a set of names", () => {
+  it("has each of its names in any case", () => {
+    const sample = fc.array(name, { minLength: 1 }).chain((names) =>
+      fc.constantFrom(...names).chain(mixed).map((any) => ({ names, any }))
+    )
+    fc.assert(fc.property(sample, ({ any, names }) => {
+      const set = new Names(names)
+      assert.isTrue(set.mayHave(any))
+      assert.isTrue(set.has(any))
+    }))
+  })
+
+  it("has no others", () => {
+    fc.assert(fc.property(fc.array(name), name, (names, other) => {
+      assert.strictEqual(new Names(names).has(other), names.includes(other))
+    }))
+  })
+
+  it("says of most other names that it cannot have them, without a look at all of their letters", () => {
+    const set = new Names(["connection", "te", "transfer-encoding"])
+    const others = ["Accept", "Cookie", "ETag", "Host", "User-Agent", "X-Request-Id"]
+    assert.deepStrictEqual(others.filter((name) => set.mayHave(name)), [])
+    assert.isTrue(set.mayHave("TX"))
+  })
+})
