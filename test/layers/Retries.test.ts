@@ -83,7 +83,11 @@ describe("a request that no backend has seen", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
       assert.strictEqual(yield* post(0), "200 here")
-      assert.strictEqual(last(entries), "RESPONSE: POST / <- http://e [200] 0ms, 5 tries")
+      assert.strictEqual(
+        last(entries),
+        "RESPONSE: POST / <- http://e [200] 0ms, 5 tries (" +
+          "http://a connect_failed, http://b connect_failed, http://c connect_failed, http://d connect_failed)"
+      )
       yield* (yield* Fakes).script("http://e", refuses)
       assert.strictEqual(yield* post(0), "502 reason: connect_failed")
       assert.deepStrictEqual(yield* loads, ["a", "b", "c", "d", "e"].map((name) => [name, 2, name === "e" ? 1 : 2, 0]))
@@ -126,7 +130,8 @@ describe("a request that a backend may have seen", () => {
     return Effect.gen(function*() {
       assert.strictEqual(yield* get(), "200 b")
       const { durationMs, ...entry } = { durationMs: NaN, ...entries.at(-1)! }
-      assert.deepInclude(entry, { backend: "http://b", tries: 2, failed: ["http://a"], reason: undefined })
+      const failed = [{ backend: "http://a", reason: "reset_before_headers" as const }]
+      assert.deepInclude(entry, { backend: "http://b", tries: 2, failed, reason: undefined })
       assert.isBelow(durationMs, 25)
       assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
     }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": respond("b") }, {}, entries)))
@@ -205,7 +210,8 @@ describe("a backend's 502, 503 or 504", () => {
     return Effect.gen(function*() {
       assert.strictEqual(yield* get(), "200 b")
       assert.strictEqual((yield* receivedBy("http://a"))[0]?.outcome, "aborted")
-      assert.deepInclude(entries.at(-1), { backend: "http://b", status: 200, failed: ["http://a"], reason: undefined })
+      const failed = [{ backend: "http://a", reason: 503 }]
+      assert.deepInclude(entries.at(-1), { backend: "http://b", status: 200, failed, reason: undefined })
       assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
     }).pipe(Effect.provide(lab({ "http://a": endless, "http://b": respond("b") }, {}, entries)))
   })
@@ -218,7 +224,7 @@ describe("a backend's 502, 503 or 504", () => {
         backend: "http://a",
         status,
         tries: 2,
-        failed: ["http://b"],
+        failed: [{ backend: "http://b", reason: "reset_before_headers" }],
         reason: undefined
       })
       assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0]])
@@ -271,7 +277,7 @@ describe("Retry-After", () => {
       yield* TestClock.setTime(Date.UTC(2026, 0, 1))
       assert.strictEqual(yield* get(999), "nothing yet")
       yield* TestClock.adjust(26)
-      assert.deepInclude(entries.at(-1), { status: 200, tries: 2, failed: ["http://a"] })
+      assert.deepInclude(entries.at(-1), { status: 200, tries: 2, failed: [{ backend: "http://a", reason: 503 }] })
       const date = "Thu, 01 Jan 2026 00:00:03 GMT"
       yield* (yield* Fakes).script(
         "http://a",
@@ -417,7 +423,8 @@ describe("hedging", () => {
       yield* script("http://a", resetsLate)
       yield* script("http://b", fails("busy"))
       assert.strictEqual(yield* get(1_000), "503 busy")
-      assert.deepInclude(entries.at(-1), { backend: "http://b", tries: 2, failed: ["http://a"] })
+      const failed = [{ backend: "http://a", reason: "reset_before_headers" as const }]
+      assert.deepInclude(entries.at(-1), { backend: "http://b", tries: 2, failed })
       assert.deepStrictEqual(yield* loads, [["a", 51, 1, 0], ["b", 51, 1, 0]])
     }).pipe(Effect.provide(hedging(entries)))
   })

@@ -69,7 +69,7 @@ export const make = (
         exchange.beginBeside(other)
         return once(exchange, requestFor(other))
       },
-      end: (firstWins, loser) => exchange.endRace(firstWins, loser),
+      end: (firstWins, failure) => exchange.endRace(firstWins, failure),
       isGood: ({ status }) => !retry.statuses.has(status)
     })
   }
