@@ -198,7 +198,10 @@ export const schema = <const Name extends string>(
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
-      connect: duration("2s", "How long a connection to a backend may take."),
+      connect: duration(
+        "2s",
+        "How long a connection to a backend may take. Unless it is set, at most half of timeout.try or timeout.exchange."
+      ),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
       try: optional(PositiveDuration, {
         description: "How long a try may take from its begin to the head of the response, with the connection.",

@@ -420,13 +420,19 @@ describe("settings that contradict each other", () => {
         "timeout: { try: 20s, exchange: 10s }",
         "timeout: { try: 10s, exchange: 10s }",
         "timeout: { try: 2s }",
-        "timeout: { try: 1s, exchange: 1500ms }",
+        "timeout: { try: 2s, connect: 2s }",
+        "timeout: { connect: 2s, try: 1s, exchange: 1500ms }",
+        "timeout: { try: 500ms, exchange: 1s }",
         "timeout: { exchange: 1s }",
+        "timeout: { exchange: 1s, connect: 1s }",
         "timeout: { exchange: 10s }",
-        "{ timeout: { exchange: 10s }, retry: { tries: 1 } }",
+        "timeout: { exchange: 10s, response: 10s }",
+        "{ timeout: { exchange: 10s }, retry: { tries: 3 } }",
+        "{ timeout: { exchange: 10s, response: 10s }, retry: { tries: 1 } }",
         "timeout: { exchange: 20s }",
         "timeout: { try: 3s, exchange: 6s }",
-        "timeout: { try: 3s, exchange: 6025ms }",
+        "{ timeout: { try: 3s, exchange: 6s }, retry: { backoff: 25ms } }",
+        "{ timeout: { try: 3s, exchange: 6025ms }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 10s }, retry: { tries: 3, backoff: 500ms } }",
         "retry: { budget: 0%, minPerSecond: 0 }",
         "retry: { budget: 0%, minPerSecond: 0, tries: 1 }"
@@ -440,8 +446,44 @@ describe("settings that contradict each other", () => {
       assert.deepStrictEqual(lines, golden("configuration/consistency.txt"))
     }))
 
+  it.effect("are named by where each of them comes from", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* problems({
+          flags: { "config": ["a.yaml"], "timeout-try": ["20s"] },
+          files: { "a.yaml": "timeout:\n  exchange: 10s\n  connect: 25s\n" }
+        }),
+        [
+          "--timeout-try: 20s is longer than timeout.exchange (10s, a.yaml:2:13), which ends every try before",
+          "a.yaml:3:12: timeout.connect: 25s is not shorter than timeout.try (20s, --timeout-try), " +
+          "so that nobody would know whether anything was sent; set it to less"
+        ]
+      )
+      const { warnings } = yield* load({
+        flags: { "timeout-exchange": ["10s"] },
+        variables: { EVENKEEL_TIMEOUT_TRY: "9s" }
+      })
+      assert.deepStrictEqual(warnings, [
+        "timeout.exchange (10s, --timeout-exchange) is shorter than 2 tries of timeout.try (9s, EVENKEEL_TIMEOUT_TRY), " +
+        "so that the last one may be cut short"
+      ])
+    }))
+
   it("are thrown by make", () => {
-    assert.throws(() => Configuration.make({ timeout: { try: "1s" } }), /^timeout.connect: 2s is not shorter/)
+    assert.throws(
+      () => Configuration.make({ timeout: { try: "1s", connect: "1s" } }),
+      /^timeout\.connect: 1s is not shorter than timeout\.try \(1s\), so that/
+    )
+  })
+
+  it("are not what nobody has set: by default a connection takes half of a short limit at the most", () => {
+    const connect = (timeout: NonNullable<Parameters<typeof Configuration.make>[0]>["timeout"]) =>
+      Duration.toMillis(Configuration.make({ timeout: timeout ?? {} }).timeout.connect)
+    assert.strictEqual(connect({ try: "1s" }), 500)
+    assert.strictEqual(connect({ exchange: "3s" }), 1_500)
+    assert.strictEqual(connect({ try: "1s", exchange: "3s" }), 500)
+    assert.strictEqual(connect({ exchange: "10s" }), 2_000)
+    assert.strictEqual(connect({ try: "1s", connect: "900ms" }), 900)
   })
 })
 
