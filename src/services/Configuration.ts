@@ -12,7 +12,17 @@ import { Backends } from "./BackendNotation.ts"
 import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath, WholeNumber } from "./Notation.ts"
+import {
+  BalanceFactor,
+  Bytes,
+  Count,
+  Factor,
+  Network,
+  PositiveDuration,
+  SomePercent,
+  UrlPath,
+  WholeNumber
+} from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
 import {
   bytes,
@@ -175,7 +185,12 @@ export const schema = <const Name extends string>(
         title: "duration",
         expected: "a duration such as 30s"
       }),
-      from: percent("10%", "The share that it begins with."),
+      from: entry(SomePercent, {
+        default: "10%",
+        description: "The share that it begins with.",
+        title: "percent",
+        expected: "a share above 0%, such as 10%"
+      }),
       aggression: entry(Factor, {
         default: 1,
         description: "1 is a share that grows evenly; above, it grows faster at first, below, slower.",

@@ -1,9 +1,9 @@
 /** The settings of retries and hedging, as groups of `Configuration`. What they mean is in `RetryPolicy` and `Hedging`. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { ErrorStatus, Method, Percent, WholeNumber } from "./Notation.ts"
+import { ErrorStatus, Method, Quantile, SomePercent, WholeNumber } from "./Notation.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { bytes, count, duration, entry, optional, percent, percentExpected } from "./Setting.ts"
+import { bytes, count, duration, entry, optional, percent } from "./Setting.ts"
 
 /** When a request is tried again. */
 export const retry = Schema.Struct({
@@ -40,9 +40,15 @@ export const retry = Schema.Struct({
 
 /** When a request is sent to a second backend although the first may still answer. */
 export const hedge = Schema.Struct({
-  after: optional(Percent, {
+  after: optional(Quantile, {
     description: "Asks a second backend when a request takes longer than this share of the others, such as 95%.",
-    ...percentExpected
+    title: "percent",
+    expected: "a share above 0% and below 100%, such as 95%"
   }),
-  budget: percent("2%", "How many of the requests of the last 10 s may be sent to a second backend for that.")
+  budget: entry(SomePercent, {
+    default: "2%",
+    description: "How many of the requests of the last 10 s may be sent to a second backend for that.",
+    title: "percent",
+    expected: "a share above 0%, such as 2%, or no hedge.after where nothing is to be hedged"
+  })
 }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))

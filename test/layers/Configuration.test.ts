@@ -356,6 +356,27 @@ describe("what is wrong", () => {
       assert.deepStrictEqual(lines, golden("configuration/texts.txt"))
     }))
 
+  it.effect("is a share that would mean nothing", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* problems({
+          flags: { "config": ["f.yaml"], "hedge-after": ["100%"], "slow-start-from": ["0%"] },
+          variables: { EVENKEEL_HEDGE_BUDGET: "0 %" },
+          files: { "f.yaml": "hedge: { after: 0% }" }
+        }),
+        [
+          "--slow-start-from: expected a share above 0%, such as 10%, got \"0%\" (did you mean \"1%\"?)",
+          "--hedge-after: expected a share above 0% and below 100%, such as 95%, got \"100%\" (did you mean \"99%\"?)",
+          "EVENKEEL_HEDGE_BUDGET: expected a share above 0%, such as 2%, or no hedge.after where nothing is to be hedged, " +
+          "got \"0 %\" (did you mean \"1%\"?)",
+          "f.yaml:1:17: hedge.after: expected a share above 0% and below 100%, such as 95%, " +
+          "got \"0%\" (did you mean \"95%\"?)"
+        ]
+      )
+      const { settings } = yield* load(ofFile("{ hedge: { after: 99.9%, budget: 100% }, slowStart: { from: 100% } }"))
+      assert.deepStrictEqual(settings.hedge, { after: 0.9990000000000001, budget: 1 })
+    }))
+
   it.effect("in a file is said with line and column", () =>
     Effect.gen(function*() {
       const file = golden("configuration/wrong.yaml").join("\n")
