@@ -1,9 +1,9 @@
 /** The settings of retries and hedging, as groups of `Configuration`. What they mean is in `RetryPolicy` and `Hedging`. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { ErrorStatus, Method, Quantile, SomePercent, WholeNumber } from "./Notation.ts"
+import { ErrorStatus, Method, PositiveDuration, Quantile, SomePercent, WholeNumber } from "./Notation.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { bytes, count, duration, entry, optional, percent } from "./Setting.ts"
+import { bytes, count, duration, durationExpected, entry, optional, percent, unset } from "./Setting.ts"
 
 /** When a request is tried again. */
 export const retry = Schema.Struct({
@@ -28,7 +28,10 @@ export const retry = Schema.Struct({
   }),
   bodyLimit: bytes("64KiB", "The longest body that is kept so that it can be sent again."),
   backoff: duration("25ms", "The longest wait before the first retry; the next ones may wait twice as long each."),
-  maxWait: duration("2s", "The longest Retry-After that is waited for, where there is no other backend."),
+  maxWait: unset("what timeout.exchange allows, or 2s without it", PositiveDuration, {
+    description: "The longest Retry-After that is waited for, where there is no other backend.",
+    ...durationExpected
+  }),
   budget: percent("20%", "How many retries there may be for the requests of the last 10 s."),
   minPerSecond: entry(WholeNumber, {
     default: 3,

@@ -35,6 +35,8 @@ export const make = (
   const hedgeBudget = RetryBudget.make()
   const latencies = Hedging.make()
 
+  const maxWait = retry.maxWait ?? (exchangeTimeout === Infinity ? RetryPolicy.defaultMaxWait : Infinity)
+
   /** Milliseconds that an exchange has left. */
   const timeLeft = ({ startedAt }: Exchange): number =>
     exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
@@ -107,7 +109,7 @@ export const make = (
           Message.toHeaders(answer.fields)["retry-after"],
           clock.currentTimeMillisUnsafe()
         )
-        if (asked === undefined || asked > retry.maxWait) return undefined
+        if (asked === undefined || asked > maxWait) return undefined
         wait += asked
         select = () => exchange.selectAgain()
         endpoint = select()
