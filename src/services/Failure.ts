@@ -101,21 +101,6 @@ export type Reason = keyof typeof reasons
 /** The same table with each entry as a `Meaning`. */
 export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
 
-const blameless: ReadonlySet<Reason | number> = new Set([
-  "client_aborted",
-  "draining",
-  "bad_request",
-  "body_too_large",
-  "headers_too_large",
-  "request_timeout",
-  "overloaded",
-  "not_implemented",
-  "internal_error"
-])
-
-/** Whether a failure is not of the backend's making, so that it says nothing about it. A status always does. */
-export const isBlameless = (failure: Reason | number): boolean => blameless.has(failure)
-
 /** Methods for which doing it twice is as good as once (RFC 9110 §9.2.2). */
 export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 

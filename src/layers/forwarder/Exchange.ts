@@ -15,6 +15,7 @@ import type { Endpoint, Outcome } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
+import { isBlameless, outcomeOf } from "./Outcomes.ts"
 
 /** What an exchange reports to. */
 export interface Books {
@@ -23,9 +24,6 @@ export interface Books {
   readonly clock: Clock.Clock
   readonly hashKey: Extract
 }
-
-/** Statuses with which a backend says that it could not do its work. Any other is an answer. */
-const isGatewayFailure = (status: number): boolean => status === 502 || status === 503 || status === 504
 
 /** A try beside the current one: it has an answer that nobody wants yet, or it has none yet. */
 interface Aside {
@@ -146,7 +144,8 @@ export class Exchange implements History, PickContext {
     this.reached++
     const loser = firstWins ? current : rival.endpoint
     if (failure !== undefined && loser !== undefined) this.note(loser, failure)
-    const outcome = failure === undefined || Failure.isBlameless(failure) ? "aborted" : "failure"
+    const isFault = typeof failure === "number" || (failure !== undefined && !isBlameless(failure))
+    const outcome = isFault ? "failure" : "aborted"
     const why = typeof failure === "number" ? `answered ${failure}` : failure
     if (firstWins) {
       this.end(outcome, why)
@@ -188,8 +187,8 @@ export class Exchange implements History, PickContext {
     this.body = this.status = undefined
     if (this.current !== undefined) this.note(this.current, reason)
     // What is left of the time after another try is not this backend's to answer for.
-    const isOthers = reason === "deadline_exceeded" && this.tried.length > 1
-    this.end(isOthers || Failure.isBlameless(reason) ? "aborted" : "failure", reason)
+    const isNoFault = isBlameless(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
+    this.end(isNoFault ? "aborted" : "failure", reason)
   }
 
   /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
@@ -234,7 +233,7 @@ export class Exchange implements History, PickContext {
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
     // If no try goes on, the failure that came last is the exchange's own.
     const backend = this.current?.backend.origin ?? this.failures?.pop()?.backend
-    const outcome = this.outcome()
+    const outcome = outcomeOf(this.reason, this.status)
     this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined)
     this.books.log.write({
       _tag: "Completed",
@@ -249,13 +248,6 @@ export class Exchange implements History, PickContext {
       reason: this.reason,
       isOverBudget: this.isOverBudget ? true : undefined
     })
-  }
-
-  private outcome(): Outcome {
-    if (this.reason !== undefined && Failure.isBlameless(this.reason)) return "aborted"
-    return this.reason !== undefined || (this.status !== undefined && isGatewayFailure(this.status))
-      ? "failure"
-      : "success"
   }
 
   private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {
