@@ -4,35 +4,17 @@
  * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may find a
  * better one. It neither translates nor sends.
  */
-import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type AccessLog, type FailedTry, pathOf } from "../../services/AccessLog.ts"
+import { type FailedTry, pathOf } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Extract } from "../../services/HashKey.ts"
 import type { Endpoint, Outcome } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
+import type { Aside, Books } from "./Books.ts"
 import { isBlameless, outcomeOf } from "./Outcomes.ts"
-
-/** What an exchange reports to. */
-export interface Books {
-  readonly balancer: Balancer["Service"]
-  readonly log: AccessLog["Service"]
-  readonly clock: Clock.Clock
-  readonly hashKey: Extract
-}
-
-/** A try beside the current one: it has an answer that nobody wants yet, or it has none yet. */
-interface Aside {
-  readonly endpoint: Endpoint
-  readonly triedAt: number
-  readonly answeredAt: number | undefined
-  readonly status: number | undefined
-  readonly body: ResponseBody | undefined
-}
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext {
@@ -252,8 +234,8 @@ export class Exchange implements History, PickContext {
 
   private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {
     const failure = { backend: backend.origin, reason }
-    if (this.failures === undefined) this.failures = [failure]
-    else this.failures.push(failure)
+    this.failures ??= []
+    this.failures.push(failure)
     return failure
   }
 
