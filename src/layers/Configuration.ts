@@ -29,11 +29,13 @@ export interface Loaded {
 }
 
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
-  Result.flatMap(merge(sources, options), (given) => {
-    const decoded = Schema.decodeUnknownSync(settings)(given)
-    const { problems, warnings } = Consistency.check(decoded)
+  Result.flatMap(merge(sources, options), ({ values, where }) => {
+    const decoded = Consistency.settle(Schema.decodeUnknownSync(settings)(values), where)
+    const { problems, warnings } = Consistency.check(decoded, where)
     if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
-    if ("strategy" in given || !("to" in given)) return Result.succeed({ settings: decoded, warnings })
+    if (where("strategy") !== undefined || where("to") === undefined) {
+      return Result.succeed({ settings: decoded, warnings })
+    }
     return Result.succeed({ settings: { ...decoded, strategy: defaultFor(decoded.to) }, warnings })
   })
 

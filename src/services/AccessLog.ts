@@ -31,12 +31,19 @@ export interface Sent {
   readonly backend: string
 }
 
+/** A try that another one had to make up for. */
+export interface FailedTry {
+  readonly backend: string
+  /** Why: a word of the vocabulary, or the status with which the backend said that it could not. */
+  readonly reason: Reason | number
+}
+
 /** An exchange has ended: the last byte of the response is out, or there will be none. */
 export interface Completed {
   readonly _tag: "Completed"
   readonly method: string
   readonly path: string
-  /** The backend that was tried last, if any. */
+  /** The backend whose try came to this end, if there was any try. */
   readonly backend: string | undefined
   /** The address of the client. */
   readonly client: string | undefined
@@ -45,8 +52,8 @@ export interface Completed {
   /** Milliseconds from the request's head to the end of the response. */
   readonly durationMs: number
   readonly tries: number
-  /** The backends of the tries before the last one, where there was more than one try. */
-  readonly failed?: ReadonlyArray<string> | undefined
+  /** The other tries that failed, in the order in which they did. One that was given up for a faster one is not here. */
+  readonly failed?: ReadonlyArray<FailedTry> | undefined
   /** Why it failed, if it did. */
   readonly reason: Reason | undefined
   /** Whether there was no other try only because there had been too many for other requests. */
@@ -128,7 +135,8 @@ const words = (entry: Entry): string => {
     case "Sent":
       return `REQUEST: ${entry.method} ${entry.path} -> ${entry.backend}`
     case "Completed": {
-      const tries = entry.tries > 1 ? `, ${entry.tries} tries` : ""
+      const failed = entry.failed?.map(({ backend, reason }) => `${backend} ${reason}`).join(", ")
+      const tries = entry.tries > 1 ? `, ${entry.tries} tries${failed === undefined ? "" : ` (${failed})`}` : ""
       const why = entry.reason === undefined ? "" : ` ${entry.reason}`
       const budget = entry.isOverBudget === true ? ", retry budget used up" : ""
       return `RESPONSE: ${entry.method} ${entry.path} <- ${entry.backend ?? "no backend"} [${entry.status}] ` +
@@ -142,6 +150,9 @@ export const pretty = (entry: Entry): string => printable(words(entry))
 
 const begin = (at: number, level: string, message: string): string =>
   `{"timestamp":"${timeText(at)}","level":"${level}","message":${quoted(message)}`
+
+/** A status is a text as well, because stores of logs want one type for each name. */
+const failedTry = ({ backend, reason }: FailedTry): string => `{"backend":${quoted(backend)},"reason":"${reason}"}`
 
 const levelOf = ({ reason, status }: Completed): string => {
   if (reason !== undefined) return meaningOf[reason].level
@@ -165,7 +176,7 @@ export const json = (entry: Exclude<Entry, Sent>, at: number): string => {
       return begin(at, levelOf(entry), "response") + member("http.request.method", entry.method) +
         `${member("url.path", entry.path)},"http.response.status_code":${entry.status}` +
         `${member("client.address", entry.client)}${member("lb.backend", entry.backend)},"lb.tries":${entry.tries},` +
-        (entry.failed === undefined ? "" : `"lb.failed":[${entry.failed.map(quoted).join(",")}],`) +
+        (entry.failed === undefined ? "" : `"lb.failed":[${entry.failed.map(failedTry).join(",")}],`) +
         (entry.isOverBudget === true ? `"lb.over_budget":true,` : "") +
         `"lb.duration_ms":${Math.round(entry.durationMs * 10) / 10}${member("lb.reason", entry.reason)}}`
   }

@@ -9,23 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Zone } from "./Backend.ts"
 import { Backends } from "./BackendNotation.ts"
-import { Authority, HeaderField, HostName, Port, Statuses } from "./CheckNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
+import { ejection, health } from "./HealthSettings.ts"
 import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, UrlPath, WholeNumber } from "./Notation.ts"
+import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, SomePercent, WholeNumber } from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
-import {
-  bytes,
-  bytesExpected,
-  count,
-  defaultKey,
-  duration,
-  durationExpected,
-  entry,
-  optional,
-  percent,
-  unset
-} from "./Setting.ts"
+import { bytes, bytesExpected, count, defaultKey, duration, durationExpected, entry, optional } from "./Setting.ts"
 import { sticky } from "./StickySettings.ts"
 
 /** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
@@ -88,94 +77,20 @@ export const schema = <const Name extends string>(
         expected: "a name"
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-    health: Schema.Struct({
-      kind: entry(Schema.Literals(["http", "tcp", "off"]), {
-        default: "http",
-        description: "What a health check is: a request, a connection that is closed at once, or nothing.",
-        title: "what"
-      }),
-      path: entry(UrlPath, {
-        default: "/",
-        description: "What a health check asks a backend for.",
-        title: "path",
-        expected: "a path that begins with a slash, such as /healthz"
-      }),
-      method: entry(Schema.Literals(["GET", "HEAD", "OPTIONS", "POST"]), {
-        default: "GET",
-        description: "The method of a health check.",
-        title: "method"
-      }),
-      headers: entry(Schema.Array(HeaderField), {
-        default: [],
-        description: "A header field that health checks have besides.",
-        title: "field",
-        expected: "a header field such as \"X-Check: deep\"",
-        separator: "line break"
-      }),
-      host: unset("the backend's own", Authority, {
-        description: "The Host field of health checks.",
-        title: "host",
-        expected: "a host such as example.com, or a host and a port"
-      }),
-      status: entry(Statuses, {
-        default: "200-399",
-        description: "The statuses with which a health check passes.",
-        title: "statuses",
-        expected: "statuses from 200 to 599, such as 200-399,401"
-      }),
-      body: unset("any", Schema.NonEmptyString, {
-        description: "A text that must be in the first 64 KiB of the answer to a health check.",
-        title: "text",
-        expected: "a text that is not empty"
-      }),
-      address: unset("the backend's own", HostName, {
-        description: "Where health checks connect to instead of the backend's own host.",
-        title: "host",
-        expected: "a host name or an address, without a port"
-      }),
-      port: unset("the backend's own", Port, {
-        description: "The port that health checks connect to instead of the backend's own.",
-        title: "port",
-        expected: "a port from 1 to 65535"
-      }),
-      interval: duration(
-        "5s",
-        "From one check of a healthy backend to the next. A failing one is checked every second, and every 30s in the end."
-      ),
-      timeout: duration("2s", "How long a check may take."),
-      rise: count(2, "Passed checks in a row that bring a failing backend back."),
-      fall: count(1, "Failed checks in a row that take a backend out."),
-      initial: entry(Schema.Literals(["up", "down"]), {
-        default: "up",
-        description: "Whether a new backend is offered requests before its first check has passed.",
-        title: "state"
-      }),
-      panic: percent(
-        "50%",
-        "When a smaller share of the backends is well, all that answer their checks get traffic, but for the ejected; 0% is never."
-      )
-    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-    ejection: Schema.Struct({
-      failures: count(5, "Requests in a row that have to fail before a backend is ejected."),
-      successRate: percent(
-        "80%",
-        "A backend with a smaller share of successes in the last 30s is ejected; 0% is never."
-      ),
-      volume: count(20, "Requests in the last 30s before the share of successes means anything."),
-      time: duration("10s", "The length of an ejection; each further one in a row is twice as long."),
-      maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
-      maxShare: percent(
-        "50%",
-        "The share of the backends that may be ejected at once, unless checks fail as well; 0% turns ejection off."
-      )
-    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    health,
+    ejection,
     slowStart: Schema.Struct({
       duration: optional(PositiveDuration, {
         description: "How long a backend that has come back or joined takes to its whole share.",
         title: "duration",
         expected: "a duration such as 30s"
       }),
-      from: percent("10%", "The share that it begins with."),
+      from: entry(SomePercent, {
+        default: "10%",
+        description: "The share that it begins with.",
+        title: "percent",
+        expected: "a share above 0%, such as 10%"
+      }),
       aggression: entry(Factor, {
         default: 1,
         description: "1 is a share that grows evenly; above, it grows faster at first, below, slower.",
@@ -198,7 +113,10 @@ export const schema = <const Name extends string>(
       })
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     timeout: Schema.Struct({
-      connect: duration("2s", "How long a connection to a backend may take."),
+      connect: duration(
+        "2s",
+        "How long a connection to a backend may take. Unless it is set, at most half of timeout.try or timeout.exchange."
+      ),
       response: duration("15s", "How long a backend may take from the end of a request to the head of its response."),
       try: optional(PositiveDuration, {
         description: "How long a try may take from its begin to the head of the response, with the connection.",

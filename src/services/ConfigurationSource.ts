@@ -174,6 +174,13 @@ const put = (
   return { ...tree, [name]: rest.length === 0 ? value : put(Predicate.isObject(inner) ? inner : {}, rest, value) }
 }
 
+/** What all sources say together. */
+export interface Merged {
+  readonly values: { readonly [name: string]: unknown }
+  /** How the place of a setting is called, by its key; nothing for a setting that no source has. */
+  readonly where: (key: string) => string | undefined
+}
+
 /**
  * The raw values of all sources as one tree, in which the first source that has a setting wins. Fails with every problem of
  * every source; what it succeeds with can be decoded. A list is replaced as a whole.
@@ -181,15 +188,21 @@ const put = (
 export const merge = (
   sources: ReadonlyArray<Source>,
   options: ReadonlyArray<Option>
-): Result.Result<{ readonly [name: string]: unknown }, ConfigurationError> => {
-  const all = sources.map((source) => read(source, options))
-  const problems = all.flatMap((source) => source.problems)
+): Result.Result<Merged, ConfigurationError> => {
+  const all = sources.map((source) => ({ source, ...read(source, options) }))
+  const problems = all.flatMap(({ problems }) => problems)
   if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
-  const winners = new Map<Option, unknown>()
-  for (const { values } of all) {
-    for (const [option, value] of values) if (!winners.has(option)) winners.set(option, value)
+  const winners = new Map<string, { readonly path: Option["path"]; readonly value: unknown; readonly source: Source }>()
+  for (const { source, values } of all) {
+    for (const [{ key, path }, value] of values) if (!winners.has(key)) winners.set(key, { path, value, source })
   }
-  return Result.succeed([...winners].reduce((tree, [{ path }, value]) => put(tree, path, value), {}))
+  return Result.succeed({
+    values: [...winners.values()].reduce((tree, { path, value }) => put(tree, path, value), {}),
+    where: (key) => {
+      const winner = winners.get(key)
+      return winner?.source.where(winner.path, "value")
+    }
+  })
 }
 
 /** What was given as plain text for one setting, such as by a flag, and the name that it was given by. */

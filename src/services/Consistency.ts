@@ -1,8 +1,9 @@
 /**
  * What settings say together that none of them says alone: limits of time that contradict each other.
  *
- * Owns these checks and their wording. A limit that can never be kept as it stands is a problem, because whoever set it
- * believes that it is; a combination that leaves less room than it seems to is a warning.
+ * Owns these checks and their wording, and the default that follows from other settings. A limit that can never be kept as
+ * it stands is a problem, because whoever set it believes that it is; a combination that leaves less room than it seems to
+ * is a warning. Only what somebody has set contradicts something: a default gives way.
  */
 import * as Duration from "effect/Duration"
 import type { Settings } from "./Configuration.ts"
@@ -13,48 +14,85 @@ export interface Findings {
   readonly warnings: ReadonlyArray<string>
 }
 
+/**
+ * Where a setting was given, as messages call that place: `--timeout-try`, `evenkeel.yaml:3:8: timeout.try`. Nothing for a
+ * setting that has its default.
+ */
+export type Given = (key: string) => string | undefined
+
+type Times = Pick<Settings, "timeout">
+
 const millis = Duration.toMillis
 const text = Duration.format
 
-const problemsOf = ({ timeout }: Pick<Settings, "timeout">): ReadonlyArray<string> => {
-  const { connect, exchange } = timeout
+/** A setting in the middle of a sentence, with its value and its place: `timeout.try (3s, --timeout-try)`. */
+const mention = (key: string, value: Duration.Duration, given: Given): string => {
+  const place = given(key)?.replace(`: ${key}`, "") ?? key
+  return `${key} (${text(value)}${place === key ? "" : `, ${place}`})`
+}
+
+/** The limit that a connection has to leave time in. */
+const outer = ({ timeout }: Times): readonly [key: string, limit: Duration.Duration] | undefined => {
+  if (timeout.try !== undefined) return ["timeout.try", timeout.try]
+  return timeout.exchange && ["timeout.exchange", timeout.exchange]
+}
+
+/** The same settings, but for a default that would leave no time to what was set: a connection may take half of it. */
+export const settle = <S extends Times>(settings: S, given: Given): S => {
+  const [, limit] = outer(settings) ?? []
+  if (limit === undefined || given("timeout.connect") !== undefined) return settings
+  const connect = Duration.min(settings.timeout.connect, Duration.millis(Math.ceil(millis(limit) / 2)))
+  return { ...settings, timeout: { ...settings.timeout, connect } }
+}
+
+const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
+  const { connect, exchange, try: oneTry } = settings.timeout
   const problems: Array<string> = []
-  if (exchange !== undefined && timeout.try !== undefined && millis(timeout.try) > millis(exchange)) {
+  if (exchange !== undefined && oneTry !== undefined && millis(oneTry) > millis(exchange)) {
     problems.push(
-      `timeout.try: ${text(timeout.try)} is longer than timeout.exchange (${
-        text(exchange)
-      }), which ends every try before`
+      `${given("timeout.try")}: ${text(oneTry)} is longer than ${mention("timeout.exchange", exchange, given)}, ` +
+        "which ends every try before"
     )
   }
-  const [key, shorter] = timeout.try === undefined
-    ? ["timeout.exchange", exchange] as const
-    : ["timeout.try", timeout.try]
-  if (shorter !== undefined && millis(connect) >= millis(shorter)) {
+  const [key, limit] = outer(settings) ?? []
+  const place = given("timeout.connect")
+  if (place !== undefined && key !== undefined && limit !== undefined && millis(connect) >= millis(limit)) {
     problems.push(
-      `timeout.connect: ${text(connect)} is not shorter than ${key} (${text(shorter)}), ` +
+      `${place}: ${text(connect)} is not shorter than ${mention(key, limit, given)}, ` +
         "so that nobody would know whether anything was sent; set it to less"
     )
   }
   return problems
 }
 
-const warningsOf = ({ retry, timeout }: Pick<Settings, "retry" | "timeout">): ReadonlyArray<string> => {
-  const { exchange, response } = timeout
+const warningsOf = (
+  { retry, timeout }: Pick<Settings, "retry" | "timeout">,
+  given: Given
+): ReadonlyArray<string> => {
+  const { exchange, response, try: oneTry } = timeout
   const { backoff, budget, minPerSecond, tries } = retry
+  const isGiven = (key: string) => given(key) !== undefined
   const warnings: Array<string> = []
-  if (tries > 1 && exchange !== undefined && timeout.try === undefined && millis(response) >= millis(exchange)) {
-    warnings.push(
-      `timeout.exchange (${text(exchange)}) leaves no time to try another backend when one does not answer within ` +
-        `timeout.response (${text(response)}); timeout.try would`
-    )
-  }
-  if (tries > 1 && exchange !== undefined && timeout.try !== undefined) {
-    let waits = 0
-    for (let i = 0; i < tries - 1; i++) waits += millis(backoff) * Math.min(2 ** i, 10)
-    if (millis(timeout.try) <= millis(exchange) && tries * millis(timeout.try) + waits > millis(exchange)) {
+  if (tries > 1 && exchange !== undefined && oneTry === undefined && millis(response) >= millis(exchange)) {
+    if (isGiven("timeout.response") || isGiven("retry.tries")) {
       warnings.push(
-        `timeout.exchange (${text(exchange)}) is shorter than ${tries} tries of timeout.try (${text(timeout.try)}) ` +
-          "with the waits between them, so that the last one may be cut short"
+        `${
+          mention("timeout.exchange", exchange, given)
+        } leaves no time to try another backend when one does not answer ` +
+          `within ${mention("timeout.response", response, given)}; timeout.try would`
+      )
+    }
+  }
+  if (tries > 1 && exchange !== undefined && oneTry !== undefined) {
+    let waits = 0
+    if (isGiven("retry.backoff")) {
+      for (let i = 0; i < tries - 1; i++) waits += millis(backoff) * Math.min(2 ** i, 10)
+    }
+    if (millis(oneTry) <= millis(exchange) && tries * millis(oneTry) + waits > millis(exchange)) {
+      warnings.push(
+        `${mention("timeout.exchange", exchange, given)} is shorter than ${tries} tries of ` +
+          `${mention("timeout.try", oneTry, given)}${waits === 0 ? "" : " with the waits between them"}, ` +
+          "so that the last one may be cut short"
       )
     }
   }
@@ -65,7 +103,7 @@ const warningsOf = ({ retry, timeout }: Pick<Settings, "retry" | "timeout">): Re
 }
 
 /** Checks settings of which each is valid by itself. */
-export const check = (settings: Pick<Settings, "retry" | "timeout">): Findings => ({
-  problems: problemsOf(settings),
-  warnings: warningsOf(settings)
+export const check = (settings: Pick<Settings, "retry" | "timeout">, given: Given): Findings => ({
+  problems: problemsOf(settings, given),
+  warnings: warningsOf(settings, given)
 })

@@ -4,7 +4,7 @@
  * The platform's requests and responses have record-shaped headers and a parsed URL, which lose the order, case and
  * repetition of field lines and the exact request target. An engine (a pair of `HttpServer` and `HttpClient` layers) that
  * knows better attaches the head as it was, under one of two symbols; an engine that does not is served from the records.
- * So the forwarder is one program for all engines, and what is attached is used only by whoever understands it.
+ * So the forwarder is one program for all engines, and what is attached is for whoever understands it.
  *
  * Owns these attachments and the conversions between them and the platform's types. The rules for what may be forwarded are
  * in `HeaderFields`.
@@ -111,7 +111,7 @@ export const attachResponseHead = <A extends object>(message: A, head: ResponseH
 
 const toFields = (headers: Headers.Headers): Array<string> => Object.entries(headers).flat()
 
-/** Fields that are no lists, so that joined lines would be a value that nobody sent. As in Node, the first line counts. */
+/** Fields that are no lists, so joined lines would be a value that nobody sent. As in Node, the first line counts. */
 const singular = new Set([
   "age",
   "authorization",
@@ -134,7 +134,7 @@ const singular = new Set([
 ])
 
 /**
- * Field lines as the platform's record. Records hold one value a name, so repeated lines are joined, where there may be several:
+ * Field lines as the platform's record. Records hold one value a name, so repeated lines of a list are joined:
  * with a comma (RFC 9110 §5.3), and `Cookie`, which is no list with commas, with a semicolon (RFC 9113 §8.2.3).
  */
 export const toHeaders = (fields: FieldLines): Headers.Headers => {

@@ -132,6 +132,18 @@ export const Percent: Schema.Codec<number, string> = Schema.String.pipe(
   )
 )
 
+/** A share of which nothing, 0%, makes no sense. */
+export const SomePercent: Schema.Codec<number, string> = Percent.pipe(Schema.check(
+  Schema.makeFilter((share: number) => share > 0 || new SchemaIssue.InvalidValue({ suggestion: "1%" }))
+))
+
+/** A share of which neither nothing nor all makes sense, because it parts the few from the many. */
+export const Quantile: Schema.Codec<number, string> = Percent.pipe(Schema.check(
+  Schema.makeFilter((share: number) =>
+    (share > 0 && share < 1) || new SchemaIssue.InvalidValue({ suggestion: share === 0 ? "95%" : "99%" })
+  )
+))
+
 /**
  * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0, for none, is no
  * factor.

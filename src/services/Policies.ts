@@ -53,7 +53,7 @@ export const forwarder = (
     methods: new Set(retry.methods),
     bodyLimit: retry.bodyLimit,
     backoff: Duration.toMillis(retry.backoff),
-    maxWait: Duration.toMillis(retry.maxWait),
+    maxWait: retry.maxWait && Duration.toMillis(retry.maxWait),
     budget: { ratio: retry.budget, perSecond: retry.minPerSecond }
   },
   exchangeTimeout: millisOf(timeout.exchange),

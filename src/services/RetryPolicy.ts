@@ -37,10 +37,13 @@ export interface Policy {
   readonly bodyLimit: number
   /** What the first wait is at the most; the next ones may be twice as long each, up to ten times this. */
   readonly backoff: number
-  /** The longest `Retry-After` that is waited for. */
-  readonly maxWait: number
+  /** The longest `Retry-After` that is waited for; undefined is what fits the exchange's deadline, or `defaultMaxWait`. */
+  readonly maxWait: number | undefined
   readonly budget: RetryBudget.Policy
 }
+
+/** The longest `Retry-After` that is waited for where an exchange has no deadline. */
+export const defaultMaxWait = 2_000
 
 /** One more try, after any failure and gateway error, for whatever can be repeated. */
 export const defaultPolicy: Policy = {
@@ -50,7 +53,7 @@ export const defaultPolicy: Policy = {
   methods: Failure.idempotentMethods,
   bodyLimit: 64 * 1024,
   backoff: 25,
-  maxWait: 2_000,
+  maxWait: undefined,
   budget: RetryBudget.defaultPolicy
 }
 

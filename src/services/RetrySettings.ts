@@ -1,9 +1,9 @@
 /** The settings of retries and hedging, as groups of `Configuration`. What they mean is in `RetryPolicy` and `Hedging`. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { ErrorStatus, Method, Percent, WholeNumber } from "./Notation.ts"
+import { ErrorStatus, Method, PositiveDuration, Quantile, SomePercent, WholeNumber } from "./Notation.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { bytes, count, duration, entry, optional, percent, percentExpected } from "./Setting.ts"
+import { bytes, count, duration, durationExpected, entry, optional, percent, unset } from "./Setting.ts"
 
 /** When a request is tried again. */
 export const retry = Schema.Struct({
@@ -28,7 +28,10 @@ export const retry = Schema.Struct({
   }),
   bodyLimit: bytes("64KiB", "The longest body that is kept so that it can be sent again."),
   backoff: duration("25ms", "The longest wait before the first retry; the next ones may wait twice as long each."),
-  maxWait: duration("2s", "The longest Retry-After that is waited for, where there is no other backend."),
+  maxWait: unset("what timeout.exchange allows, or 2s without it", PositiveDuration, {
+    description: "The longest Retry-After that is waited for, where there is no other backend.",
+    ...durationExpected
+  }),
   budget: percent("20%", "How many retries there may be for the requests of the last 10 s."),
   minPerSecond: entry(WholeNumber, {
     default: 3,
@@ -40,9 +43,15 @@ export const retry = Schema.Struct({
 
 /** When a request is sent to a second backend although the first may still answer. */
 export const hedge = Schema.Struct({
-  after: optional(Percent, {
+  after: optional(Quantile, {
     description: "Asks a second backend when a request takes longer than this share of the others, such as 95%.",
-    ...percentExpected
+    title: "percent",
+    expected: "a share above 0% and below 100%, such as 95%"
   }),
-  budget: percent("2%", "How many of the requests of the last 10 s may be sent to a second backend for that.")
+  budget: entry(SomePercent, {
+    default: "2%",
+    description: "How many of the requests of the last 10 s may be sent to a second backend for that.",
+    title: "percent",
+    expected: "a share above 0%, such as 2%, or no hedge.after where nothing is to be hedged"
+  })
 }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))

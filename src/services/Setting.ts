@@ -48,12 +48,9 @@ export const duration = (value: string, description: string) =>
 export const count = (value: number, description: string) =>
   entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
 
-/** How a share is asked for. */
-export const percentExpected = { title: "percent", expected: "a share such as 50%" } as const
-
 /** A share with a default, in percent. */
 export const percent = (value: string, description: string) =>
-  entry(Percent, { default: value, description, ...percentExpected })
+  entry(Percent, { default: value, description, title: "percent", expected: "a share such as 50%" })
 
 /** How a number of bytes is asked for. */
 export const bytesExpected = { title: "bytes", expected: "a number of bytes such as 16KiB" } as const

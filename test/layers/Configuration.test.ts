@@ -356,6 +356,27 @@ describe("what is wrong", () => {
       assert.deepStrictEqual(lines, golden("configuration/texts.txt"))
     }))
 
+  it.effect("is a share that would mean nothing", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* problems({
+          flags: { "config": ["f.yaml"], "hedge-after": ["100%"], "slow-start-from": ["0%"] },
+          variables: { EVENKEEL_HEDGE_BUDGET: "0 %" },
+          files: { "f.yaml": "hedge: { after: 0% }" }
+        }),
+        [
+          "--slow-start-from: expected a share above 0%, such as 10%, got \"0%\" (did you mean \"1%\"?)",
+          "--hedge-after: expected a share above 0% and below 100%, such as 95%, got \"100%\" (did you mean \"99%\"?)",
+          "EVENKEEL_HEDGE_BUDGET: expected a share above 0%, such as 2%, or no hedge.after where nothing is to be hedged, " +
+          "got \"0 %\" (did you mean \"1%\"?)",
+          "f.yaml:1:17: hedge.after: expected a share above 0% and below 100%, such as 95%, " +
+          "got \"0%\" (did you mean \"95%\"?)"
+        ]
+      )
+      const { settings } = yield* load(ofFile("{ hedge: { after: 99.9%, budget: 100% }, slowStart: { from: 100% } }"))
+      assert.deepStrictEqual(settings.hedge, { after: 0.9990000000000001, budget: 1 })
+    }))
+
   it.effect("in a file is said with line and column", () =>
     Effect.gen(function*() {
       const file = golden("configuration/wrong.yaml").join("\n")
@@ -420,13 +441,19 @@ describe("settings that contradict each other", () => {
         "timeout: { try: 20s, exchange: 10s }",
         "timeout: { try: 10s, exchange: 10s }",
         "timeout: { try: 2s }",
-        "timeout: { try: 1s, exchange: 1500ms }",
+        "timeout: { try: 2s, connect: 2s }",
+        "timeout: { connect: 2s, try: 1s, exchange: 1500ms }",
+        "timeout: { try: 500ms, exchange: 1s }",
         "timeout: { exchange: 1s }",
+        "timeout: { exchange: 1s, connect: 1s }",
         "timeout: { exchange: 10s }",
-        "{ timeout: { exchange: 10s }, retry: { tries: 1 } }",
+        "timeout: { exchange: 10s, response: 10s }",
+        "{ timeout: { exchange: 10s }, retry: { tries: 3 } }",
+        "{ timeout: { exchange: 10s, response: 10s }, retry: { tries: 1 } }",
         "timeout: { exchange: 20s }",
         "timeout: { try: 3s, exchange: 6s }",
-        "timeout: { try: 3s, exchange: 6025ms }",
+        "{ timeout: { try: 3s, exchange: 6s }, retry: { backoff: 25ms } }",
+        "{ timeout: { try: 3s, exchange: 6025ms }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 10s }, retry: { tries: 3, backoff: 500ms } }",
         "retry: { budget: 0%, minPerSecond: 0 }",
         "retry: { budget: 0%, minPerSecond: 0, tries: 1 }"
@@ -440,8 +467,44 @@ describe("settings that contradict each other", () => {
       assert.deepStrictEqual(lines, golden("configuration/consistency.txt"))
     }))
 
+  it.effect("are named by where each of them comes from", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* problems({
+          flags: { "config": ["a.yaml"], "timeout-try": ["20s"] },
+          files: { "a.yaml": "timeout:\n  exchange: 10s\n  connect: 25s\n" }
+        }),
+        [
+          "--timeout-try: 20s is longer than timeout.exchange (10s, a.yaml:2:13), which ends every try before",
+          "a.yaml:3:12: timeout.connect: 25s is not shorter than timeout.try (20s, --timeout-try), " +
+          "so that nobody would know whether anything was sent; set it to less"
+        ]
+      )
+      const { warnings } = yield* load({
+        flags: { "timeout-exchange": ["10s"] },
+        variables: { EVENKEEL_TIMEOUT_TRY: "9s" }
+      })
+      assert.deepStrictEqual(warnings, [
+        "timeout.exchange (10s, --timeout-exchange) is shorter than 2 tries of timeout.try (9s, EVENKEEL_TIMEOUT_TRY), " +
+        "so that the last one may be cut short"
+      ])
+    }))
+
   it("are thrown by make", () => {
-    assert.throws(() => Configuration.make({ timeout: { try: "1s" } }), /^timeout.connect: 2s is not shorter/)
+    assert.throws(
+      () => Configuration.make({ timeout: { try: "1s", connect: "1s" } }),
+      /^timeout\.connect: 1s is not shorter than timeout\.try \(1s\), so that/
+    )
+  })
+
+  it("are not what nobody has set: by default a connection takes half of a short limit at the most", () => {
+    const connect = (timeout: NonNullable<Parameters<typeof Configuration.make>[0]>["timeout"]) =>
+      Duration.toMillis(Configuration.make({ timeout: timeout ?? {} }).timeout.connect)
+    assert.strictEqual(connect({ try: "1s" }), 500)
+    assert.strictEqual(connect({ exchange: "3s" }), 1_500)
+    assert.strictEqual(connect({ try: "1s", exchange: "3s" }), 500)
+    assert.strictEqual(connect({ exchange: "10s" }), 2_000)
+    assert.strictEqual(connect({ try: "1s", connect: "900ms" }), 900)
   })
 })
 

@@ -273,7 +273,7 @@ describe("a request that fails", () => {
         "REQUEST: POST /up -> http://a",
         "REQUEST: POST /up -> http://b",
         "REQUEST: POST /up -> http://c",
-        "RESPONSE: POST /up <- http://c [200] 2000ms, 3 tries"
+        "RESPONSE: POST /up <- http://c [200] 2000ms, 3 tries (http://a connect_failed, http://b connect_timeout)"
       ])
       assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })
       assert.deepInclude(yield* loadOf("http://b"), { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })

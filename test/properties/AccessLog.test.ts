@@ -1,7 +1,7 @@
 /** Whatever a client sends, the log is one printable line for each fact. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Completed, type HealthChanged, json, pretty } from "../../src/services/AccessLog.ts"
+import { type Completed, type FailedTry, type HealthChanged, json, pretty } from "../../src/services/AccessLog.ts"
 
 const anyText = fc.string({ unit: "binary" })
 
@@ -15,7 +15,10 @@ const entry: fc.Arbitrary<Completed | HealthChanged> = fc.oneof(
     status: fc.integer({ min: 100, max: 599 }),
     durationMs: fc.nat(),
     tries: fc.nat(),
-    failed: fc.option(fc.array(anyText), { nil: undefined }),
+    failed: fc.option(
+      fc.array(fc.record({ backend: anyText, reason: fc.constantFrom<FailedTry["reason"]>("connect_failed", 503) })),
+      { nil: undefined }
+    ),
     reason: fc.constantFrom(undefined, "no_backend", "client_aborted")
   }),
   fc.record({
@@ -40,7 +43,8 @@ describe("the log", () => {
         assert.propertyVal(parsed, "timestamp", new Date(at).toISOString())
         if (entry._tag === "Completed") {
           assert.propertyVal(parsed, "url.path", entry.path)
-          if (entry.failed !== undefined) assert.deepNestedPropertyVal(parsed, "lb\\.failed", entry.failed)
+          const failed = entry.failed?.map(({ backend, reason }) => ({ backend, reason: String(reason) }))
+          if (failed !== undefined) assert.deepNestedPropertyVal(parsed, "lb\\.failed", failed)
         }
         if (entry._tag === "HealthChanged") assert.propertyVal(parsed, "lb.why", entry.why)
       }),

@@ -51,8 +51,11 @@ const entries: ReadonlyArray<Entry> = [
     path: "/retried",
     backend: "http://localhost:3003",
     durationMs: 7.55,
-    tries: 2,
-    failed: ["http://localhost:3001"]
+    tries: 3,
+    failed: [
+      { backend: "http://localhost:3001", reason: "reset_before_headers" },
+      { backend: "http://localhost:3002", reason: 503 }
+    ]
   }),
   completed({
     path: "/retried",

@@ -19,6 +19,7 @@ describe("a backend", () => {
     [{ url: "http://a:1" }, Backend.make("http://a:1")],
     [{ url: "http://a:1", weight: 2, id: "a" }, Backend.make("http://a:1", { weight: 2, id: "a" })],
     ["http://a:1,backup", Backend.make("http://a:1", { tier: 1 })],
+    ["http://a:1,tier=0", Backend.make("http://a:1")],
     ["http://a:1,tier=2", Backend.make("http://a:1", { tier: 2 })],
     ["http://a:1,zone=eu-west-1a", Backend.make("http://a:1", { zone: "eu-west-1a" })],
     ["http://a:1,backup,zone=a,weight=2", Backend.make("http://a:1", { weight: 2, tier: 1, zone: "a" })],

@@ -4,50 +4,17 @@
  * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may find a
  * better one. It neither translates nor sends.
  */
-import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type AccessLog, pathOf } from "../../services/AccessLog.ts"
+import { type FailedTry, pathOf } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Extract } from "../../services/HashKey.ts"
 import type { Endpoint, Outcome } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
-
-/** What an exchange reports to. */
-export interface Books {
-  readonly balancer: Balancer["Service"]
-  readonly log: AccessLog["Service"]
-  readonly clock: Clock.Clock
-  readonly hashKey: Extract
-}
-
-/** Statuses with which a backend says that it could not do its work. Any other is an answer. */
-const isGatewayFailure = (status: number): boolean => status === 502 || status === 503 || status === 504
-
-/** Reasons that are not of the backend's making, so that they say nothing about it. */
-const blamelessReasons: ReadonlySet<Failure.Reason> = new Set([
-  "client_aborted",
-  "draining",
-  "bad_request",
-  "body_too_large",
-  "headers_too_large",
-  "request_timeout",
-  "overloaded",
-  "not_implemented",
-  "internal_error"
-])
-
-/** A try beside the current one: it has an answer that nobody wants yet, or it has none yet. */
-interface Aside {
-  readonly endpoint: Endpoint
-  readonly triedAt: number
-  readonly answeredAt: number | undefined
-  readonly status: number | undefined
-  readonly body: ResponseBody | undefined
-}
+import type { Aside, Books } from "./Books.ts"
+import { isBlameless, outcomeOf } from "./Outcomes.ts"
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext {
@@ -70,10 +37,12 @@ export class Exchange implements History, PickContext {
   /** The try that has begun and not ended. */
   private current: Endpoint | undefined
   private aside: Aside | undefined
+  /** The entry of the try that was set aside. */
+  private asideFailure: FailedTry | undefined
   /** The first of two tries at a time; the current one is the second. */
   private rival: Aside | undefined
-  /** A try that was given up because another one was faster. */
-  private outrun: Endpoint | undefined
+  /** The tries that failed, in the order in which they did. One that was given up for another is not among them. */
+  private failures: Array<FailedTry> | undefined
   private triedAt = 0
   private answeredAt: number | undefined
   private status: number | undefined
@@ -149,19 +118,22 @@ export class Exchange implements History, PickContext {
     this.begin(endpoint)
   }
 
-  /** One of two tries at a time has lost: the current one is the other. */
-  endRace(firstWins: boolean, loser: Outcome): void {
-    const { rival } = this
+  /** One of two tries at a time has lost, by this failure or because it was given up: the current one is the other. */
+  endRace(firstWins: boolean, failure: FailedTry["reason"] | undefined): void {
+    const { current, rival } = this
     if (rival === undefined) return
-    const lost = "no better than another backend"
     this.rival = undefined
     this.reached++
-    if (loser === "aborted") this.outrun = firstWins ? this.current : rival.endpoint
+    const loser = firstWins ? current : rival.endpoint
+    if (failure !== undefined && loser !== undefined) this.note(loser, failure)
+    const isFault = typeof failure === "number" || (failure !== undefined && !isBlameless(failure))
+    const outcome = isFault ? "failure" : "aborted"
+    const why = typeof failure === "number" ? `answered ${failure}` : failure
     if (firstWins) {
-      this.end(loser, lost)
+      this.end(outcome, why)
       this.restore(rival)
     } else {
-      this.settle(rival.endpoint, loser, rival.triedAt, undefined, lost)
+      this.settle(rival.endpoint, outcome, rival.triedAt, undefined, why)
     }
   }
 
@@ -195,9 +167,10 @@ export class Exchange implements History, PickContext {
     }
     this.body?.release()
     this.body = this.status = undefined
+    if (this.current !== undefined) this.note(this.current, reason)
     // What is left of the time after another try is not this backend's to answer for.
-    const isBlameless = blamelessReasons.has(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
-    this.end(isBlameless ? "aborted" : "failure", reason)
+    const isNoFault = isBlameless(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
+    this.end(isNoFault ? "aborted" : "failure", reason)
   }
 
   /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
@@ -206,6 +179,7 @@ export class Exchange implements History, PickContext {
     if (aside === undefined) return
     this.dropAside()
     this.aside = aside
+    if (aside.status !== undefined) this.asideFailure = this.note(aside.endpoint, aside.status)
     this.current = this.body = this.status = undefined
   }
 
@@ -214,6 +188,7 @@ export class Exchange implements History, PickContext {
     const { aside } = this
     if (aside === undefined) return
     this.aside = undefined
+    this.failures = this.failures?.filter((failure) => failure !== this.asideFailure)
     this.restore(aside)
   }
 
@@ -236,39 +211,32 @@ export class Exchange implements History, PickContext {
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.body?.release()
     this.dropAside()
-    this.endRace(false, "aborted")
+    this.endRace(false, undefined)
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
-    const last = this.current ?? this.tried.at(-1)
-    const outcome = this.outcome()
+    // If no try goes on, the failure that came last is the exchange's own.
+    const backend = this.current?.backend.origin ?? this.failures?.pop()?.backend
+    const outcome = outcomeOf(this.reason, this.status)
     this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined)
     this.books.log.write({
       _tag: "Completed",
       method: this.head.method,
       path: this.path,
-      backend: last?.backend.origin,
+      backend,
       client: this.client,
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
       durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
       tries: this.tried.length,
-      failed: this.tried.length < 2 ? undefined : this.failedBefore(last),
+      failed: this.failures?.length ? this.failures : undefined,
       reason: this.reason,
       isOverBudget: this.isOverBudget ? true : undefined
     })
   }
 
-  private outcome(): Outcome {
-    if (this.reason !== undefined && blamelessReasons.has(this.reason)) return "aborted"
-    return this.reason !== undefined || (this.status !== undefined && isGatewayFailure(this.status))
-      ? "failure"
-      : "success"
-  }
-
-  /** The backends of all tries but the last one, and one that was given up. */
-  private failedBefore(last: Endpoint | undefined): ReadonlyArray<string> | undefined {
-    const isExcept = (i: number) =>
-      [last, this.outrun].some((endpoint) => endpoint && i === this.tried.lastIndexOf(endpoint))
-    const failed = this.tried.flatMap(({ backend }, i) => (isExcept(i) ? [] : [backend.origin]))
-    return failed.length === 0 ? undefined : failed
+  private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {
+    const failure = { backend: backend.origin, reason }
+    this.failures ??= []
+    this.failures.push(failure)
+    return failure
   }
 
   /** `why` is a failure in a word. */

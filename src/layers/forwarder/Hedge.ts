@@ -9,7 +9,8 @@ import * as Fiber from "effect/Fiber"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Outcome } from "../../services/Load.ts"
+import type { FailedTry } from "../../services/AccessLog.ts"
+import * as Failure from "../../services/Failure.ts"
 import type { Sender, Try } from "./Sender.ts"
 
 /** What the race is about. */
@@ -18,8 +19,8 @@ export interface Race {
   readonly delay: number
   /** The second try, counted as begun; nothing, if there is nobody to ask or no budget. */
   readonly begin: () => Try | undefined
-  /** One of the two has lost: it was given up, or it has failed. */
-  readonly end: (firstWins: boolean, loser: Outcome) => void
+  /** One of the two has lost: it has failed, or, without a failure, it was given up. */
+  readonly end: (firstWins: boolean, failure: FailedTry["reason"] | undefined) => void
   /** Whether an answer is worth having, so that the other try may be given up. */
   readonly isGood: (response: HttpClientResponse) => boolean
   readonly release: Sender["release"]
@@ -34,6 +35,15 @@ const giveUp = (running: Running, release: Sender["release"]): Effect.Effect<voi
     (exit) => Exit.isSuccess(exit) ? release(exit.value) : Effect.void
   )
 
+/** Why the answer of a try was of no use, or why there was none. */
+const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Try>>): FailedTry["reason"] =>
+  Exit.isSuccess(exit)
+    ? exit.value.status
+    : Option.match(Exit.findErrorOption(exit), {
+      onNone: () => Failure.fromCause(exit.cause),
+      onSome: Failure.reasonOf
+    })
+
 const decide = Effect.fnUntraced(function*(first: Running, second: Running, race: Race) {
   const isGood = (exit: Exit.Exit<HttpClientResponse, unknown>) => Exit.isSuccess(exit) && race.isGood(exit.value)
   const ended = yield* Effect.raceFirst(
@@ -42,15 +52,15 @@ const decide = Effect.fnUntraced(function*(first: Running, second: Running, race
   )
   const other = ended.isFirst ? second : first
   if (isGood(ended.exit)) {
-    race.end(ended.isFirst, "aborted")
+    race.end(ended.isFirst, undefined)
     yield* giveUp(other, race.release)
     return yield* ended.exit
   }
   const exit = yield* Fiber.await(other)
   // Of two that are no good an answer is better than none.
   const isOther = isGood(exit) || Exit.isSuccess(exit) || Exit.isFailure(ended.exit)
-  race.end(isOther ? !ended.isFirst : ended.isFirst, "failure")
   const [winner, loser] = isOther ? [exit, ended.exit] : [ended.exit, exit]
+  race.end(isOther ? !ended.isFirst : ended.isFirst, failureOf(loser))
   if (Exit.isSuccess(loser)) yield* race.release(loser.value)
   return yield* winner
 })

@@ -35,6 +35,8 @@ export const make = (
   const hedgeBudget = RetryBudget.make()
   const latencies = Hedging.make()
 
+  const maxWait = retry.maxWait ?? (exchangeTimeout === Infinity ? RetryPolicy.defaultMaxWait : Infinity)
+
   /** Milliseconds that an exchange has left. */
   const timeLeft = ({ startedAt }: Exchange): number =>
     exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
@@ -69,7 +71,7 @@ export const make = (
         exchange.beginBeside(other)
         return once(exchange, requestFor(other))
       },
-      end: (firstWins, loser) => exchange.endRace(firstWins, loser),
+      end: (firstWins, failure) => exchange.endRace(firstWins, failure),
       isGood: ({ status }) => !retry.statuses.has(status)
     })
   }
@@ -107,7 +109,7 @@ export const make = (
           Message.toHeaders(answer.fields)["retry-after"],
           clock.currentTimeMillisUnsafe()
         )
-        if (asked === undefined || asked > retry.maxWait) return undefined
+        if (asked === undefined || asked > maxWait) return undefined
         wait += asked
         select = () => exchange.selectAgain()
         endpoint = select()

@@ -170,7 +170,7 @@ describe("an exchange that goes wrong", () => {
         backend: "http://b.test",
         status: 200,
         tries: 2,
-        failed: ["http://a.test"],
+        failed: [{ backend: "http://a.test", reason: "connect_failed" }],
         reason: undefined
       })
     }))
@@ -285,6 +285,52 @@ describe("the log of an exchange", () => {
     }))
 })
 
+describe("the failed tries in the log", () => {
+  it.effect("are in the order of the tries, each with its reason, without the one that the client got", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.failed("connect_timeout")
+      exchange.begin(a)
+      exchange.answered(answer(504))
+      exchange.setAside()
+      exchange.begin(b)
+      exchange.failed("protocol_error")
+      exchange.begin(a)
+      exchange.answered(answer(503))
+      exchange.setAside()
+      exchange.takeBack()
+      exchange.finish(Exit.void)
+      assert.deepInclude(completed(), {
+        backend: "http://a.test",
+        status: 503,
+        tries: 4,
+        failed: [
+          { backend: "http://a.test", reason: "connect_timeout" },
+          { backend: "http://a.test", reason: 504 },
+          { backend: "http://b.test", reason: "protocol_error" }
+        ]
+      })
+    }))
+
+  it.effect("are none where there was one try, whatever came of it", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.failed("reset_before_headers")
+      exchange.refused("reset_before_headers")
+      exchange.finish(Exit.void)
+      assert.deepInclude(completed(), { backend: "http://a.test", tries: 1, failed: undefined })
+      const other = yield* open(head)
+      other.exchange.begin(a)
+      other.exchange.answered(answer(503))
+      other.exchange.setAside()
+      other.exchange.takeBack()
+      other.exchange.finish(Exit.void)
+      assert.deepInclude(other.completed(), { backend: "http://a.test", status: 503, failed: undefined })
+    }))
+})
+
 const answer = (status: number, released: Array<number> = []) => ({
   status,
   statusText: "",
@@ -309,7 +355,11 @@ describe("an answer that is set aside", () => {
       assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [503], ["answered 503"]])
       exchange.finish(Exit.void)
       assert.deepStrictEqual([ended[1], whys[1]], [["b", "success", 0], undefined])
-      assert.deepInclude(completed(), { status: 200, backend: "http://b.test", failed: ["http://a.test"] })
+      assert.deepInclude(completed(), {
+        status: 200,
+        backend: "http://b.test",
+        failed: [{ backend: "http://a.test", reason: 503 }]
+      })
       assert.strictEqual(exchange.reached, 2)
     }))
 
@@ -329,7 +379,11 @@ describe("an answer that is set aside", () => {
       exchange.finish(Exit.void)
       assert.deepStrictEqual(ended[1], ["a", "failure", 3])
       assert.deepStrictEqual([released, whys], [[503], ["reset_before_headers", "answered 503"]])
-      assert.deepInclude(completed(), { status: 503, backend: "http://a.test", failed: ["http://b.test"] })
+      assert.deepInclude(completed(), {
+        status: 503,
+        backend: "http://a.test",
+        failed: [{ backend: "http://b.test", reason: "reset_before_headers" }]
+      })
     }))
 
   it.effect("is let go when the client leaves", () =>
@@ -363,7 +417,7 @@ describe("two tries at a time", () => {
         yield* TestClock.adjust(10)
         exchange.beginBeside(b)
         yield* TestClock.adjust(5)
-        exchange.endRace(firstWins, "aborted")
+        exchange.endRace(firstWins, undefined)
         exchange.answered(answer(200))
         exchange.finish(Exit.void)
         assert.deepStrictEqual(
@@ -380,13 +434,40 @@ describe("two tries at a time", () => {
       }
     }))
 
+  it.effect("end the one that failed with its reason, and leave a backend alone that is not to blame", () =>
+    Effect.gen(function*() {
+      for (
+        const [failure, outcome, why] of [[503, "failure", "answered 503"], [
+          "overloaded",
+          "aborted",
+          "overloaded"
+        ]] as const
+      ) {
+        const { completed, ended, exchange, whys } = yield* open(head)
+        exchange.begin(a)
+        exchange.beginBeside(b)
+        exchange.endRace(true, failure)
+        assert.deepStrictEqual([ended, whys], [[["b", outcome, 0]], [why]])
+        exchange.failed("reset_before_headers")
+        exchange.refused("reset_before_headers")
+        exchange.finish(Exit.void)
+        // Of two failures the log names the one that the client got to know.
+        assert.deepInclude(completed(), {
+          backend: "http://a.test",
+          reason: "reset_before_headers",
+          failed: [{ backend: "http://b.test", reason: failure }]
+        })
+      }
+    }))
+
   it.effect("end both when the client leaves", () =>
     Effect.gen(function*() {
-      const { ended, exchange } = yield* open(head)
+      const { completed, ended, exchange } = yield* open(head)
       exchange.begin(a)
       exchange.beginBeside(b)
       exchange.finish(clientLeft)
       assert.deepStrictEqual(ended.map(([id, outcome]) => [id, outcome]), [["a", "aborted"], ["b", "aborted"]])
+      assert.deepInclude(completed(), { backend: "http://b.test", failed: undefined })
     }))
 })
 

@@ -1,8 +1,12 @@
 /** The published results of Maglev: Eisenbud et al., NSDI 2016, sections 3.4 and 5.3. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
-import { type Permutation, populate, size } from "../../../src/layers/strategies/Maglev.ts"
+import * as Maglev from "../../../src/layers/strategies/Maglev.ts"
+import { type Permutation, populate, sizeFor } from "../../../src/layers/strategies/Maglev.ts"
 import * as Hash from "../../../src/services/Hash.ts"
+import { anonymous, Strategy } from "../../../src/services/Strategy.ts"
+import { endpoints } from "../../endpoints.ts"
 
 const smallSize = 65_537
 
@@ -36,12 +40,43 @@ describe("the example of the paper, with a table of 7", () => {
 })
 
 describe("the table", () => {
-  it("has the size that the paper uses in practice", () => assert.strictEqual(size, smallSize))
+  it("has the small size of the paper while that is a hundred entries for each backend, else the large one", () => {
+    assert.deepStrictEqual([1, 655].map(sizeFor), [smallSize, smallSize])
+    assert.deepStrictEqual([656, 10_000].map(sizeFor), [largeSize, largeSize])
+  })
+
+  it("has a prime number of entries, so that every permutation goes through all of them", () => {
+    const divisor = (n: number) =>
+      Array.from({ length: Math.floor(Math.sqrt(n)) - 1 }, (_, i) => i + 2).find((d) => n % d === 0)
+    assert.deepStrictEqual([65_535, smallSize, largeSize].map(divisor), [3, undefined, undefined])
+  })
+
+  it("of the picker is the one for so many backends, so nearly all keys move between 655 and 656", () => {
+    const { make } = Effect.runSync(Effect.provide(Strategy, Maglev.layer))
+    const keys = Array.from({ length: 2_000 }, (_, i) => `198.51.${i >> 8}.${i & 255}`)
+    const ownersOf = (n: number) => {
+      const weights = Array.from({ length: n }, (_, i) => 1 + (i % 3))
+      const list = endpoints(weights)
+      const picker = make(list)
+      const size = sizeFor(n)
+      const sorted = list.toSorted((a, b) => a.backend.id < b.backend.id ? -1 : 1)
+      const table = populate(sorted.map(({ backend: { id, weight } }) => permutation(id, size, weight)), size)
+      return keys.map((key) => {
+        const owner = picker.pick({ ...anonymous, key: () => key })
+        assert.strictEqual(owner, sorted[table[(Hash.string(key) >>> 0) % size]!])
+        return owner?.backend.id
+      })
+    }
+    const [before, after, later] = [655, 656, 657].map(ownersOf)
+    assert.isAbove(keys.filter((_, i) => before![i] !== after![i]).length, 1_900)
+    assert.isBelow(keys.filter((_, i) => after![i] !== later![i]).length, 40)
+  })
 
   it("has shares that are exact to one entry, for any weights", () => {
     const weight = fc.integer({ min: 1, max: 1000 })
     fc.assert(
       fc.property(fc.array(weight, { minLength: 1, maxLength: 30 }), (weights) => {
+        const size = smallSize
         const table = populate(weights.map((weight, i) => permutation(`a${i}`, size, weight)), size)
         const sum = weights.reduce((a, b) => a + b)
         countsOf(table, weights.length).forEach((count, i) => {
@@ -51,6 +86,16 @@ describe("the table", () => {
       }),
       { numRuns: 15 }
     )
+  })
+
+  it("has such shares also where it is large and of many backends", () => {
+    const weights = Array.from({ length: 10_000 }, (_, i) => 1 + (i % 5))
+    const table = populate(weights.map((weight, i) => permutation(`a${i}`, largeSize, weight)), largeSize)
+    // The same bound as above.
+    const excess = countsOf(table, weights.length).map((count, i) =>
+      Math.abs(count - (largeSize * weights[i]!) / 30_000) - 1 - weights[i]! / 3
+    )
+    assert.isAtMost(Math.max(...excess), 0)
   })
 })
 
