@@ -914,6 +914,16 @@ describe("slow start", () => {
       assert.closeTo(yield* shareOf("b"), 1, 0.01)
     }).pipe(careful, Random.withSeed(1)))
 
+  it.effect("is for who was ill at the start, whatever such backends are taken for before their first check", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      yield* pass("a")
+      yield* fail("b")
+      assert.strictEqual(yield* shareOf("b"), 0)
+      yield* Effect.forEach(["b", "b"], pass)
+      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.1, 0.05)
+    }).pipe(careful, Random.withSeed(1)))
+
   it.effect("is for who comes back or joins later, also where the first check decides", () =>
     Effect.gen(function*() {
       yield* reconcile("a", "b")

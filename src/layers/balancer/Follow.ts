@@ -34,6 +34,8 @@ export const follow = (
     if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
     const isEligible = Health.isEligible(member.health)
     if (isStart && !isEligible) starting.add(load)
+    // Who was ill at the start comes back like anybody else.
+    if (member.health.probe.state === "Failing") starting.delete(load)
     const hasReturned = isEligible && (known === undefined || !Health.isEligible(known.health))
     if (usesSlowStart && hasReturned && !starting.delete(load)) load.warmingSince = now
   }
