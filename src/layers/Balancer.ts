@@ -99,11 +99,11 @@ export const layer = (
 
       /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
       const pinnedTo = (
-        { pinned }: PickContext,
+        { isUpgrade, pinned }: PickContext,
         tried: ReadonlyArray<Load.Endpoint>
       ): Load.Endpoint | undefined => {
         if (pinned === undefined) return undefined
-        const endpoint = pins.endpointOf(current(), pinned)
+        const endpoint = pins.endpointOf(current(), pinned, isUpgrade === true)
         return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
       }
 
@@ -157,15 +157,35 @@ export const layer = (
         Load.begin(endpoint.load)
       }
 
-      const end = (endpoint: Load.Endpoint, outcome: Load.Outcome, millis: number, why?: string): void => {
-        totalInFlight--
+      const answered = (endpoint: Load.Endpoint, millis: number, stage: Load.Stage): void => {
         // The clock may have been set back, and the logarithm of less than nothing would be in the limits for good.
         const latencyMs = Math.max(0, millis)
         const now = clock.currentTimeMillisUnsafe()
-        Load.end(endpoint.load, outcome, latencyMs, now)
-        Limits.end(endpoint.load, options, outcome, latencyMs, now, nextRandom)
-        picker.observe?.(endpoint, outcome, latencyMs)
-        ejection.observe(endpoint, outcome, latencyMs, why)
+        Load.answered(endpoint.load, latencyMs, now, stage)
+        Limits.answered(endpoint.load, options, latencyMs, now, nextRandom)
+        picker.observe?.(endpoint, "success", latencyMs)
+        if (stage === "tunnel") proven(endpoint, latencyMs)
+        if (options.adaptive !== undefined && !line.isEmpty) advance()
+      }
+
+      const proven = (endpoint: Load.Endpoint, millis: number): void =>
+        ejection.observe(endpoint, "success", Math.max(0, millis), undefined)
+
+      const end = (
+        endpoint: Load.Endpoint,
+        outcome: Load.Outcome,
+        duration: number,
+        why?: string,
+        stage: Load.Stage = "sent"
+      ): void => {
+        totalInFlight--
+        const millis = Math.max(0, duration)
+        const now = clock.currentTimeMillisUnsafe()
+        Load.end(endpoint.load, outcome, millis, now, stage)
+        Limits.end(endpoint.load, options, outcome, millis, now, nextRandom, stage)
+        if (stage === "sent" || outcome === "failure") picker.observe?.(endpoint, outcome, millis)
+        picker.ended?.(endpoint)
+        ejection.observe(endpoint, outcome, millis, why)
         if (!line.isEmpty) advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }
@@ -251,7 +271,8 @@ export const layer = (
         canTake: (endpoint) =>
           totalInFlight < options.maxTotalInFlight && hasRoom(endpoint) && current().eligible.includes(endpoint),
         begin,
-        opened: (endpoint) => ejection.observe(endpoint, "success", 0, undefined),
+        answered,
+        proven,
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {

@@ -30,7 +30,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
             pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
             Effect.raceFirst(
               balancer.untilIdle(id),
-              // Again and again, because pinned clients may come back with new ones.
+              // Again and again, because one that was asked for before may open only now.
               Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutTunnels(id), Schedule.spaced(cutEvery))))
             )
           ),

@@ -82,17 +82,18 @@ export const layer = (
       }
 
       return Ejection.Ejection.of({
-        observe: (endpoint, outcome, latencyMs, why) => {
+        observe: (endpoint, outcome, millis, why) => {
           if (outcome === "aborted") return
           const { backend: { id }, load } = endpoint
           const since = onTrialSince(id)
+          if (since === undefined && outcome === "success") return
+          const now = clock.currentTimeMillisUnsafe()
+          // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
+          if (since !== undefined && now >= since && now - millis < since) return
           if (outcome === "success") {
-            if (since !== undefined) Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
+            Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
           } else {
             if (reported.has(id)) return
-            const now = clock.currentTimeMillisUnsafe()
-            // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
-            if (since !== undefined && now >= since && now - latencyMs < since) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined ? verdict : `${verdict}, ${why}`

@@ -36,6 +36,7 @@ import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
 import * as Sender from "./forwarder/Sender.ts"
+import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
@@ -51,11 +52,12 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
 const handOver = (
   response: HttpClientResponse,
   head: Message.ResponseHead,
-  cookie: string | undefined
+  cookie: string | undefined,
+  body: Message.LazyBody = () => bodyOf(response)
 ): HttpServerResponse => {
   const forwarded = HeaderFields.toClient(head.status, head.fields)
   const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
-  return Message.toClient({ ...head, fields }, () => bodyOf(response))
+  return Message.toClient({ ...head, fields }, body)
 }
 
 /** Forwards with these options. */
@@ -159,14 +161,17 @@ export const layer = (
             if (kept !== undefined) yield* sender.release(kept)
             if (verdict === "no") {
               if (mayHedge) tries.answered(exchange)
-              exchange.dropAside()
+              const isTrial = exchange.accept()
               if (hasBody) head.body?.settle()
               if (answer.status === 101) {
-                books.balancer.opened(endpoint)
                 const over = drain.tunnel(endpoint, () => answer.body?.release())
                 yield* Scope.addFinalizer(scope, Effect.sync(over))
               }
-              return handOver(sent.success, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
+              const body = isTrial
+                ? yield* Trial.watch(exchange, answer.body, () => bodyOf(sent.success))
+                : undefined
+              const cookie = pin && (yield* pin.stamp(exchange.answeringId, answer.status))
+              return handOver(sent.success, answer, cookie, body)
             }
             exchange.setAside()
             kept = sent.success
@@ -182,6 +187,7 @@ export const layer = (
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
         exchange.takeBack()
+        exchange.accept()
         const answer = Message.answered(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
-import type { Endpoint, Outcome } from "./Load.ts"
+import type { Endpoint, Outcome, Stage } from "./Load.ts"
 import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
 
@@ -89,12 +89,20 @@ export class Balancer extends Context.Service<Balancer, {
   /** Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all. */
   readonly canTake: (endpoint: Endpoint) => boolean
   readonly begin: (endpoint: Endpoint) => void
-  /** A try goes on as a tunnel, which is as good as a success, although nobody knows when it will end. */
-  readonly opened: (endpoint: Endpoint) => void
+  /**
+   * The head of a good answer has come, so many milliseconds after its try began, and they are learned now; `end` is told the
+   * same stage. A tunnel is as good as a success, although nobody knows when it will end.
+   */
+  readonly answered: (endpoint: Endpoint, latencyMs: number, stage: Exclude<Stage, "sent">) => void
+  /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
+  readonly proven: (endpoint: Endpoint, millis: number) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
-  /** `why` is a failure in a word, for whoever reads why a backend was ejected. */
-  readonly end: (endpoint: Endpoint, outcome: Outcome, latencyMs: number, why?: string) => void
+  /**
+   * `millis` is the latency of the try, unless that was told when it was `answered`: then, how long all of it took. `why` is
+   * a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
+   */
+  readonly end: (endpoint: Endpoint, outcome: Outcome, millis: number, why?: string, stage?: Stage) => void
 }>()("evenkeel/services/Balancer") {}

@@ -34,13 +34,13 @@ export const verdict = (load: Load.Load, now: number, policy: Policy): string | 
 /** Judges backends by real traffic. */
 export class Ejection extends Context.Service<Ejection, {
   /**
-   * A try has ended, and is counted in the endpoint's load already. `why` is its failure in a word. Returns at once; what
-   * follows for the pool follows soon.
+   * A try that began so many milliseconds ago has ended, and is counted in the endpoint's load already; or it goes on and is
+   * as good as a success. `why` is its failure in a word. Returns at once; what follows for the pool follows soon.
    */
   readonly observe: (
     endpoint: Load.Endpoint,
     outcome: Load.Outcome,
-    latencyMs: number,
+    millis: number,
     why: string | undefined
   ) => void
 }>()("evenkeel/services/Ejection") {}

@@ -11,6 +11,12 @@ import type { Backend } from "./Backend.ts"
 /** What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. */
 export type Outcome = "success" | "failure" | "aborted"
 
+/**
+ * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel, which
+ * says nothing of how busy a backend is.
+ */
+export type Stage = "sent" | "answered" | "tunnel"
+
 /** What a backend did in the last 30 s, in buckets of 3 s that are used over and over. */
 export interface Window {
   readonly successes: Array<number>
@@ -23,6 +29,8 @@ export interface Window {
 export interface Load {
   /** Tries that have begun and not ended. */
   inFlight: number
+  /** Those of them that are tunnels. */
+  tunnels: number
   /** Tries that have begun, since the backend joined. */
   total: number
   /** Tries that ended in failure, since the backend joined. */
@@ -54,6 +62,7 @@ const buckets = 10
 /** The load of a backend that has just joined. */
 export const make = (): Load => ({
   inFlight: 0,
+  tunnels: 0,
   total: 0,
   failed: 0,
   consecutiveFailures: 0,
@@ -115,24 +124,35 @@ const turn = (window: Window, now: number): number => {
   return window.bucket % buckets
 }
 
-/** Counts the end of a try, which took so many milliseconds to the head of its response, or to its end without one. */
-export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number): void => {
+/** Learns how long the head of a good answer took: what it says of the backend is new now, and not at the end of the body. */
+export const answered = (load: Load, latencyMs: number, now: number, stage: Stage): void => {
+  observe(load, latencyMs, now)
+  if (stage === "tunnel") load.tunnels++
+}
+
+/**
+ * Counts the end of a try. `latencyMs` is its latency, to the head of its response or to its end without one, unless that was
+ * learned when it was `answered`.
+ */
+export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number, stage: Stage = "sent"): void => {
   load.inFlight--
+  if (stage === "tunnel") load.tunnels--
+  const isLearned = stage !== "sent"
   if (outcome === "aborted") {
     // It would have taken at least as long.
-    if (latencyMs > load.latency && load.latency > 0) observe(load, latencyMs, now)
+    if (!isLearned && latencyMs > load.latency && load.latency > 0) observe(load, latencyMs, now)
     return
   }
   const i = turn(load.window, now)
   if (outcome === "success") {
     load.consecutiveFailures = 0
     load.window.successes[i]!++
-    observe(load, latencyMs, now)
+    if (!isLearned) observe(load, latencyMs, now)
   } else {
     load.failed++
     load.consecutiveFailures++
     load.window.failures[i]!++
-    observe(load, Math.max(latencyMs, failureLatency), now)
+    observe(load, isLearned ? failureLatency : Math.max(latencyMs, failureLatency), now)
   }
 }
 

@@ -22,6 +22,8 @@ export interface PickContext {
    * not asked as long as that backend may be used.
    */
   readonly pinned?: string | undefined
+  /** Whether it becomes a tunnel if the backend agrees. One that drains takes none, not even of those pinned to it. */
+  readonly isUpgrade?: boolean
 }
 
 /** A context that says nothing: the first try of an anonymous exchange. */
@@ -46,8 +48,13 @@ export interface Picker {
    * is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same place.
    */
   pickWhere?(context: PickContext, accepts: Accepts): Endpoint | undefined
-  /** Told of each try that has ended. */
+  /**
+   * Told of each try as soon as its latency is known: at the head of a good answer, or at its end. So it hears twice of one
+   * that fails behind its head.
+   */
   observe?(endpoint: Endpoint, outcome: Outcome, latencyMs: number): void
+  /** Told of each try that has ended, so that it is not in flight any more. */
+  ended?(endpoint: Endpoint): void
 }
 
 /**

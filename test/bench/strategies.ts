@@ -64,6 +64,7 @@ const choices = (picker: Picker): () => void => {
       if (ended !== undefined) {
         Load.end(ended.load, "success", 20, Date.now())
         picker.observe?.(ended, "success", 20)
+        picker.ended?.(ended)
       }
       const endpoint = picker.pick(clients[n]!)!
       Load.begin(endpoint.load)

@@ -37,6 +37,7 @@ const serve = (picker: Picker, n: number, concurrency: number): Map<string, numb
     inFlight.pop()
     Load.end(ended.load, "success", 1, i)
     picker.observe?.(ended, "success", 1)
+    picker.ended?.(ended)
   }
   return counts
 }

@@ -124,6 +124,35 @@ onEachEngine("sticky sessions", (test) => {
     assert.deepStrictEqual(await pinned.stay(4), [next.by])
   })
 
+  test("do not take a tunnel to a backend that drains: it would be cut there, and come back", async (lab) => {
+    const targets = await Promise.all(
+      ["a", "b"].map((name) =>
+        lab.answering(({ fields }) =>
+          fields.some(([key]) => key.toLowerCase() === "upgrade")
+            ? message("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: chat", `X-By: ${name}`)
+            : `${message("HTTP/1.1 200 OK", "Content-Length: 1")}${name}`
+        )
+      )
+    )
+    const lb = await lab.balancer(targets, { sticky, health: { kind: "off" } })
+    const one = new Browser(lab, lb)
+    assert.strictEqual((await one.ask()).by, "a")
+    const open = async () => {
+      const client = await lab.connect(lb)
+      const answer = await client.exchange(
+        message("GET / HTTP/1.1", "Host: a", `Cookie: ${one.cookie}`, "Connection: Upgrade", "Upgrade: chat")
+      )
+      assert.strictEqual(answer.status, 101)
+      return { by: value(answer, "X-By"), set: value(answer, "Set-Cookie") }
+    }
+    assert.deepStrictEqual(await open(), { by: "a", set: undefined })
+    await lb.setMode(targets[0]!, "Draining")
+    assert.deepStrictEqual(await one.stay(3), ["a"])
+    const { by, set } = await open()
+    assert.strictEqual(by, "b")
+    assert.match(set ?? "", /^lb=/)
+  }, { node: { races: "it does not forward upgrades" } })
+
   test("are for TLS only where the client uses it, as proxies say that are trusted", async (lab) => {
     const https = "X-Forwarded-Proto: https"
     const { browser } = await three(lab)

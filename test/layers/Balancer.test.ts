@@ -30,6 +30,7 @@ class Journal {
   readonly lists: Array<ReadonlyArray<Endpoint>> = []
   readonly contexts: Array<PickContext> = []
   readonly observed: Array<readonly [id: string, outcome: Outcome, latencyMs: number]> = []
+  readonly ended: Array<string> = []
 }
 
 /** A strategy that always proposes the first endpoint, and keeps a journal. */
@@ -43,7 +44,8 @@ const stubborn = (journal: Journal): Layer.Layer<Strategy> =>
           journal.contexts.push(context)
           return endpoints[0]
         },
-        observe: (endpoint, outcome, latencyMs) => journal.observed.push([endpoint.backend.id, outcome, latencyMs])
+        observe: (endpoint, outcome, latencyMs) => journal.observed.push([endpoint.backend.id, outcome, latencyMs]),
+        ended: ({ backend }) => journal.ended.push(backend.id)
       }
     }
   })
@@ -183,7 +185,7 @@ describe("begin and end", () => {
       assert.deepStrictEqual(journal.observed, [])
       end(endpoint, "failure", 12)
       assert.deepInclude(endpoint.load, { inFlight: 0, total: 1, failed: 1, consecutiveFailures: 1 })
-      assert.deepStrictEqual(journal.observed, [["a", "failure", 12]])
+      assert.deepStrictEqual([journal.observed, journal.ended], [[["a", "failure", 12]], ["a"]])
     }).pipe(over(stubborn(journal)))
   })
 
@@ -198,6 +200,29 @@ describe("begin and end", () => {
       end(endpoint, "success", 1)
       assert.strictEqual(endpoint.load.inFlight, 0)
     }).pipe(over(stubborn(new Journal()))))
+})
+
+describe("answered", () => {
+  it.effect("tells the strategy of the latency at the head, and of the end when that comes", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { answered, begin, end, select } = yield* Balancer
+      yield* reconcile("a")
+      const endpoint = select(anonymous)!
+      for (const outcome of ["success", "aborted", "failure"] as const) {
+        journal.observed.length = journal.ended.length = 0
+        begin(endpoint)
+        answered(endpoint, 20, "answered")
+        assert.deepStrictEqual([journal.observed, journal.ended], [[["a", "success", 20]], []])
+        assert.deepInclude(endpoint.load, { inFlight: 1, latency: 20 })
+        end(endpoint, outcome, 60_000, undefined, "answered")
+        // A failure behind the head is news, and nothing else is.
+        assert.deepStrictEqual(journal.observed.slice(1), outcome === "failure" ? [["a", "failure", 60_000]] : [])
+        assert.deepStrictEqual(journal.ended, ["a"])
+        assert.deepInclude(endpoint.load, { inFlight: 0, latency: outcome === "failure" ? 1_000 : 20 })
+      }
+    }).pipe(over(stubborn(journal)))
+  })
 })
 
 describe("use", () => {
@@ -442,6 +467,57 @@ describe("an adaptive limit", () => {
       assert.strictEqual(load.limit, 20)
     }).pipe(one))
 
+  it.effect("is not filled by tunnels, which count for the limit of every endpoint all the same", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { answered, end } = yield* Balancer
+      for (const endpoint of yield* fill) answered(endpoint, 20, "tunnel")
+      const requests = yield* fill
+      assert.strictEqual(requests.length, 6)
+      const { load } = requests[0]!
+      assert.deepInclude(load, { inFlight: 12, tunnels: 6, limit: 12 })
+      for (const endpoint of requests) answered(endpoint, 20, "tunnel")
+      assert.strictEqual((yield* fill).length, 1)
+      assert.deepInclude(load, { inFlight: 13, limit: 13 })
+      for (let i = 0; i < 12; i++) end(requests[0]!, "success", 60_000, undefined, "tunnel")
+      assert.deepInclude(load, { inFlight: 1, tunnels: 0, limit: 6 })
+    }).pipe(over(strategies["round-robin"], {
+      adaptive,
+      maxInFlight: 13,
+      queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
+    })))
+
+  it.effect("has room for who waits as soon as a tunnel is one", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { answered, use } = yield* Balancer
+      const [first] = yield* fill
+      const waiting = yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
+      // So that it is not the look from time to time that lets it in.
+      yield* TestClock.adjust(1)
+      answered(first!, 20, "tunnel")
+      yield* Effect.replicateEffect(Effect.yieldNow, 20)
+      assert.isDefined(waiting.pollUnsafe())
+    }).pipe(one))
+
+  it.effect("grows with the heads of answers that go on, of which none is counted twice", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { answered, begin, end, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      const { load } = endpoint
+      for (let i = 0; i < 6; i++) begin(endpoint)
+      for (let i = 0; i < 20; i++) {
+        yield* TestClock.adjust(5)
+        assert.strictEqual(load.limit, 6)
+        answered(endpoint, 20, "answered")
+        end(endpoint, "success", 60_000, undefined, "answered")
+        begin(endpoint)
+      }
+      assert.strictEqual(load.limit, 7)
+      assert.deepInclude(load.adaptive, { successes: 0, failures: 0, baseline: 21 })
+    }).pipe(one))
+
   it.effect("is not kept where there is none", () =>
     Effect.gen(function*() {
       yield* reconcile("a")
@@ -638,6 +714,19 @@ describe("a pin", () => {
       yield* happen("b")
       assert.strictEqual(select(to("b"))?.backend.id, goes)
       assert.strictEqual(select(anonymous)?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("does not take a tunnel to a backend that drains, and every other request there", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const upgrade = { ...to("b"), isUpgrade: true }
+      yield* reconcile("a", "b")
+      assert.strictEqual(select(upgrade)?.backend.id, "b")
+      yield* mode("b", "Draining")
+      assert.strictEqual(select(upgrade)?.backend.id, "a")
+      assert.strictEqual(select({ ...to("b"), isUpgrade: false })?.backend.id, "b")
+      yield* mode("a", "Draining")
+      assert.isUndefined(select(upgrade))
     }).pipe(over(stubborn(new Journal()))))
 
   it.effect("holds where everybody else is turned away, because all are draining", () =>

@@ -32,7 +32,7 @@ describe("a backend that drains", () => {
       begin(endpoint)
       const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
       yield* TestClock.adjust("31 seconds")
-      // A pinned client comes back with its tunnel while a long request still goes on.
+      // A tunnel opens late, while a long request still goes on.
       begin(endpoint)
       const over = tunnel(endpoint, () => {
         over()

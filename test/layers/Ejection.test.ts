@@ -81,7 +81,7 @@ describe("a backend that fails real traffic", () => {
         return endpoint
       })
       assert.strictEqual(idsOf(picked).filter((id) => id === "a").length, 1)
-      for (const endpoint of picked) end(endpoint, "success", 10)
+      for (const endpoint of picked) end(endpoint, "success", 0)
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Up")
       // What it did before does not count against it.
@@ -121,7 +121,7 @@ describe("a backend that fails real traffic", () => {
       end(a!, "aborted", 10)
       end(a!, "aborted", 10)
       assert.strictEqual(idsOf(fill()).filter((id) => id === "a").length, 1)
-      end(a!, "success", 10)
+      end(a!, "success", 0)
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
@@ -153,12 +153,44 @@ describe("a backend that fails real traffic", () => {
   it.effect("is back as soon as its trial is a tunnel, which may never end", () =>
     Effect.gen(function*() {
       const [a] = yield* three
-      const { begin, opened } = yield* BalancerService.Balancer
+      const { answered, begin } = yield* BalancerService.Balancer
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       begin(a!)
-      opened(a!)
+      answered(a!, 0, "tunnel")
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("is back when the answer of its trial has been coming for long enough, and not for one from before", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { answered, begin, end, proven } = yield* BalancerService.Balancer
+      const settled = Effect.replicateEffect(Effect.yieldNow, 20)
+      begin(a!)
+      answered(a!, 10, "answered")
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      begin(a!)
+      answered(a!, 10, "answered")
+      yield* TestClock.adjust("5 seconds")
+      // A download that was begun before the ejection is no trial, however it goes.
+      proven(a!, 17_500)
+      yield* settled
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      end(a!, "failure", 17_500, "reset_mid_body", "answered")
+      yield* settled
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      begin(a!)
+      end(a!, "success", 17_500, undefined, "tunnel")
+      yield* settled
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      proven(a!, 5_000)
+      yield* settled
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      // What becomes of it after that is a try like any other.
+      end(a!, "failure", 5_000, "reset_mid_body", "answered")
+      yield* settled
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 

@@ -47,6 +47,40 @@ describe("the counters", () => {
   })
 })
 
+describe("an answer whose head came before its end", () => {
+  it("teaches its latency at its head only", () => {
+    const load = Load.make()
+    Load.begin(load)
+    Load.answered(load, 20, 1_000, "answered")
+    assert.deepInclude(load, { inFlight: 1, latency: 20, latencyAt: 1_000 })
+    assert.strictEqual(Load.recent(load, 1_000).total, 0)
+    Load.end(load, "success", 60_000, 61_000, "answered")
+    assert.deepInclude(load, { inFlight: 0, latency: 20, latencyAt: 1_000 })
+    assert.deepStrictEqual(Load.recent(load, 61_000), { total: 1, succeeded: 1 })
+  })
+
+  it("teaches nothing when its client leaves, and a second when it breaks off, however long it went on", () => {
+    const load = Load.make()
+    for (let i = 0; i < 2; i++) {
+      Load.begin(load)
+      Load.answered(load, 20, 0, "answered")
+    }
+    Load.end(load, "aborted", 60_000, 60_000, "answered")
+    assert.strictEqual(load.latency, 20)
+    Load.end(load, "failure", 60_000, 60_000, "answered")
+    assert.deepInclude(load, { latency: 1_000, latencyAt: 60_000, consecutiveFailures: 1 })
+  })
+
+  it("is counted as a tunnel while it is one", () => {
+    const load = Load.make()
+    Load.begin(load)
+    Load.answered(load, 20, 0, "tunnel")
+    assert.deepInclude(load, { inFlight: 1, tunnels: 1, latency: 20 })
+    Load.end(load, "success", 60_000, 60_000, "tunnel")
+    assert.deepInclude(load, { inFlight: 0, tunnels: 0 })
+  })
+})
+
 describe("the latency", () => {
   it("is the first one that was seen", () => {
     const load = Load.make()

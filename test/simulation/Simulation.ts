@@ -135,6 +135,7 @@ export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Floa
     latencies.push(latency)
     Load.end(endpoints[backend]!.load, "success", latency, clock.now)
     picker.observe?.(endpoints[backend]!, "success", latency)
+    picker.ended?.(endpoints[backend]!)
   }
 
   for (let now = 0; now < length; now += -Math.log(1 - random()) * (1000 / requestsPerSecond)) {

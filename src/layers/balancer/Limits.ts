@@ -4,13 +4,14 @@
  */
 import * as AdaptiveLimit from "../../services/AdaptiveLimit.ts"
 import type { Options } from "../../services/Balancer.ts"
-import type { Load, Outcome } from "../../services/Load.ts"
+import type { Load, Outcome, Stage } from "../../services/Load.ts"
 import type { PoolState } from "../../services/Pool.ts"
 
 const apply = (load: Load, adaptive: AdaptiveLimit.Options | undefined): void => {
   load.limit = adaptive === undefined || load.adaptive === undefined
     ? load.ceiling
-    : Math.min(load.ceiling, AdaptiveLimit.current(load.adaptive, adaptive))
+    // Tunnels are no work that latencies could say anything of, and would fill it for as long as they last.
+    : Math.min(load.ceiling, AdaptiveLimit.current(load.adaptive, adaptive) + load.tunnels)
 }
 
 /** Tries in flight on an endpoint that has to show whether it is well. */
@@ -28,21 +29,42 @@ export const follow = (load: Load, isOnTrial: boolean, { adaptive, maxInFlight }
   apply(load, adaptive)
 }
 
-/** A try has ended that is not in flight any more. */
+/**
+ * The head of a good answer has come, after so many milliseconds, to a try that is in flight. They are learned now and not at
+ * its end: by then a download tells of a queue a minute ago, and in a measurement it counts only if it began within it.
+ */
+export const answered = (
+  load: Load,
+  { adaptive }: Options,
+  latencyMs: number,
+  now: number,
+  random: () => number
+): void => {
+  if (adaptive === undefined || load.adaptive === undefined) return
+  const { inFlight, tunnels } = load
+  AdaptiveLimit.end(load.adaptive, adaptive, "success", latencyMs, inFlight - tunnels, now, random)
+  apply(load, adaptive)
+}
+
+/** A try has ended that is not in flight any more. `millis` is what `Balancer.end` is told. */
 export const end = (
   load: Load,
   { adaptive }: Options,
   outcome: Outcome,
-  latencyMs: number,
+  millis: number,
   now: number,
-  random: () => number
+  random: () => number,
+  stage: Stage
 ): void => {
   if (load.isOnTrial) {
     load.ceiling = trialCeiling(load, load.ceiling)
     apply(load, adaptive)
   }
   if (adaptive === undefined || load.adaptive === undefined) return
-  AdaptiveLimit.end(load.adaptive, adaptive, outcome, latencyMs, load.inFlight + 1, now, random)
+  // A success was counted at its head.
+  const counted = stage === "sent" || outcome === "failure" ? outcome : "aborted"
+  const inFlight = load.inFlight - load.tunnels + (stage === "tunnel" ? 0 : 1)
+  AdaptiveLimit.end(load.adaptive, adaptive, counted, millis, inFlight, now, random)
   apply(load, adaptive)
 }
 

@@ -12,8 +12,9 @@ export class Pins {
   /**
    * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill but
    * offered to everybody: none of a tier that the panic is not about. It may be at its limit, but not while it is on trial.
+   * A backend that drains takes no tunnels: when its time for them is over they are cut, and would come back to be cut again.
    */
-  endpointOf(state: PoolState, id: string): Endpoint | undefined {
+  endpointOf(state: PoolState, id: string, isUpgrade: boolean): Endpoint | undefined {
     if (state !== this.state) {
       this.state = state
       this.members = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
@@ -22,6 +23,7 @@ export class Pins {
     const member = this.members.get(id)
     if (member === undefined) return undefined
     const { endpoint, health } = member
+    if (isUpgrade && health.mode === "Draining") return undefined
     // Who has yet to show that it is well is not worth waiting for.
     if (health.circuit._tag === "Trial" && endpoint.load.inFlight >= endpoint.load.limit) return undefined
     return Health.isOpenToPinned(health) || this.offered.has(endpoint) ? endpoint : undefined

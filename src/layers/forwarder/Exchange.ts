@@ -9,12 +9,12 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type FailedTry, pathOf } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Endpoint, Outcome } from "../../services/Load.ts"
+import type { Endpoint, Outcome, Stage } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
 import type { Aside, Books } from "./Books.ts"
-import { isBlameless, outcomeOf } from "./Outcomes.ts"
+import { isBlameless, isGatewayFailure, outcomeOf } from "./Outcomes.ts"
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext {
@@ -45,6 +45,8 @@ export class Exchange implements History, PickContext {
   private failures: Array<FailedTry> | undefined
   private triedAt = 0
   private answeredAt: number | undefined
+  /** How far the current try has come, as the balancer was told. */
+  private stage: Stage = "sent"
   private status: number | undefined
   private body: ResponseBody | undefined
   private reason: Failure.Reason | undefined
@@ -67,6 +69,10 @@ export class Exchange implements History, PickContext {
   /** The id of the backend of the current try. */
   get answeringId(): string | undefined {
     return this.current?.backend.id
+  }
+
+  get isUpgrade(): boolean {
+    return this.head.upgrade !== undefined
   }
 
   /** Milliseconds from the request to the head of the response. */
@@ -192,8 +198,24 @@ export class Exchange implements History, PickContext {
     this.restore(aside)
   }
 
+  /** The client gets the current answer, and one that was set aside is let go. Whether its body is the rest of a trial. */
+  accept(): boolean {
+    this.dropAside()
+    const { answeredAt, current, status, triedAt } = this
+    if (current === undefined || answeredAt === undefined || isGatewayFailure(status)) return false
+    this.stage = status === 101 ? "tunnel" : "answered"
+    this.books.balancer.answered(current, answeredAt - triedAt, this.stage)
+    return this.stage === "answered" && current.load.isOnTrial
+  }
+
+  /** The answer has been coming for long enough to show that its backend is well. */
+  proven(): void {
+    if (this.current === undefined) return
+    this.books.balancer.proven(this.current, this.books.clock.currentTimeMillisUnsafe() - this.triedAt)
+  }
+
   /** There is a better answer than the one that was set aside, if any. */
-  dropAside(): void {
+  private dropAside(): void {
     const { aside } = this
     if (aside === undefined) return
     this.aside = undefined
@@ -244,12 +266,14 @@ export class Exchange implements History, PickContext {
     const { current } = this
     if (current === undefined) return
     this.current = undefined
-    this.settle(current, outcome, this.triedAt, this.answeredAt, why)
+    if (this.stage === "sent") return this.settle(current, outcome, this.triedAt, this.answeredAt, why)
+    const millis = this.books.clock.currentTimeMillisUnsafe() - this.triedAt
+    this.books.balancer.end(current, outcome, millis, why, this.stage)
   }
 
   /**
-   * A latency is the time to the response's head, or to the end of a try without one: how long a client takes to read a
-   * body says nothing of the backend.
+   * Ends a try of which the balancer knows no latency: the time to the response's head, or to the end of a try without one. How
+   * long a client takes to read a body says nothing of the backend.
    */
   private settle(
     endpoint: Endpoint,

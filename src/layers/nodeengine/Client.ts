@@ -33,6 +33,8 @@ class Transmission implements Dispatcher.DispatchHandler {
   /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
   started = false
   responseHead: { readonly statusText: string; readonly fields: FieldLines } | undefined
+  /** Bytes of the body that have come. */
+  received = 0
   private handler: Dispatcher.DispatchHandler = {}
   private interim = 0
 
@@ -71,6 +73,7 @@ class Transmission implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.received += chunk.length
     this.handler.onResponseData?.(controller, chunk)
   }
 
@@ -115,9 +118,15 @@ const explain = (error: HttpClientError, transmission: Transmission): HttpClient
 /** The body of a response on its way to the front half of the engine. */
 export class AnswerBody implements Message.ResponseBody {
   readonly readable: Readable
+  private readonly transmission: { readonly received: number }
 
-  constructor(readable: Readable) {
+  constructor(readable: Readable, transmission: { readonly received: number }) {
     this.readable = readable
+    this.transmission = transmission
+  }
+
+  get received(): number {
+    return this.transmission.received
   }
 
   release(): void {
@@ -148,7 +157,7 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
           : Message.attachResponseHead(response, {
             status: response.status,
             ...responseHead,
-            body: new AnswerBody(body)
+            body: new AnswerBody(body, transmission)
           })
       })
     )

@@ -80,10 +80,11 @@ const pickerFor = (
       if (--picksLeft <= 0) count()
       return pickWhere(context, accepts)
     },
-    observe: (endpoint, outcome, latencyMs) => {
+    observe: (endpoint, outcome, latencyMs) => inner.observe?.(endpoint, outcome, latencyMs),
+    ended: (endpoint) => {
       // Between two sums it is rather too low than too high: a bound that is too low costs a detour, and the other is broken.
       if (inFlight > 0) inFlight--
-      inner.observe?.(endpoint, outcome, latencyMs)
+      inner.ended?.(endpoint)
     }
   }
 }

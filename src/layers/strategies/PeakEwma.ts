@@ -82,10 +82,12 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
       if (chosen >= 0) heardAt[chosen] = time[0]!
       return endpoints[chosen]
     },
-    observe: ({ load }) => {
+    observe: ({ load }, outcome) => {
+      // It has taught nothing, or that an answer takes longer, which `cost` sees.
+      if (outcome === "aborted") return
       if (load.latency > 0) mean = mean === 0 ? load.latency : mean + (load.latency - mean) * meanShare
-      if (load.latencyAt <= now[0]!) return
-      time[0]! += Math.min(load.latencyAt - now[0]!, longestPause)
+      // The clock may have been set back. Nothing would fade until it had caught up.
+      if (load.latencyAt > now[0]!) time[0]! += Math.min(load.latencyAt - now[0]!, longestPause)
       now[0] = load.latencyAt
     }
   }

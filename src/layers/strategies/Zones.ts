@@ -65,7 +65,8 @@ export const layer = (zone: string | undefined): Layer.Layer<Strategy, never, St
             }
           }),
           observe: (endpoint, outcome, latencyMs) =>
-            (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs)
+            (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
+          ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)
         }
       }
     }))

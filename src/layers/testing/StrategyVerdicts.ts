@@ -80,6 +80,7 @@ const serve = (
     const latency = latencyOf(ended)
     Load.end(ended.load, "success", latency, clock.now)
     picker.observe?.(ended, "success", latency)
+    picker.ended?.(ended)
   }
   return counts
 }
@@ -116,6 +117,7 @@ export const ownList = ({ clock, list, strategy }: Trial): string | undefined =>
   for (const part of [all, all.slice(1), all.slice(0, all.length >> 1), [], all]) {
     const picker = strategy.make(part)
     for (const outcome of outcomes) picker.observe?.(all[0]!, outcome, 13)
+    picker.ended?.(all[0]!)
     for (let i = 0; i < 3 * part.length + 2; i++) {
       clock.now += pause
       const context = contexts[i % contexts.length]!
@@ -123,7 +125,9 @@ export const ownList = ({ clock, list, strategy }: Trial): string | undefined =>
       if (part.length === 0 && picked !== undefined) return "It picked somebody from a list that had become empty"
       const wrong = (part.length === 0 ? undefined : isIn(part, picked)) ?? isIn(other, otherPicker.pick(context))
       if (wrong !== undefined) return wrong
-      if (picked !== undefined) picker.observe?.(picked, outcomes[i % 3]!, i * 13)
+      if (picked === undefined) continue
+      picker.observe?.(picked, outcomes[i % 3]!, i * 13)
+      picker.ended?.(picked)
     }
   }
   return undefined
@@ -136,7 +140,10 @@ export const onlyReads = ({ list, strategy }: Trial): string | undefined => {
   const picker = strategy.make(all)
   for (let i = 0; i < 100; i++) {
     const endpoint = picker.pick(keyOf(i))
-    if (endpoint !== undefined) picker.observe?.(endpoint, outcomes[i % outcomes.length]!, 1)
+    if (endpoint !== undefined) {
+      picker.observe?.(endpoint, outcomes[i % outcomes.length]!, 1)
+      picker.ended?.(endpoint)
+    }
     picker.pickWhere?.(keyOf(i), (endpoint) => endpoint !== all[i % all.length])
   }
   return JSON.stringify(all) === before

@@ -97,6 +97,11 @@ export class ClientExchange implements ResponseBody {
     this.waiting.onFailure(failure)
   }
 
+  /** The frames of chunks and what came before on the connection are counted as well. */
+  get received(): number {
+    return this.connection?.socket.bytesRead ?? 0
+  }
+
   /** Nobody waits for the response, or for the rest of it, any more. */
   release(): void {
     this.isOver = true

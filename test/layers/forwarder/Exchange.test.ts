@@ -10,7 +10,7 @@ import { Exchange } from "../../../src/layers/forwarder/Exchange.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
 import { meaningOf, type Reason, reasons, TransportFailure } from "../../../src/services/Failure.ts"
 import * as HashKey from "../../../src/services/HashKey.ts"
-import type { Endpoint, Outcome } from "../../../src/services/Load.ts"
+import type { Endpoint, Outcome, Stage } from "../../../src/services/Load.ts"
 import type { RequestHead } from "../../../src/services/Message.ts"
 import type { PickContext } from "../../../src/services/Strategy.ts"
 import { endpoint, idsOf } from "../../endpoints.ts"
@@ -22,7 +22,10 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
   Effect.gen(function*() {
     const entries: Array<Entry> = []
     const began: Array<Endpoint> = []
-    const ended: Array<readonly [id: string, outcome: Outcome, latencyMs: number]> = []
+    const answered: Array<readonly [id: string, latencyMs: number, stage: Stage]> = []
+    const proven: Array<readonly [id: string, millis: number]> = []
+    const ended: Array<readonly [id: string, outcome: Outcome, millis: number]> = []
+    const stages: Array<Stage | undefined> = []
     const whys: Array<string | undefined> = []
     const selections: Array<readonly [context: PickContext, tried: ReadonlyArray<Endpoint>]> = []
     const exchange = new Exchange(
@@ -33,7 +36,8 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
           wait: () => Effect.die("there is always room"),
-          opened: () => assert.fail("there is no tunnel"),
+          answered: ({ backend }, latencyMs, stage) => void answered.push([backend.id, latencyMs, stage]),
+          proven: ({ backend }, millis) => void proven.push([backend.id, millis]),
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),
@@ -42,9 +46,10 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
             return endpoints.find((endpoint) => !tried.includes(endpoint))
           },
           begin: (endpoint) => void began.push(endpoint),
-          end: ({ backend }, outcome, latencyMs, why) => {
-            ended.push([backend.id, outcome, latencyMs])
+          end: ({ backend }, outcome, millis, why, stage) => {
+            ended.push([backend.id, outcome, millis])
             whys.push(why)
+            stages.push(stage)
           }
         }
       },
@@ -57,7 +62,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
       assert(last?._tag === "Completed")
       return last
     }
-    return { exchange, entries, began, ended, whys, selections, completed }
+    return { exchange, entries, began, answered, proven, ended, stages, whys, selections, completed }
   })
 
 const a = endpoint("a")
@@ -335,7 +340,7 @@ const answer = (status: number, released: Array<number> = []) => ({
   status,
   statusText: "",
   fields: [],
-  body: { release: () => void released.push(status) }
+  body: { received: 0, release: () => void released.push(status) }
 })
 
 describe("an answer that is set aside", () => {
@@ -351,7 +356,7 @@ describe("an answer that is set aside", () => {
       exchange.begin(b)
       assert.deepStrictEqual([ended, released], [[], []])
       exchange.answered(answer(200, released))
-      exchange.dropAside()
+      exchange.accept()
       assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [503], ["answered 503"]])
       exchange.finish(Exit.void)
       assert.deepStrictEqual([ended[1], whys[1]], [["b", "success", 0], undefined])
@@ -468,6 +473,108 @@ describe("two tries at a time", () => {
       exchange.finish(clientLeft)
       assert.deepStrictEqual(ended.map(([id, outcome]) => [id, outcome]), [["a", "aborted"], ["b", "aborted"]])
       assert.deepInclude(completed(), { backend: "http://b.test", failed: undefined })
+    }))
+})
+
+describe("the head of an answer that the client gets", () => {
+  it.effect("is when its latency is told, and the end is when all of it was over", () =>
+    Effect.gen(function*() {
+      const { answered, ended, exchange, stages } = yield* open(head)
+      exchange.begin(a)
+      yield* TestClock.adjust(20)
+      exchange.answered(answer(200))
+      assert.isFalse(exchange.accept())
+      assert.deepStrictEqual(answered, [["a", 20, "answered"]])
+      yield* TestClock.adjust(60_000)
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual([ended, stages], [[["a", "success", 60_020]], ["answered"]])
+      assert.strictEqual(answered.length, 1)
+    }))
+
+  it.effect("may begin a tunnel", () =>
+    Effect.gen(function*() {
+      const { answered, exchange, stages } = yield* open(head)
+      exchange.begin(a)
+      exchange.answered(answer(101))
+      assert.isFalse(exchange.accept())
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual([answered, stages], [[["a", 0, "tunnel"]], ["tunnel"]])
+    }))
+
+  it.effect.each([502, 503, 504])(
+    "says nothing good with a status of %d: its latency is that of a failure",
+    (status) =>
+      Effect.gen(function*() {
+        const { answered, ended, exchange, stages } = yield* open(head)
+        exchange.begin(a)
+        yield* TestClock.adjust(3)
+        exchange.answered(answer(status))
+        exchange.accept()
+        yield* TestClock.adjust(500)
+        exchange.finish(Exit.void)
+        assert.deepStrictEqual([answered, ended, stages], [[], [["a", "failure", 3]], [undefined]])
+      })
+  )
+
+  it.effect("is not that of one which is set aside, unless it is taken back", () =>
+    Effect.gen(function*() {
+      for (const isBetter of [true, false]) {
+        const { answered, ended, exchange } = yield* open(head)
+        exchange.begin(a)
+        yield* TestClock.adjust(3)
+        exchange.answered(answer(500))
+        exchange.setAside()
+        exchange.begin(b)
+        yield* TestClock.adjust(20)
+        assert.deepStrictEqual(answered, [])
+        if (isBetter) exchange.answered(answer(200))
+        else {
+          exchange.failed("reset_before_headers")
+          exchange.takeBack()
+        }
+        exchange.accept()
+        exchange.finish(Exit.void)
+        assert.deepStrictEqual(
+          [answered, ended],
+          isBetter
+            ? [[["b", 20, "answered"]], [["a", "failure", 3], ["b", "success", 20]]]
+            : [[["a", 3, "answered"]], [["b", "failure", 20], ["a", "success", 23]]]
+        )
+      }
+    }))
+
+  it.effect("is that of the winner of two tries at a time", () =>
+    Effect.gen(function*() {
+      const { answered, ended, exchange, stages } = yield* open(head)
+      exchange.begin(a)
+      yield* TestClock.adjust(10)
+      exchange.beginBeside(b)
+      yield* TestClock.adjust(5)
+      exchange.endRace(true, undefined)
+      exchange.answered(answer(200))
+      exchange.accept()
+      yield* TestClock.adjust(100)
+      exchange.finish(Exit.void)
+      assert.deepStrictEqual(answered, [["a", 15, "answered"]])
+      assert.deepStrictEqual(ended, [["b", "aborted", 5], ["a", "success", 115]])
+      assert.deepStrictEqual(stages, [undefined, "answered"])
+    }))
+
+  it.effect("leaves the rest to be watched where the backend is on trial", () =>
+    Effect.gen(function*() {
+      const { exchange, proven } = yield* open(head)
+      const c = endpoint("c")
+      c.load.isOnTrial = true
+      exchange.begin(c)
+      yield* TestClock.adjust(20)
+      exchange.answered(answer(200))
+      assert.isTrue(exchange.accept())
+      yield* TestClock.adjust(5_000)
+      exchange.proven()
+      assert.deepStrictEqual(proven, [["c", 5_020]])
+      exchange.finish(Exit.void)
+      exchange.proven()
+      assert.strictEqual(proven.length, 1)
     }))
 })
 

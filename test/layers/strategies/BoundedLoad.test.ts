@@ -38,6 +38,7 @@ const begin = (picker: Picker, key?: string): Load.Endpoint => {
 const end = (picker: Picker, one: Load.Endpoint): void => {
   Load.end(one.load, "success", 1, 0)
   picker.observe?.(one, "success", 1)
+  picker.ended?.(one)
 }
 
 const names = ["ring-hash", "maglev", "rendezvous", "round-robin", "random", "least-requests"] as const

@@ -138,6 +138,37 @@ describe("peak-ewma", () => {
     }
   })
 
+  it("forgets what it knows of a backend that is not asked, also after the clock was set back", () => {
+    for (const setBackTo of [3_600_000, 0]) {
+      const list = endpoints([1, 1])
+      const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
+      const answer = (endpoint: Load.Endpoint, latency: number, now: number) => {
+        answered(endpoint, latency, now)
+        picker.observe?.(endpoint, "success", latency)
+      }
+      answer(list[0]!, 1_500, 3_600_000)
+      answer(list[1]!, 20, 3_600_000)
+      const picked = Array.from({ length: 1_000 }, (_, i) => {
+        const endpoint = picker.pick(anonymous)!
+        answer(endpoint, 20, setBackTo + i * 10)
+        return endpoint
+      })
+      assert.include(picked, list[0], `the clock was at ${setBackTo}`)
+    }
+  })
+
+  it("learns nothing from what clients have given up", () => {
+    const list = endpoints([1, 1, 1])
+    const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
+    answered(list[0]!, 1_500, 0)
+    answered(list[1]!, 20, 0)
+    picker.observe?.(list[1]!, "success", 20)
+    for (let i = 0; i < 1_000; i++) picker.observe?.(list[0]!, "aborted", 10)
+    // Who has not answered yet is taken for one like the second, and not like the first.
+    const picked = Array.from({ length: 100 }, () => picker.pick(anonymous))
+    assert.closeTo(picked.filter((endpoint) => endpoint === list[2]).length, 50, 25)
+  })
+
   it("starts where another strategy has left off", () => {
     const clock = ManualClock.make()
     const list = endpoints([1, 1])

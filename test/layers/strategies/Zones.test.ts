@@ -106,7 +106,8 @@ describe("a zone", () => {
       name: "watching",
       make: (list) => ({
         pick: () => list[0],
-        observe: ({ backend }) => told.push(`${list.length}: ${backend.zone}`)
+        observe: ({ backend }) => told.push(`${list.length}: ${backend.zone}`),
+        ended: ({ backend }) => told.push(`${list.length}: ${backend.zone} has ended`)
       })
     })
     return Effect.gen(function*() {
@@ -114,7 +115,8 @@ describe("a zone", () => {
       const picker = (yield* inZone("a", watching)).make(list)
       picker.observe?.(list[0]!, "success", 1)
       picker.observe?.(list[1]!, "success", 1)
-      assert.deepStrictEqual(told, ["1: a", "3: b"])
+      for (const endpoint of list.slice(0, 2)) picker.ended?.(endpoint)
+      assert.deepStrictEqual(told, ["1: a", "3: b", "1: a has ended", "3: b has ended"])
     })
   })
 })

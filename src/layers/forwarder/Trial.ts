@@ -1,0 +1,40 @@
+/**
+ * When a trial is over whose answer has no end, or none for a long time, such as a stream of events or a download.
+ *
+ * Owns the rule: a backend has shown that it is well when the body of its answer still comes after a while. What that means
+ * for its health is in `Ejection`. A body that has fallen silent shows nothing: it goes on, or ends by `timeout.idle`.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { LazyBody, ResponseBody } from "../../services/Message.ts"
+import type { Exchange } from "./Exchange.ts"
+
+/**
+ * Bytes have to come so long after the head. Nearly every answer is over by then and was judged at its end; a backend that cuts
+ * its answers, or leaves them half-way, has done so; and it is short beside the 10 s of the shortest ejection.
+ */
+const patience = "5 seconds"
+
+/** How often is looked whether there are more bytes. */
+const every = "1 second"
+
+/**
+ * Watches the body of an answer until the trial is over, or the exchange. `body` is the engine's, if it has one of its own;
+ * `stream` is the platform's, which is counted on its way and has to be handed over as it is given back.
+ */
+export const watch = Effect.fnUntraced(function*(
+  exchange: Exchange,
+  body: ResponseBody | undefined,
+  stream: LazyBody
+) {
+  let bytes = 0
+  const received = () => bytes + (body?.received ?? 0)
+  const over = Effect.gen(function*() {
+    yield* Effect.sleep(patience)
+    const before = received()
+    while (received() === before) yield* Effect.sleep(every)
+    exchange.proven()
+  })
+  yield* Effect.forkScoped(over)
+  return () => Stream.tap(stream(), (piece) => Effect.sync(() => bytes += piece.length))
+})

@@ -1,0 +1,156 @@
+/** Trials whose answers have no end: what a backend has to show until it gets traffic again. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as AccessLog from "../../../src/layers/AccessLog.ts"
+import * as Configuration from "../../../src/layers/Configuration.ts"
+import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
+import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
+import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
+import * as Health from "../../../src/services/Health.ts"
+import * as Message from "../../../src/services/Message.ts"
+import { Pool } from "../../../src/services/Pool.ts"
+
+const { breaksOff, handle, respond, stalls, trickles } = FakeBackends
+
+/** An answer that never ends, with an event so often. */
+const events = (seconds: number): FakeBackends.Behaviour =>
+  handle(() =>
+    Effect.succeed(HttpServerResponse.stream(
+      Stream.forever(Stream.fromEffect(Effect.as(Effect.sleep(`${seconds} seconds`), new Uint8Array(10))))
+    ))
+  )
+
+/** An engine that has a handle of its own on bodies: it says how much has come, and the platform's stream is read by nobody. */
+const layerOwnBodies = (received: () => number): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(
+      HttpClient.HttpClient,
+      (client) =>
+        HttpClient.transform(client, (effect) =>
+          Effect.map(effect, (response) =>
+            Message.attachResponseHead(response, {
+              status: response.status,
+              statusText: "",
+              fields: [],
+              body: {
+                get received() {
+                  return received()
+                },
+                release: () => {}
+              }
+            })))
+    )
+  )
+
+/** The client of the context. */
+const noEngine = Layer.effect(HttpClient.HttpClient, HttpClient.HttpClient)
+
+const settings = Configuration.make({
+  to: ["http://a", "http://b"],
+  strategy: "round-robin",
+  health: { kind: "off" }
+})
+
+const lab = (a: FakeBackends.Behaviour, engine = noEngine) =>
+  Effect.provide(
+    LoadBalancer.layer(settings).pipe(
+      Layer.provide(AccessLog.layerNone),
+      Layer.provide(engine),
+      Layer.provideMerge([FakeServer.layer, FakeBackends.layer({ "http://a": a, "http://b": respond("b") })])
+    )
+  )
+
+const statusOfA = Effect.gen(function*() {
+  const { members } = yield* Ref.get((yield* Pool).state)
+  return Health.status(members.find(({ endpoint }) => endpoint.backend.origin === "http://a")!.health)
+})
+
+/** The first backend is on trial, and the answer of that has begun. */
+const trial = Effect.gen(function*() {
+  const pool = yield* Pool
+  const { members } = yield* Ref.get(pool.state)
+  const { id } = members.find(({ endpoint }) => endpoint.backend.origin === "http://a")!.endpoint.backend
+  yield* pool.signal(id, { _tag: "Tripped", why: "too many failures" })
+  yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+  const backends = yield* FakeBackends.FakeBackends
+  const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+  for (let i = 0; i < 4; i++) {
+    fibers.push(yield* Effect.forkChild(FakeServer.request("/")))
+    yield* TestClock.adjust(1)
+  }
+  assert.strictEqual(backends.received("http://a").length, 1)
+  assert.strictEqual(yield* statusOfA, "Trial")
+  return fibers
+})
+
+describe("a trial", () => {
+  it.effect("is over when its answer has been coming for some seconds, and the backend gets traffic again", () =>
+    Effect.gen(function*() {
+      yield* trial
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* statusOfA, "Up")
+      const backends = yield* FakeBackends.FakeBackends
+      for (let i = 0; i < 4; i++) {
+        yield* Effect.forkChild(FakeServer.request("/"))
+        yield* TestClock.adjust(1)
+      }
+      assert.isAbove(backends.received("http://a").length, 1)
+    }).pipe(lab(events(1))))
+
+  it.effect("takes as long as it takes until there is something new", () =>
+    Effect.gen(function*() {
+      yield* trial
+      yield* TestClock.adjust("19 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* statusOfA, "Up")
+    }).pipe(lab(events(20))))
+
+  it.effect("goes by what the engine says has come, where that has bodies of its own", () => {
+    let received = 0
+    return Effect.gen(function*() {
+      yield* trial
+      received = 10
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      received = 20
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* statusOfA, "Up")
+    }).pipe(lab(events(1_000), layerOwnBodies(() => received)))
+  })
+
+  it.effect("has failed when its answer is cut before that", () =>
+    Effect.gen(function*() {
+      yield* trial
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(yield* statusOfA, "Ejected")
+    }).pipe(lab(breaksOff(3, trickles(1, "1 second", respond("hello"))))))
+
+  it.effect("has failed when its answer falls silent", () =>
+    Effect.gen(function*() {
+      yield* trial
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* statusOfA, "Ejected")
+    }).pipe(lab(stalls(3, respond("hello")))))
+
+  it.effect("is another one's when its client leaves, and nothing is left of it", () =>
+    Effect.gen(function*() {
+      const fibers = yield* trial
+      yield* TestClock.adjust("3 seconds")
+      for (const fiber of fibers) yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+    }).pipe(lab(events(1))))
+})
