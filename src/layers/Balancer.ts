@@ -157,12 +157,11 @@ export const layer = (
         Load.begin(endpoint.load)
       }
 
-      const answered = (endpoint: Load.Endpoint, millis: number, stage: Load.Stage): void => {
+      const answered = (endpoint: Load.Endpoint, millis: number, at: number, stage: Load.Stage): void => {
         // The clock may have been set back, and the logarithm of less than nothing would be in the limits for good.
         const latencyMs = Math.max(0, millis)
-        const now = clock.currentTimeMillisUnsafe()
-        Load.answered(endpoint.load, latencyMs, now, stage)
-        Limits.answered(endpoint.load, options, latencyMs, now, nextRandom)
+        Load.answered(endpoint.load, latencyMs, at, stage)
+        Limits.answered(endpoint.load, options, latencyMs, at, nextRandom)
         picker.observe?.(endpoint, "success", latencyMs)
         if (stage === "tunnel") proven(endpoint, latencyMs)
         if (options.adaptive !== undefined && !line.isEmpty) advance()

@@ -91,9 +91,10 @@ export class Balancer extends Context.Service<Balancer, {
   readonly begin: (endpoint: Endpoint) => void
   /**
    * The head of a good answer has come, so many milliseconds after its try began, and they are learned now; `end` is told the
-   * same stage. A tunnel is as good as a success, although nobody knows when it will end.
+   * same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is when it came, which whoever
+   * knows the latency knows as well: to look at the clock once more would cost as much as all the rest.
    */
-  readonly answered: (endpoint: Endpoint, latencyMs: number, stage: Exclude<Stage, "sent">) => void
+  readonly answered: (endpoint: Endpoint, latencyMs: number, at: number, stage: Exclude<Stage, "sent">) => void
   /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
   readonly proven: (endpoint: Endpoint, millis: number) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */

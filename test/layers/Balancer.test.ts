@@ -212,7 +212,7 @@ describe("answered", () => {
       for (const outcome of ["success", "aborted", "failure"] as const) {
         journal.observed.length = journal.ended.length = 0
         begin(endpoint)
-        answered(endpoint, 20, "answered")
+        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
         assert.deepStrictEqual([journal.observed, journal.ended], [[["a", "success", 20]], []])
         assert.deepInclude(endpoint.load, { inFlight: 1, latency: 20 })
         end(endpoint, outcome, 60_000, undefined, "answered")
@@ -471,12 +471,12 @@ describe("an adaptive limit", () => {
     Effect.gen(function*() {
       yield* reconcile("a")
       const { answered, end } = yield* Balancer
-      for (const endpoint of yield* fill) answered(endpoint, 20, "tunnel")
+      for (const endpoint of yield* fill) answered(endpoint, 20, 0, "tunnel")
       const requests = yield* fill
       assert.strictEqual(requests.length, 6)
       const { load } = requests[0]!
       assert.deepInclude(load, { inFlight: 12, tunnels: 6, limit: 12 })
-      for (const endpoint of requests) answered(endpoint, 20, "tunnel")
+      for (const endpoint of requests) answered(endpoint, 20, 0, "tunnel")
       assert.strictEqual((yield* fill).length, 1)
       assert.deepInclude(load, { inFlight: 13, limit: 13 })
       for (let i = 0; i < 12; i++) end(requests[0]!, "success", 60_000, undefined, "tunnel")
@@ -495,7 +495,7 @@ describe("an adaptive limit", () => {
       const waiting = yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
       // So that it is not the look from time to time that lets it in.
       yield* TestClock.adjust(1)
-      answered(first!, 20, "tunnel")
+      answered(first!, 20, 1, "tunnel")
       yield* Effect.replicateEffect(Effect.yieldNow, 20)
       assert.isDefined(waiting.pollUnsafe())
     }).pipe(one))
@@ -510,7 +510,7 @@ describe("an adaptive limit", () => {
       for (let i = 0; i < 20; i++) {
         yield* TestClock.adjust(5)
         assert.strictEqual(load.limit, 6)
-        answered(endpoint, 20, "answered")
+        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
         end(endpoint, "success", 60_000, undefined, "answered")
         begin(endpoint)
       }

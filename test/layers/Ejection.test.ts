@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
@@ -157,7 +158,7 @@ describe("a backend that fails real traffic", () => {
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       begin(a!)
-      answered(a!, 0, "tunnel")
+      answered(a!, 0, 12_500, "tunnel")
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
@@ -168,11 +169,11 @@ describe("a backend that fails real traffic", () => {
       const { answered, begin, end, proven } = yield* BalancerService.Balancer
       const settled = Effect.replicateEffect(Effect.yieldNow, 20)
       begin(a!)
-      answered(a!, 10, "answered")
+      answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       begin(a!)
-      answered(a!, 10, "answered")
+      answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
       yield* TestClock.adjust("5 seconds")
       // A download that was begun before the ejection is no trial, however it goes.
       proven(a!, 17_500)

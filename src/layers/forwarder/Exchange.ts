@@ -204,7 +204,7 @@ export class Exchange implements History, PickContext {
     const { answeredAt, current, status, triedAt } = this
     if (current === undefined || answeredAt === undefined || isGatewayFailure(status)) return false
     this.stage = status === 101 ? "tunnel" : "answered"
-    this.books.balancer.answered(current, answeredAt - triedAt, this.stage)
+    this.books.balancer.answered(current, answeredAt - triedAt, answeredAt, this.stage)
     return this.stage === "answered" && current.load.isOnTrial
   }
 
@@ -238,7 +238,8 @@ export class Exchange implements History, PickContext {
     // If no try goes on, the failure that came last is the exchange's own.
     const backend = this.current?.backend.origin ?? this.failures?.pop()?.backend
     const outcome = outcomeOf(this.reason, this.status)
-    this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined)
+    const now = this.books.clock.currentTimeMillisUnsafe()
+    this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined, now)
     this.books.log.write({
       _tag: "Completed",
       method: this.head.method,
@@ -246,7 +247,7 @@ export class Exchange implements History, PickContext {
       backend,
       client: this.client,
       status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
-      durationMs: this.books.clock.currentTimeMillisUnsafe() - this.startedAt,
+      durationMs: now - this.startedAt,
       tries: this.tried.length,
       failed: this.failures?.length ? this.failures : undefined,
       reason: this.reason,
@@ -262,13 +263,12 @@ export class Exchange implements History, PickContext {
   }
 
   /** `why` is a failure in a word. */
-  private end(outcome: Outcome, why: string | undefined): void {
-    const { current } = this
+  private end(outcome: Outcome, why: string | undefined, now = this.books.clock.currentTimeMillisUnsafe()): void {
+    const { current, stage, triedAt } = this
     if (current === undefined) return
     this.current = undefined
-    if (this.stage === "sent") return this.settle(current, outcome, this.triedAt, this.answeredAt, why)
-    const millis = this.books.clock.currentTimeMillisUnsafe() - this.triedAt
-    this.books.balancer.end(current, outcome, millis, why, this.stage)
+    if (stage === "sent") this.settle(current, outcome, triedAt, this.answeredAt ?? now, why)
+    else this.books.balancer.end(current, outcome, now - triedAt, why, stage)
   }
 
   /**

@@ -22,7 +22,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
   Effect.gen(function*() {
     const entries: Array<Entry> = []
     const began: Array<Endpoint> = []
-    const answered: Array<readonly [id: string, latencyMs: number, stage: Stage]> = []
+    const answered: Array<readonly [id: string, latencyMs: number, at: number, stage: Stage]> = []
     const proven: Array<readonly [id: string, millis: number]> = []
     const ended: Array<readonly [id: string, outcome: Outcome, millis: number]> = []
     const stages: Array<Stage | undefined> = []
@@ -36,7 +36,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
           wait: () => Effect.die("there is always room"),
-          answered: ({ backend }, latencyMs, stage) => void answered.push([backend.id, latencyMs, stage]),
+          answered: ({ backend }, latencyMs, at, stage) => void answered.push([backend.id, latencyMs, at, stage]),
           proven: ({ backend }, millis) => void proven.push([backend.id, millis]),
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
@@ -484,7 +484,7 @@ describe("the head of an answer that the client gets", () => {
       yield* TestClock.adjust(20)
       exchange.answered(answer(200))
       assert.isFalse(exchange.accept())
-      assert.deepStrictEqual(answered, [["a", 20, "answered"]])
+      assert.deepStrictEqual(answered, [["a", 20, 20, "answered"]])
       yield* TestClock.adjust(60_000)
       exchange.finish(Exit.void)
       assert.deepStrictEqual([ended, stages], [[["a", "success", 60_020]], ["answered"]])
@@ -498,7 +498,7 @@ describe("the head of an answer that the client gets", () => {
       exchange.answered(answer(101))
       assert.isFalse(exchange.accept())
       exchange.finish(Exit.void)
-      assert.deepStrictEqual([answered, stages], [[["a", 0, "tunnel"]], ["tunnel"]])
+      assert.deepStrictEqual([answered, stages], [[["a", 0, 0, "tunnel"]], ["tunnel"]])
     }))
 
   it.effect.each([502, 503, 504])(
@@ -537,8 +537,8 @@ describe("the head of an answer that the client gets", () => {
         assert.deepStrictEqual(
           [answered, ended],
           isBetter
-            ? [[["b", 20, "answered"]], [["a", "failure", 3], ["b", "success", 20]]]
-            : [[["a", 3, "answered"]], [["b", "failure", 20], ["a", "success", 23]]]
+            ? [[["b", 20, 23, "answered"]], [["a", "failure", 3], ["b", "success", 20]]]
+            : [[["a", 3, 26, "answered"]], [["b", "failure", 20], ["a", "success", 23]]]
         )
       }
     }))
@@ -555,7 +555,7 @@ describe("the head of an answer that the client gets", () => {
       exchange.accept()
       yield* TestClock.adjust(100)
       exchange.finish(Exit.void)
-      assert.deepStrictEqual(answered, [["a", 15, "answered"]])
+      assert.deepStrictEqual(answered, [["a", 15, 15, "answered"]])
       assert.deepStrictEqual(ended, [["b", "aborted", 5], ["a", "success", 115]])
       assert.deepStrictEqual(stages, [undefined, "answered"])
     }))
