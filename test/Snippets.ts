@@ -1,7 +1,8 @@
 /**
  * Keeps what the documents quote what it is in the program.
  *
- * A marker, such as `<!-- from docs/examples/x.ts -->` or `<!-- the settings -->`, is followed by a fence or a table. `npm run docs` fills them in, and a test fails when one is not as it would be.
+ * A marker, such as `<!-- from docs/examples/x.ts -->` or `<!-- the settings -->`, is followed by a fence or a table.
+ * `npm run docs` fills them in, and a test fails when one is not as it would be.
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"

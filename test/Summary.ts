@@ -1,6 +1,6 @@
 /**
- * What tests have measured, as a table for people: collected while a file of tests runs and printed after it, where the variable
- * SUMMARY is set.
+ * What tests have measured, as a table for people: collected while a file of tests runs and printed after it, where the
+ * variable SUMMARY is set.
  */
 import { afterAll } from "@effect/vitest"
 

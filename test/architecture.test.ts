@@ -3,8 +3,8 @@
  *
  *   main -> layers/cli, layers/LoadBalancer -> layers/* -> services/* -> effect
  *
- * A layer knows another only through its tag. Folders under layers are families (with an index, which is the only way in),
- * parts of the layer of the same name, or compositions of their own (cli, testing).
+ * A layer knows another only through its tag. Folders under layers are families (with an index, which is the only way
+ * in), parts of the layer of the same name, or compositions of their own (cli, testing).
  */
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"

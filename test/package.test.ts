@@ -59,8 +59,8 @@ describe("the published package", () => {
   })
 
   it("can be installed by npm ci on every platform: the lock file names each optional package", () => {
-    // npm leaves out what the registry in use does not have, and then npm ci refuses the file. Add such entries by hand:
-    // version, cpu, os and libc are enough.
+    // npm leaves out what the registry in use does not have, and then npm ci refuses the file. Add such entries by
+    // hand: version, cpu, os and libc are enough.
     const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"))
     const packages: Record<string, { readonly optionalDependencies?: Record<string, string> }> = lock.packages
     const missing = Object.values(packages)

@@ -11,7 +11,8 @@ import * as Traffic from "evenkeel/layers/testing/Traffic"
 
 const well = (name: string) => FakeBackends.delayed("20 millis", FakeBackends.respond(name))
 
-// From the second to the fifth second it resets every connection after the request. Its health checks see nothing of it.
+// From the second to the fifth second it resets every connection after the request. Its health
+// checks see nothing of it.
 const ill = FakeBackends.onPath(
   "/health",
   FakeBackends.respond("well"),

@@ -1,4 +1,5 @@
-// The HTTP engine without the balancer: a router on our server, asked through our client, which also asks a unix socket.
+// The HTTP engine without the balancer: a router on our server, asked through our client, which
+// also asks a unix socket.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer } from "effect"
 import { HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -20,7 +21,10 @@ const Routes = HttpRouter.add(
 const Server = WireServer.layer({ host: "localhost", port: 0, headTimeout: "5 seconds", maxBodyBytes: 1024 * 1024 })
 const Client = WireClient.layer({ responseTimeout: "5 seconds", maxConnectionsPerOrigin: 64 })
 
-/** Any HTTP server on a unix socket, until the scope closes. Succeeds with its origin: the path, percent-encoded, is the host. */
+/**
+ * Any HTTP server on a unix socket, until the scope closes. Succeeds with its origin: the path,
+ * percent-encoded, is the host.
+ */
 const startOnSocket = Effect.acquireRelease(
   Effect.promise(async () => {
     const folder = mkdtempSync(join(tmpdir(), "evenkeel-"))

@@ -15,7 +15,9 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AccessLog, type Entry, json, pretty } from "../services/AccessLog.ts"
 
-/** `pretty` for people, `json` for machines, one line for each exchange; `off` leaves out what concerns single requests. */
+/**
+ * `pretty` for people, `json` for machines, one line for each exchange; `off` leaves out what concerns single requests.
+ */
 export type Format = "pretty" | "json" | "off"
 
 /** Lines that may wait for a slow reader. */
@@ -27,8 +29,8 @@ const flushTimeout = Duration.seconds(1)
 const isAboutOneRequest = (entry: Entry): boolean => entry._tag === "Sent" || entry._tag === "Completed"
 
 /**
- * Logs to standard output. Without a format, `pretty` on a terminal and `json` otherwise, which `off` also uses for what it
- * does not leave out.
+ * Logs to standard output. Without a format, `pretty` on a terminal and `json` otherwise, which `off` also uses for
+ * what it does not leave out.
  */
 export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdio> =>
   Layer.effect(

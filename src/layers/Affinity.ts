@@ -1,4 +1,7 @@
-/** How cookies are read and set for the backends of the pool: tokens are made when a request finds that the pool has changed. */
+/**
+ * How cookies are read and set for the backends of the pool: tokens are made when a request finds that
+ * the pool has changed.
+ */
 import * as Mac from "effect/crypto/Mac"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"

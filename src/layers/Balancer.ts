@@ -120,7 +120,8 @@ export const layer = (
       const choose = (context: PickContext, tried: ReadonlyArray<Load.Endpoint>): Load.Endpoint | undefined => {
         refresh()
         if (totalInFlight >= options.maxTotalInFlight) return undefined
-        // The strategy may propose one that cannot be taken; it gets one chance more than there are such that were tried.
+        // The strategy may propose one that cannot be taken; it gets one chance more than there are
+        // such that were tried.
         let passedOver: Load.Endpoint | undefined
         if (tried.length > 0 && picker.pickWhere !== undefined) {
           // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.

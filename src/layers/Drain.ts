@@ -1,4 +1,7 @@
-/** How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels that are left are cut. */
+/**
+ * How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels
+ * that are left are cut.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"

@@ -1,8 +1,9 @@
 /**
  * The path of one request:
  *
- *   translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ] (again on another endpoint,
- *   where the policy and the budget allow it) -> translate back -> hand over the body -> its end -> end of the try -> log
+ *   translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ] (again on
+ *   another endpoint, where the policy and the budget allow it) -> translate back -> hand over the body -> its end
+ *   -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */

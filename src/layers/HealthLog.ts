@@ -1,4 +1,6 @@
-/** Logs each change of a backend's health that users care about: a change of its status, and that the pool is in panic. */
+/**
+ * Logs each change of a backend's health that users care about: a change of its status, and that the pool is in panic.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"

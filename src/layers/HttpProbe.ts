@@ -1,8 +1,8 @@
 /**
  * The HTTP health check: a request through the same client as the traffic, so that it fails where the traffic would.
  *
- * A backend passes with a status from 200 to 399, as with HAProxy, Traefik and nginx Plus, unless other statuses or a text in the
- * body are expected.
+ * A backend passes with a status from 200 to 399, as with HAProxy, Traefik and nginx Plus, unless other statuses or a
+ * text in the body are expected.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -44,8 +44,8 @@ export interface BalancerOptions {
 }
 
 /**
- * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks these
- * backends, so all of them are offered traffic.
+ * Only the choosing, of whatever there is to choose from: a balancer over a pool that follows discovery. Nobody checks
+ * these backends, so all of them are offered traffic.
  */
 export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}): Layer.Layer<
   BalancerService.Balancer | PoolService.Pool,
@@ -92,7 +92,9 @@ export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | 
   Effect.map(ForwarderService.Forwarder, ({ handle }) => HttpServer.serve(handle))
 )
 
-/** The load balancer between an `HttpServer` and an `HttpClient`, with the strategy and the backends of the settings. */
+/**
+ * The load balancer between an `HttpServer` and an `HttpClient`, with the strategy and the backends of the settings.
+ */
 export const layer = (settings: Settings<StrategyName>): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,

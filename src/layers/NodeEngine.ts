@@ -1,10 +1,11 @@
 /**
  * The engine on Node's own HTTP: `NodeHttpServer` in front and undici behind, through the platform's tags.
  *
- * Owns the pair. What is specific to Node's message objects is in the folder of the same name, and nowhere else: the platform's
- * types lose part of what was on the wire, so heads are attached to them (`Message`) on receipt and written by hand on send.
- * Field lines keep their order, case and repetition, targets every byte, and bodies stay Node streams. Any other application
- * on this server, and any other user of this client, gets the platform's behaviour, but for upgrades.
+ * Owns the pair. What is specific to Node's message objects is in the folder of the same name, and nowhere else: the
+ * platform's types lose part of what was on the wire, so heads are attached to them (`Message`) on receipt and
+ * written by hand on send. Field lines keep their order, case and repetition, targets every byte, and bodies stay
+ * Node streams. Any other application on this server, and any other user of this client, gets the platform's
+ * behaviour, but for upgrades.
  *
  * Not forwarded by this engine: trailers, 1xx responses, upgrades.
  */

@@ -19,13 +19,18 @@ const endpointsOf = (members: ReadonlyArray<Pool.Member>): ReadonlyArray<Load.En
 
 const isWell = ({ health }: Pool.Member): boolean => Health.isEligible(health)
 
-/** Those whom panic is about: the first tier in which anybody is well, because it has the traffic. All when nobody is. */
+/**
+ * Those whom panic is about: the first tier in which anybody is well, because it has the traffic. All when nobody is.
+ */
 const concerned = (members: ReadonlyArray<Pool.Member>, well: ReadonlyArray<Pool.Member>) => {
   const tier = well.reduce((least, { endpoint: { backend } }) => Math.min(least, backend.tier), Infinity)
   return tier === Infinity ? members : members.filter(({ endpoint }) => endpoint.backend.tier === tier)
 }
 
-/** The next snapshot, or the same one when nothing changed. Keeps the identity of `eligible` when its items are the same. */
+/**
+ * The next snapshot, or the same one when nothing changed. Keeps the identity of `eligible` when
+ * its items are the same.
+ */
 const withMembers = (
   state: Pool.PoolState,
   members: ReadonlyArray<Pool.Member>,
@@ -43,9 +48,9 @@ const withMembers = (
 }
 
 /**
- * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others that are well
- * will certainly do better, however many are ejected already. Where nobody is well, and all that answer are offered, one is as
- * good as the other.
+ * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others that
+ * are well will certainly do better, however many are ejected already. Where nobody is well, and all that answer are
+ * offered, one is as good as the other.
  */
 const mayEject = (state: Pool.PoolState, candidate: Pool.Member, policy: Pool.Policy): boolean => {
   if (policy.maxEjected === 0) return false
@@ -89,8 +94,8 @@ export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Poo
       const pubsub = yield* PubSub.sliding<Pool.PoolState>({ capacity: 16, replay: 1 })
       yield* PubSub.publish(pubsub, Pool.empty)
 
-      // One update at a time and each to its end, so that none is lost and all are shown in the order in which they happened:
-      // fibers give way between any two operations.
+      // One update at a time and each to its end, so that none is lost and all are shown in the order in which they
+      // happened: fibers give way between any two operations.
       const lock = yield* Semaphore.make(1)
       const update = (next: (state: Pool.PoolState, now: number) => ReadonlyArray<Pool.Member>) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {

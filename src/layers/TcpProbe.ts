@@ -19,8 +19,8 @@ export interface Options extends Probe.Place {
 export const defaultOptions: Options = { timeout: Duration.seconds(2) }
 
 /**
- * Checks that a connection can be made, with the `Connector` that comes with the engine. Dies when there is none: an `HttpClient` of
- * another kind brings none.
+ * Checks that a connection can be made, with the `Connector` that comes with the engine. Dies when there is none: an
+ * `HttpClient` of another kind brings none.
  */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe> =>
   Layer.effect(

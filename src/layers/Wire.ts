@@ -1,8 +1,9 @@
 /**
  * The wire engine: our own `HttpServer` and `HttpClient` on node:net, through the platform's tags.
  *
- * Owns the pair, as the settings say. What moves through it stays as it was on the wire: field lines with their order, case
- * and repetition, targets with every byte, trailers, interim responses and upgrades; bodies move from socket to socket.
+ * Owns the pair, as the settings say. What moves through it stays as it was on the wire: field lines with their
+ * order, case and repetition, targets with every byte, trailers, interim responses and upgrades; bodies move
+ * from socket to socket.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"

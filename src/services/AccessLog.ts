@@ -52,7 +52,9 @@ export interface Completed {
   /** Milliseconds from the request's head to the end of the response. */
   readonly durationMs: number
   readonly tries: number
-  /** The other tries that failed, in the order in which they did. One that was given up for a faster one is not here. */
+  /**
+   * The other tries that failed, in the order in which they did. One that was given up for a faster one is not here.
+   */
   readonly failed?: ReadonlyArray<FailedTry> | undefined
   /** Why it failed, if it did. */
   readonly reason: Reason | undefined
@@ -160,10 +162,10 @@ const levelOf = ({ reason, status }: Completed): string => {
 }
 
 /**
- * One line of JSON for a machine, without a line break. An exchange is one line, at its end, which holds what a terminal is
- * told in two: with `Sent` there would be twice as much to write, to ship and to store. Names are those of OpenTelemetry's semantic conventions where it
- * has one, and begin with `lb.` where it has none. `at` is in milliseconds since the epoch. Written by hand, because
- * `JSON.stringify` takes three times as long.
+ * One line of JSON for a machine, without a line break. An exchange is one line, at its end, which holds what a
+ * terminal is told in two: with `Sent` there would be twice as much to write, to ship and to store. Names are those of
+ * OpenTelemetry's semantic conventions where it has one, and begin with `lb.` where it has none. `at` is in
+ * milliseconds since the epoch. Written by hand, because `JSON.stringify` takes three times as long.
  */
 export const json = (entry: Exclude<Entry, Sent>, at: number): string => {
   switch (entry._tag) {

@@ -1,15 +1,17 @@
 /**
- * A limit of what may be in flight on one backend that finds itself: where more in flight only makes all wait longer, it is too high.
+ * A limit of what may be in flight on one backend that finds itself: where more in flight only makes all wait
+ * longer, it is too high.
  *
- * Owns the rule, which is pure but for the state that it is given. Whose state that is, and that the limit is kept, is the work of
- * the balancer.
+ * Owns the rule, which is pure but for the state that it is given. Whose state that is, and that the limit is kept, is
+ * the work of the balancer.
  *
- * It is Gradient2 of Netflix' concurrency-limits: the latency of now beside the one without a queue, the baseline, says how
- * much too high the limit is, and the limit follows smoothly, with an allowance for a queue of the square root of the limit (as
- * in Envoy's `adaptive_concurrency`). Two things are different. Latencies are not judged one by one but by windows, as
- * Envoy does it, by their geometric mean: like Envoy's median it hardly notices one slow answer, and is two numbers. And the baseline is
- * no long average, which under lasting overload learns the overload and lets the limit creep upwards: where it is not seen
- * in any case, because there is little in flight, it is measured with the limit halved for some answers. (Envoy lowers it to 3.)
+ * It is Gradient2 of Netflix' concurrency-limits: the latency of now beside the one without a queue, the baseline, says
+ * how much too high the limit is, and the limit follows smoothly, with an allowance for a queue of the square root of
+ * the limit (as in Envoy's `adaptive_concurrency`). Two things are different. Latencies are not judged one by one but
+ * by windows, as Envoy does it, by their geometric mean: like Envoy's median it hardly notices one slow answer, and is
+ * two numbers. And the baseline is no long average, which under lasting overload learns the overload and lets the limit
+ * creep upwards: where it is not seen in any case, because there is little in flight, it is measured with the limit
+ * halved for some answers. (Envoy lowers it to 3.)
  */
 
 /** As in `Load`, which has a `State` and so cannot be asked. */
@@ -30,8 +32,8 @@ export interface Options {
 }
 
 /**
- * The tolerance and the beginning are those of Gradient2. Its smoothing is 0.2 for each answer; with 0.5 for each window the limit
- * goes from 20 to 1,000 in eleven seconds.
+ * The tolerance and the beginning are those of Gradient2. Its smoothing is 0.2 for each answer; with 0.5 for each
+ * window the limit goes from 20 to 1,000 in eleven seconds.
  */
 export const defaultOptions: Options = { floor: 4, ceiling: 1_024, initial: 20, tolerance: 1.5, smoothing: 0.5 }
 
@@ -41,7 +43,9 @@ export interface State {
   limit: number
   /** The latency without a queue, and a millisecond; 0 is none yet. */
   baseline: number
-  /** When the window began; the sum of the logarithms of its latencies, the answers, the failures, the most in flight. */
+  /**
+   * When the window began; the sum of the logarithms of its latencies, the answers, the failures, the most in flight.
+   */
   windowFrom: number
   logarithms: number
   successes: number
@@ -49,7 +53,9 @@ export interface State {
   peak: number
   /** When the baseline is to be measured. */
   measureAt: number
-  /** Since when the limit is halved for that, and from when on tries count. Both are `NaN` when there is no such time. */
+  /**
+   * Since when the limit is halved for that, and from when on tries count. Both are `NaN` when there is no such time.
+   */
   halvedAt: number
   countFrom: number
 }
@@ -58,11 +64,17 @@ export interface State {
 const windowLength = 100
 const windowAnswers = 20
 
-/** The milliseconds from one measurement to the next one, and up to a quarter more, so that not all backends are measured at once. */
+/**
+ * The milliseconds from one measurement to the next one, and up to a quarter more, so that not all backends
+ * are measured at once.
+ */
 const measureEvery = 30_000
 const jitter = 0.25
 
-/** What a window says of the baseline counts for so much when it is lower, and when it is higher and little is in flight. */
+/**
+ * What a window says of the baseline counts for so much when it is lower, and when it is higher
+ * and little is in flight.
+ */
 const fall = 0.1
 const rise = 0.05
 
@@ -128,8 +140,8 @@ const close = (state: State, { ceiling, floor, smoothing, tolerance }: Options, 
 }
 
 /**
- * Counts the end of a try, which took so many milliseconds to the head of its response. `inFlight` is what was in flight with it.
- * `random` gives numbers from 0 to below 1.
+ * Counts the end of a try, which took so many milliseconds to the head of its response. `inFlight` is what was in
+ * flight with it. `random` gives numbers from 0 to below 1.
  */
 export const end = (
   state: State,
@@ -167,7 +179,10 @@ export const end = (
 /** Milliseconds, and times the baseline, that a measurement may take: long answers must not keep the limit halved. */
 const patience = { fixed: 2_000, baselines: 20 }
 
-/** Gives a measurement up that takes too long. To be called from time to time, because it is where nothing ends that it does. */
+/**
+ * Gives a measurement up that takes too long. To be called from time to time, because it is where
+ * nothing ends that it does.
+ */
 export const expire = (state: State, now: number, random: () => number): void => {
   const taken = now - state.halvedAt
   if (taken < 0 || taken > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)

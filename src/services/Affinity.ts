@@ -1,9 +1,9 @@
 /**
  * Sticky sessions: which backend a client is pinned to, as a cookie says.
  *
- * Owns what the cookie says and how it is set. Its value is a keyed token for the id of a backend: nobody without the key can
- * read the id from it or make one, and a forged one is simply nobody's. Tokens are made when backends join, so that a request
- * costs one look for the cookie and one in a table. What a pin is worth is decided by `Balancer`.
+ * Owns what the cookie says and how it is set. Its value is a keyed token for the id of a backend: nobody without the
+ * key can read the id from it or make one, and a forged one is simply nobody's. Tokens are made when backends join, so
+ * that a request costs one look for the cookie and one in a table. What a pin is worth is decided by `Balancer`.
  */
 import * as Context from "effect/Context"
 import type { CryptoError } from "effect/crypto/CryptoError"
@@ -36,9 +36,9 @@ export interface Pin {
   /** The field lines of the request without the cookie, which is nobody else's business. */
   readonly fields: FieldLines
   /**
-   * The `Set-Cookie` for an answer of the backend with this id, if the client needs one: unless it has that cookie, and unless
-   * the answer says that the backend could not do its work. A cookie of an older key is replaced, so that the key can be taken
-   * away one day.
+   * The `Set-Cookie` for an answer of the backend with this id, if the client needs one: unless it has that cookie, and
+   * unless the answer says that the backend could not do its work. A cookie of an older key is replaced, so that the
+   * key can be taken away one day.
    */
   readonly stamp: (id: string | undefined, status: number) => Effect.Effect<string | undefined>
 }
@@ -106,8 +106,8 @@ export const tokensOf = Effect.fnUntraced(function*(
 const sameSiteWords = { lax: "Lax", strict: "Strict", none: "None" } as const
 
 /**
- * The value of a `Set-Cookie` field (RFC 6265 §4.1). Scripts never see the cookie. Browsers refuse `SameSite=None` without
- * `Secure`, so without TLS it is left out, which browsers take for `Lax`.
+ * The value of a `Set-Cookie` field (RFC 6265 §4.1). Scripts never see the cookie. Browsers refuse `SameSite=None`
+ * without `Secure`, so without TLS it is left out, which browsers take for `Lax`.
  */
 export const setCookie = (
   { cookie, maxAge, path, sameSite }: Omit<Policy, "keys">,

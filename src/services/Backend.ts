@@ -1,8 +1,8 @@
 /**
  * A backend: one address from the configuration or from discovery, and its weight.
  *
- * Owns what identifies a backend and how its address is written. It does not know whether the backend is well (`Health`)
- * or busy (`Load`).
+ * Owns what identifies a backend and how its address is written. It does not know whether the backend is well
+ * (`Health`) or busy (`Load`).
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -59,8 +59,8 @@ const isOrigin = (input: string): boolean =>
   /^(?:https?|unix):/i.test(input) ? parseOrigin(input) === input : /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/.test(input)
 
 /**
- * Where requests are sent: `http://host:port`, `https://host:port` or `unix:/path`, in the form that `parseOrigin` returns. An address of
- * another scheme, such as `postgres://db-1:5432`, is for programs that balance what is not HTTP.
+ * Where requests are sent: `http://host:port`, `https://host:port` or `unix:/path`, in the form that `parseOrigin`
+ * returns. An address of another scheme, such as `postgres://db-1:5432`, is for programs that balance what is not HTTP.
  */
 export const Origin = Schema.String.check(
   Schema.makeFilter(isOrigin, { expected: "a URL without a path, such as http://localhost:3001" })
@@ -69,9 +69,9 @@ export const Origin = Schema.String.check(
 /**
  * One address that can answer requests.
  *
- * A tier is used only when all before it have nobody who is eligible. A balancer with a zone prefers backends of that zone. `id`
- * names it in logs and keeps its load and health across changes of the configuration; unless it is given, it is the origin
- * itself.
+ * A tier is used only when all before it have nobody who is eligible. A balancer with a zone prefers backends of that
+ * zone. `id` names it in logs and keeps its load and health across changes of the configuration; unless it is given, it
+ * is the origin itself.
  */
 export class Backend extends Schema.Class<Backend>("evenkeel/services/Backend")({
   id: Schema.NonEmptyString,

@@ -1,5 +1,6 @@
 /**
- * How a backend is written in the configuration: `http://host:port,weight=3,zone=a,backup`, or an object with these as fields.
+ * How a backend is written in the configuration: `http://host:port,weight=3,zone=a,backup`, or an object
+ * with these as fields.
  *
  * Owns the codec and what it says about mistakes. What a backend is, is the business of `Backend`.
  */
@@ -95,7 +96,9 @@ const toBackend = (fields: typeof BackendFields.Type): Result.Result<Backend, Co
   )
 }
 
-/** `http://host:port`, or the same with `,weight=N`, `,zone=NAME` or `,backup`, or an object that may also have an `id`. */
+/**
+ * `http://host:port`, or the same with `,weight=N`, `,zone=NAME` or `,backup`, or an object that may also have an `id`.
+ */
 export const BackendNotation: Schema.Codec<Backend, string | typeof BackendFields.Encoded> = Schema.Union([
   Schema.String,
   BackendFields

@@ -1,9 +1,10 @@
 /**
  * The balancer: asks the strategy, and keeps the books of what is in flight.
  *
- * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that was tried is
- * not picked again for the same exchange, none gets more than its limit, one that has come back gets its share little by
- * little, and each try is counted from its begin to its end. It sends nothing itself and is not bound to HTTP.
+ * Owns the rules that hold for every strategy: an exchange that is pinned goes to its backend, an endpoint that
+ * was tried is not picked again for the same exchange, none gets more than its limit, one that has come back
+ * gets its share little by little, and each try is counted from its begin to its end. It sends nothing itself
+ * and is not bound to HTTP.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -31,8 +32,8 @@ export interface Queue {
   /** How long each waits. */
   readonly timeout: Duration.Duration
   /**
-   * Who is next when an endpoint has room. `newest` serves those whose clients are likely still there, and lets the oldest
-   * run into the timeout; when the queue is full the oldest one has to go.
+   * Who is next when an endpoint has room. `newest` serves those whose clients are likely still there, and lets the
+   * oldest run into the timeout; when the queue is full the oldest one has to go.
    */
   readonly order: "oldest" | "newest"
 }
@@ -61,8 +62,8 @@ export const defaultOptions: Options = {
 /** The service that chooses an endpoint for each try. */
 export class Balancer extends Context.Service<Balancer, {
   /**
-   * Runs `f` with a chosen endpoint, counted as in flight for exactly as long as `f` runs. Waits for one when all are at their
-   * limits. Success, failure and interruption of `f` count as such.
+   * Runs `f` with a chosen endpoint, counted as in flight for exactly as long as `f` runs. Waits for one when all are
+   * at their limits. Success, failure and interruption of `f` count as such.
    *
    * Use this to balance anything: database replicas, model servers, sockets.
    */
@@ -71,28 +72,32 @@ export class Balancer extends Context.Service<Balancer, {
     f: (endpoint: Endpoint) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
-   * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may be used, and
-   * none when it is full and nothing was tried, because `wait` waits for it. The first of three steps that do what `use` does, for a
-   * data path that cannot afford a closure per request; `begin` and `end` are the other two and come in pairs.
+   * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may
+   * be used, and none when it is full and nothing was tried, because `wait` waits for it. The first of three steps
+   * that do what `use` does, for a data path that cannot afford a closure per request; `begin` and `end` are the other
+   * two and come in pairs.
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**
-   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one. `take` is
-   * called with it at once when there is room, so that nobody else comes first: it has to `begin`, or the room is the next
-   * one's.
+   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one.
+   * `take` is called with it at once when there is room, so that nobody else comes first: it has to `begin`, or the
+   * room is the next one's.
    */
   readonly wait: (
     context: PickContext,
     tried: ReadonlyArray<Endpoint>,
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
-  /** Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all. */
+  /**
+   * Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all.
+   */
   readonly canTake: (endpoint: Endpoint) => boolean
   readonly begin: (endpoint: Endpoint) => void
   /**
-   * The head of a good answer has come, so many milliseconds after its try began, and they are learned now; `end` is told the
-   * same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is when it came, which whoever
-   * knows the latency knows as well: to look at the clock once more would cost as much as all the rest.
+   * The head of a good answer has come, so many milliseconds after its try began, and they are learned now; `end`
+   * is told the same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is
+   * when it came, which whoever knows the latency knows as well: to look at the clock once more would cost as
+   * much as all the rest.
    */
   readonly answered: (endpoint: Endpoint, latencyMs: number, at: number, stage: Exclude<Stage, "sent">) => void
   /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
@@ -102,8 +107,8 @@ export class Balancer extends Context.Service<Balancer, {
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /**
-   * `millis` is the latency of the try, unless that was told when it was `answered`: then, how long all of it took. `why` is
-   * a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
+   * `millis` is the latency of the try, unless that was told when it was `answered`: then, how long all of it took.
+   * `why` is a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
    */
   readonly end: (endpoint: Endpoint, outcome: Outcome, millis: number, why?: string, stage?: Stage) => void
 }>()("evenkeel/services/Balancer") {}

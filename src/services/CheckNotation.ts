@@ -1,8 +1,8 @@
 /**
  * How the settings of health checks are written: statuses, header fields, hosts, ports.
  *
- * Owns the codecs between those notations and values, like `Notation` for all others. Which settings there are is the business
- * of `Configuration`.
+ * Owns the codecs between those notations and values, like `Notation` for all others. Which settings there are is the
+ * business of `Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"

@@ -1,8 +1,8 @@
 /**
  * Who the client is when it comes through proxies that are trusted.
  *
- * Owns how the address is found in `X-Forwarded-For`. Whose fields are believed at all is the business of `TrustedProxies`, and
- * what is forwarded that of `HeaderFields`.
+ * Owns how the address is found in `X-Forwarded-For`. Whose fields are believed at all is the business of
+ * `TrustedProxies`, and what is forwarded that of `HeaderFields`.
  */
 import { type FieldLines, isNamed } from "./Fields.ts"
 
@@ -14,8 +14,8 @@ const withoutPort = (node: string): string =>
   /^\[([^\]]*)\](?::\d+)?$/.exec(node)?.[1] ?? /^([^:]+):\d+$/.exec(node)?.[1] ?? node
 
 /**
- * The address at the other end of the connection, or, if a trusted proxy is there, the last one in `X-Forwarded-For` that is no
- * trusted proxy: what stands before it could be written by anybody. If all are trusted, it is the first one.
+ * The address at the other end of the connection, or, if a trusted proxy is there, the last one in `X-Forwarded-For`
+ * that is no trusted proxy: what stands before it could be written by anybody. If all are trusted, it is the first one.
  */
 export const original = (
   fields: FieldLines,

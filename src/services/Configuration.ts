@@ -1,9 +1,9 @@
 /**
  * The settings: one Schema for their types, decoding, help texts and defaults.
  *
- * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help and
- * its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values come from, and which source
- * wins, is the business of `layers/Configuration`.
+ * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help
+ * and its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values
+ * come from, and which source wins, is the business of `layers/Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -17,7 +17,9 @@ import { hedge, retry } from "./RetrySettings.ts"
 import { bytes, bytesExpected, count, defaultKey, duration, durationExpected, entry, optional } from "./Setting.ts"
 import { sticky } from "./StickySettings.ts"
 
-/** The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains. */
+/**
+ * The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains.
+ */
 export const schema = <const Name extends string>(
   names: ReadonlyArray<Name>,
   defaultName: NoInfer<Name>,

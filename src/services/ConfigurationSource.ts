@@ -2,8 +2,8 @@
  * From raw values of several sources to settings, or to everything that is wrong with them.
  *
  * Owns precedence and the wording of problems. It reads nothing itself: `layers/Configuration` brings what flags, the
- * environment and a file say. A value is checked even where a better source overrides it, so that a mistake does not hide
- * until the day on which that flag is left out.
+ * environment and a file say. A value is checked even where a better source overrides it, so that a mistake does not
+ * hide until the day on which that flag is left out.
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -20,7 +20,9 @@ export type Path = ReadonlyArray<PropertyKey>
 export interface Source {
   /** A tree of the same shape as `Configuration.Input`, unchecked. */
   readonly values: unknown
-  /** How the place of a value, or of a key that is unknown, is called: `--to`, `evenkeel.yaml:5:13: health.interval`. */
+  /**
+   * How the place of a value, or of a key that is unknown, is called: `--to`, `evenkeel.yaml:5:13: health.interval`.
+   */
   readonly where: (path: Path, what: "value" | "key") => string
 }
 
@@ -55,7 +57,9 @@ const at = (value: unknown, path: Path): unknown =>
 // Values
 // -----------------------------------------------------------------------------
 
-/** What a codec says about one value: a whole message or what it expects, if it says so, and what was probably meant. */
+/**
+ * What a codec says about one value: a whole message or what it expects, if it says so, and what was probably meant.
+ */
 interface Finding {
   readonly path: Path
   readonly message?: string | undefined
@@ -182,8 +186,8 @@ export interface Merged {
 }
 
 /**
- * The raw values of all sources as one tree, in which the first source that has a setting wins. Fails with every problem of
- * every source; what it succeeds with can be decoded. A list is replaced as a whole.
+ * The raw values of all sources as one tree, in which the first source that has a setting wins. Fails with every
+ * problem of every source; what it succeeds with can be decoded. A list is replaced as a whole.
  */
 export const merge = (
   sources: ReadonlyArray<Source>,

@@ -1,9 +1,9 @@
 /**
  * What settings say together that none of them says alone: limits of time that contradict each other.
  *
- * Owns these checks and their wording, and the default that follows from other settings. A limit that can never be kept as
- * it stands is a problem, because whoever set it believes that it is; a combination that leaves less room than it seems to
- * is a warning. Only what somebody has set contradicts something: a default gives way.
+ * Owns these checks and their wording, and the default that follows from other settings. A limit that can never be kept
+ * as it stands is a problem, because whoever set it believes that it is; a combination that leaves less room than it
+ * seems to is a warning. Only what somebody has set contradicts something: a default gives way.
  */
 import * as Duration from "effect/Duration"
 import type { Settings } from "./Configuration.ts"
@@ -15,8 +15,8 @@ export interface Findings {
 }
 
 /**
- * Where a setting was given, as messages call that place: `--timeout-try`, `evenkeel.yaml:3:8: timeout.try`. Nothing for a
- * setting that has its default.
+ * Where a setting was given, as messages call that place: `--timeout-try`, `evenkeel.yaml:3:8: timeout.try`. Nothing
+ * for a setting that has its default.
  */
 export type Given = (key: string) => string | undefined
 

@@ -32,7 +32,10 @@ export const valueOf = (fields: FieldLines, name: string): string | undefined =>
   return undefined
 }
 
-/** The field lines without the cookies of a name. What else they say stays as it is, and a line that says nothing else goes. */
+/**
+ * The field lines without the cookies of a name. What else they say stays as it is, and a line that
+ * says nothing else goes.
+ */
 export const without = (fields: FieldLines, name: string): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {

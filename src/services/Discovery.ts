@@ -1,8 +1,8 @@
 /**
  * The seam for finding out which backends there are.
  *
- * Owns the interface; the sources are in `layers/discovery`, one file each. A source says what the full set is, every time
- * that it changes, and knows nothing of health.
+ * Owns the interface; the sources are in `layers/discovery`, one file each. A source says what the full set is, every
+ * time that it changes, and knows nothing of health.
  */
 import * as Context from "effect/Context"
 import type * as Stream from "effect/Stream"

@@ -1,8 +1,8 @@
 /**
  * Draining: how a backend is taken out without a request being lost, for a deploy or for good.
  *
- * Owns the interface. A backend that drains gets no new exchanges but those that are pinned to it, and finishes what it has.
- * That it drains is a fact of its health and kept in `Pool`.
+ * Owns the interface. A backend that drains gets no new exchanges but those that are pinned to it, and finishes what it
+ * has. That it drains is a fact of its health and kept in `Pool`.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -20,8 +20,9 @@ export const defaultOptions: Options = { tunnels: Duration.seconds(30) }
 
 export class Drain extends Context.Service<Drain, {
   /**
-   * Begins to drain a backend, and succeeds when nothing is in flight to it any more. Requests that are in flight have the time
-   * that their own limits allow. An id that is no member is drained already. To use the backend again, set its mode to `Ready`.
+   * Begins to drain a backend, and succeeds when nothing is in flight to it any more. Requests that are in flight
+   * have the time that their own limits allow. An id that is no member is drained already. To use the backend again,
+   * set its mode to `Ready`.
    */
   readonly drain: (id: string, why: string, options?: Options) => Effect.Effect<void>
   /** A tunnel to an endpoint has been opened, which `cut` ends. Gives back what to call when it is over. */

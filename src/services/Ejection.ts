@@ -1,9 +1,9 @@
 /**
  * When real traffic says that a backend is ill, and who is told.
  *
- * Owns the rule, which is pure, and the seam between the balancer, which sees how tries end, and the pool, which keeps health.
- * How long an ejection lasts is in `Health`, and how many there may be at once in `Pool`. Only failures of the backend's making
- * count: see `Outcome` of `Load`.
+ * Owns the rule, which is pure, and the seam between the balancer, which sees how tries end, and the pool, which keeps
+ * health. How long an ejection lasts is in `Health`, and how many there may be at once in `Pool`. Only failures of the
+ * backend's making count: see `Outcome` of `Load`.
  */
 import * as Context from "effect/Context"
 import * as Load from "./Load.ts"
@@ -19,7 +19,8 @@ export interface Policy {
 }
 
 /**
- * 5 failures in a row as in Envoy and Finagle, or less than 80 % of at least 20 tries in 30 s (Finagle: 80 % over 30 s, of 5).
+ * 5 failures in a row as in Envoy and Finagle, or less than 80 % of at least 20 tries in 30 s (Finagle:
+ * 80 % over 30 s, of 5).
  */
 export const defaultPolicy: Policy = { consecutiveFailures: 5, successRate: 0.8, minimumVolume: 20 }
 
@@ -34,8 +35,9 @@ export const verdict = (load: Load.Load, now: number, policy: Policy): string | 
 /** Judges backends by real traffic. */
 export class Ejection extends Context.Service<Ejection, {
   /**
-   * A try that began so many milliseconds ago has ended, and is counted in the endpoint's load already; or it goes on and is
-   * as good as a success. `why` is its failure in a word. Returns at once; what follows for the pool follows soon.
+   * A try that began so many milliseconds ago has ended, and is counted in the endpoint's load already; or it
+   * goes on and is as good as a success. `why` is its failure in a word. Returns at once; what follows for
+   * the pool follows soon.
    */
   readonly observe: (
     endpoint: Load.Endpoint,

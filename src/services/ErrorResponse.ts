@@ -1,12 +1,14 @@
 /**
- * What a client gets when there is no backend's answer to give: a few words as text, or problem details (RFC 9457) for who
- * accepts JSON. It names the reason and nothing about the backends, which are none of a stranger's business.
+ * What a client gets when there is no backend's answer to give: a few words as text, or problem details (RFC 9457) for
+ * who accepts JSON. It names the reason and nothing about the backends, which are none of a stranger's business.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as ProblemDetails from "effect/http/ProblemDetails"
 import { meaningOf, type Reason } from "./Failure.ts"
 
-/** Seconds after which it may be worth asking again: a backend that recovers is back after two probes, one second apart. */
+/**
+ * Seconds after which it may be worth asking again: a backend that recovers is back after two probes, one second apart.
+ */
 const retryAfter = "2"
 
 const titles: Readonly<Record<number, string>> = {

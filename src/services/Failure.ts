@@ -1,9 +1,9 @@
 /**
  * Why an exchange failed: one vocabulary for the log, the error body and the documents.
  *
- * Owns the words and what each means to a client. It is a closed union: a new word does not compile until it has a status,
- * a log level and a rule for trying again. How an engine finds out is its own affair (`layers/NodeEngine`); it says what it
- * found by failing with a `TransportFailure` as the cause of the platform's `HttpClientError`.
+ * Owns the words and what each means to a client. It is a closed union: a new word does not compile until it has a
+ * status, a log level and a rule for trying again. How an engine finds out is its own affair (`layers/NodeEngine`); it
+ * says what it found by failing with a `TransportFailure` as the cause of the platform's `HttpClientError`.
  */
 import * as Cause from "effect/Cause"
 import type { HttpClientError } from "effect/http/HttpClientError"
@@ -15,7 +15,10 @@ export interface Meaning {
   /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that was cut. */
   readonly status: number
   readonly level: "INFO" | "WARN"
-  /** When another backend may be tried: `always` if nothing was sent, `repeatable` if the request can be. See `RetryPolicy`. */
+  /**
+   * When another backend may be tried: `always` if nothing was sent, `repeatable` if the request can
+   * be. See `RetryPolicy`.
+   */
   readonly tryAnother: "always" | "repeatable" | "never"
   /** One sentence for the client and for the documents. */
   readonly meaning: string
@@ -108,7 +111,8 @@ export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "O
 export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
 
 /**
- * What went wrong between the balancer and a backend. `message` is a short cause in words, such as `Connection refused`.
+ * What went wrong between the balancer and a backend. `message` is a short cause in words, such as
+ * `Connection refused`.
  */
 export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", {
   reason: Schema.Literals([
@@ -147,7 +151,10 @@ export const systemErrors: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "No local port is free"
 }
 
-/** The failure behind a client error. A client layer that says nothing about its cause could not connect, we must assume. */
+/**
+ * The failure behind a client error. A client layer that says nothing about its cause could not
+ * connect, we must assume.
+ */
 export const fromClientError = (error: HttpClientError): TransportFailure => {
   if (error.reason._tag === "InvalidUrlError") {
     return TransportFailure.make({ reason: "bad_request", message: "the request target makes no URL" })

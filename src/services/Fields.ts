@@ -1,8 +1,8 @@
 /**
  * Field lines, and looking for fields by their names, which are the same in any case (RFC 9110 §5.1).
  *
- * Owns the comparison of names, and how it is done without a lower-case copy of every name of every message, which was a twentieth of
- * what a request cost. What the names mean is known to whoever looks.
+ * Owns the comparison of names, and how it is done without a lower-case copy of every name of every message, which was
+ * a twentieth of what a request cost. What the names mean is known to whoever looks.
  */
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
@@ -21,7 +21,10 @@ export const valueOf = (fields: FieldLines, lower: string): string | undefined =
 /** Longer names than this share a row of the table. */
 const maxLength = 31
 
-/** Where a name stands in the table: by its length and the last five bits of its first letter, which are the same in any case. */
+/**
+ * Where a name stands in the table: by its length and the last five bits of its first letter, which are
+ * the same in any case.
+ */
 const placeOf = (name: string): number => (Math.min(name.length, maxLength) << 5) | (name.charCodeAt(0) & 31)
 
 /** A set of names, given in lower case. */

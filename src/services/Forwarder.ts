@@ -1,8 +1,9 @@
 /**
  * The forwarder: one exchange, from the request's head to the response's last byte.
  *
- * Owns the interface and the options of forwarding; the path itself is `layers/Forwarder`. How long a backend may take to
- * accept a connection, to begin its answer and to go on with it is the promise of the client layer, which owns the connection.
+ * Owns the interface and the options of forwarding; the path itself is `layers/Forwarder`. How long a backend
+ * may take to accept a connection, to begin its answer and to go on with it is the promise of the client layer,
+ * which owns the connection.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -19,18 +20,26 @@ export interface Options {
   readonly hostHeader: "preserve" | "backend"
   /** Whether the address at the other end of the connection is a proxy whose `X-Forwarded-*` fields are believed. */
   readonly isTrustedProxy: (address: string) => boolean
-  /** The key of a request, for strategies that hash one. It is read only when a strategy asks, and once for an exchange. */
+  /**
+   * The key of a request, for strategies that hash one. It is read only when a strategy asks, and once for an exchange.
+   */
   readonly hashKey: HashKey.Extract
   readonly retry: RetryPolicy.Policy
   /** Milliseconds from the request's head to the head of the response, all tries together; `Infinity` for no limit. */
   readonly exchangeTimeout: number
-  /** Milliseconds from the begin of a try to the head of the response; `Infinity` for the limits of the client layer only. */
+  /**
+   * Milliseconds from the begin of a try to the head of the response; `Infinity` for the limits of
+   * the client layer only.
+   */
   readonly tryTimeout: number
   /** Whether and when requests are sent to a second backend although the first may still answer. */
   readonly hedge: Hedging.Policy | undefined
 }
 
-/** Preserves `Host` as HAProxy and Caddy do, trusts nobody, hashes the client, sets no limits to the time and does not hedge. */
+/**
+ * Preserves `Host` as HAProxy and Caddy do, trusts nobody, hashes the client, sets no limits to the
+ * time and does not hedge.
+ */
 export const defaultOptions: Options = {
   hostHeader: "preserve",
   isTrustedProxy: () => false,
@@ -44,8 +53,8 @@ export const defaultOptions: Options = {
 /** An HTTP application that answers each request with a backend's answer. */
 export class Forwarder extends Context.Service<Forwarder, {
   /**
-   * Forwards the request of the context. Every failure before the response's head is itself a response. The exchange ends,
-   * and is counted and logged, when the request's scope closes: after the last byte of the body.
+   * Forwards the request of the context. Every failure before the response's head is itself a response. The exchange
+   * ends, and is counted and logged, when the request's scope closes: after the last byte of the body.
    */
   readonly handle: Effect.Effect<HttpServerResponse, never, HttpServerRequest | Scope.Scope>
 }>()("evenkeel/services/Forwarder") {}

@@ -1,11 +1,12 @@
 /**
- * MurmurHash3 in its 32-bit form (Austin Appleby, 2011, public domain), which hash strategies place keys and backends with.
+ * MurmurHash3 in its 32-bit form (Austin Appleby, 2011, public domain), which hash strategies place
+ * keys and backends with.
  *
- * It spreads well and is fast, and anybody who knows it can choose keys that collide: it protects nothing. The seed is part of the
- * result, so that several balancers agree on it.
+ * It spreads well and is fast, and anybody who knows it can choose keys that collide: it protects nothing. The seed is
+ * part of the result, so that several balancers agree on it.
  *
- * A hash is a signed integer of 32 bits, as the operators of the language have it: V8 puts an unsigned one into a box half of the
- * time. So nothing is allocated for a key of ASCII characters. What is published is `hash >>> 0`.
+ * A hash is a signed integer of 32 bits, as the operators of the language have it: V8 puts an unsigned one into a box
+ * half of the time. So nothing is allocated for a key of ASCII characters. What is published is `hash >>> 0`.
  */
 
 /** The odd constants of the reference implementation. */

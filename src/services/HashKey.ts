@@ -1,8 +1,9 @@
 /**
  * The key of a request: what a hash strategy hashes, so that requests with the same key go to the same backend.
  *
- * Owns the notation of keys and how one is read from the head of a request, as it is written there: nothing is decoded, and
- * case counts but in names of fields. A request that has no such value, or an empty one, has its client's address for a key.
+ * Owns the notation of keys and how one is read from the head of a request, as it is written there: nothing is
+ * decoded, and case counts but in names of fields. A request that has no such value, or an empty one, has its
+ * client's address for a key.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -20,7 +21,9 @@ export type HashKey =
   | { readonly from: "client" | "path" }
   | { readonly from: "header" | "cookie" | "query"; readonly name: string }
 
-/** Reads the key of a request. `client` is the client's address, where there is one, behind proxies that are trusted. */
+/**
+ * Reads the key of a request. `client` is the client's address, where there is one, behind proxies that are trusted.
+ */
 export type Extract = (head: RequestHead, client: string | undefined) => string | undefined
 
 // -----------------------------------------------------------------------------

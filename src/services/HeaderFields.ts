@@ -1,20 +1,20 @@
 /**
  * What a load balancer changes in the head of a message, and nothing else.
  *
- * Owns the rules for field lines: what belongs to one connection only and is not forwarded, what we say about the client,
- * how the body is framed. All are pure functions over flat lists of field lines. Which endpoint a message goes to and how it
- * gets there is not decided here.
+ * Owns the rules for field lines: what belongs to one connection only and is not forwarded, what we say about the
+ * client, how the body is framed. All are pure functions over flat lists of field lines. Which endpoint a message goes
+ * to and how it gets there is not decided here.
  */
 import * as ClientAddress from "./ClientAddress.ts"
 import { type FieldLines, isNamed, Names, valueOf } from "./Fields.ts"
 import * as Target from "./Target.ts"
 
 /**
- * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. An engine that
- * forwards trailers or upgrades writes `TE` and `Upgrade` anew. `HTTP2-Settings` is obsolete (RFC 9113 §3.1). `Expect` is
- * answered here (RFC 9110 §10.1.1).
- * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but CGI
- * programs take it for the address of a proxy (CVE-2016-5385).
+ * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. An engine
+ * that forwards trailers or upgrades writes `TE` and `Upgrade` anew. `HTTP2-Settings` is obsolete (RFC 9113 §3.1).
+ * `Expect` is answered here (RFC 9110 §10.1.1).
+ * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but
+ * CGI programs take it for the address of a proxy (CVE-2016-5385).
  */
 const connectionFields = new Names([
   "connection",
@@ -72,8 +72,8 @@ export interface Client {
 }
 
 /**
- * The protocol that the client itself uses: what the first of the proxies between says, if the last one is trusted, or else that
- * of the connection.
+ * The protocol that the client itself uses: what the first of the proxies between says, if the last one is trusted, or
+ * else that of the connection.
  */
 export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client): "http" | "https" => {
   if (!trusted) return protocol
@@ -84,7 +84,9 @@ export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client
   return protocol
 }
 
-/** The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case. */
+/**
+ * The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case.
+ */
 export const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
   let options: Set<string> | undefined
   for (let i = 0; i < fields.length; i += 2) {
@@ -118,8 +120,8 @@ const checkTarget = (method: string, target: string): Refusal | undefined => {
 }
 
 /**
- * The field lines for the backend, or why there are none. Order, case and repetition of what is forwarded stay as they were;
- * what we add comes last.
+ * The field lines for the backend, or why there are none. Order, case and repetition of what is forwarded stay as they
+ * were; what we add comes last.
  */
 export const toBackend = (
   method: string,
@@ -179,7 +181,8 @@ export const toBackend = (
     out.push(line, value)
   }
 
-  // RFC 9112 §6.1 and §6.3: two framings are an attack or a mistake, and a coding that we cannot undo is not ours to drop.
+  // RFC 9112 §6.1 and §6.3: two framings are an attack or a mistake, and a coding that we cannot
+  // undo is not ours to drop.
   if (coding !== undefined && length !== undefined) {
     return refuse("bad_request", "there are both Content-Length and Transfer-Encoding")
   }
@@ -205,8 +208,8 @@ export const toBackend = (
 }
 
 /**
- * The trailers of a message to be sent on, in either direction. They cannot say what belongs to one connection, and nobody says
- * after a message who its client is: a backend may merge them into the head (RFC 9110 §6.5.1).
+ * The trailers of a message to be sent on, in either direction. They cannot say what belongs to one connection, and
+ * nobody says after a message who its client is: a backend may merge them into the head (RFC 9110 §6.5.1).
  */
 export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
   const out: Array<string> = []
@@ -218,8 +221,8 @@ export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
 }
 
 /**
- * Whether the body of a response is what its sender meant: chunked is undone on the way, and with any other transfer coding,
- * for which nobody asked, the client would take coded bytes for the content (RFC 9112 §6.1).
+ * Whether the body of a response is what its sender meant: chunked is undone on the way, and with any other transfer
+ * coding, for which nobody asked, the client would take coded bytes for the content (RFC 9112 §6.1).
  */
 export const isDecoded = (fields: FieldLines): boolean => {
   for (let i = 0; i < fields.length; i += 2) {
@@ -240,8 +243,8 @@ export const toClient = (status: number, fields: FieldLines): FieldLines => {
     }
     const name = fields[i]!.toLowerCase()
     if (name === "content-length") {
-      // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: 1xx and 204 have none. `Connection` cannot
-      // name what is meant for all recipients (RFC 9110 §7.6.1), and framing least of all.
+      // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length. RFC 9110 §8.6: 1xx and 204 have none. `Connection`
+      // cannot name what is meant for all recipients (RFC 9110 §7.6.1), and framing least of all.
       if (!isChunked && status >= 200 && status !== 204) out.push(fields[i]!, fields[i + 1]!)
       continue
     }

@@ -12,8 +12,8 @@
  * are kept, each with its cause. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
  * never stored.
  *
- * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a whole,
- * such as how many may be ejected at once (`Pool`).
+ * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a
+ * whole, such as how many may be ejected at once (`Pool`).
  */
 import * as Duration from "effect/Duration"
 
@@ -24,8 +24,8 @@ import * as Duration from "effect/Duration"
 export type Mode = "Ready" | "Draining" | "Disabled"
 
 /**
- * What active checks say. `streak` counts the results in a row that contradict the current state; the state changes when
- * the streak is long enough.
+ * What active checks say. `streak` counts the results in a row that contradict the current state; the state changes
+ * when the streak is long enough.
  */
 export interface Probe {
   readonly state: "Unknown" | "Unproven" | "Passing" | "Failing"
@@ -66,14 +66,18 @@ export interface Policy {
   readonly ejectionTime: Duration.Duration
   /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
-  /** Whether a backend that has just joined is offered traffic before its first check has passed: `up`, unless it is given. */
+  /**
+   * Whether a backend that has just joined is offered traffic before its first check has passed:
+   * `up`, unless it is given.
+   */
   readonly initial?: "up" | "down"
 }
 
 /**
- * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1, HAProxy 3 and
- * 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6 s and a recovered one
- * back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up to 300 s like Envoy's.
+ * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1,
+ * HAProxy 3 and 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6
+ * s and a recovered one back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up
+ * to 300 s like Envoy's.
  */
 export const defaultPolicy: Policy = {
   rise: 2,
@@ -88,7 +92,9 @@ export type Signal =
   | { readonly _tag: "ProbePassed"; readonly why: string }
   /** `answered` if it was the answer that was wrong. */
   | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean }
-  /** Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection. */
+  /**
+   * Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection.
+   */
   | { readonly _tag: "Tripped"; readonly why: string; readonly random?: number }
   /** The trial exchange succeeded. */
   | { readonly _tag: "Recovered"; readonly why: string }
@@ -210,8 +216,8 @@ export const isEligible = (health: Health): boolean => health.mode === "Ready" &
 export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)
 
 /**
- * Whether a pool in panic offers new exchanges to this backend: what checks say is put aside, but not what real traffic says, and
- * not what nobody can change. Whoever does not answer its checks at all would not answer requests either.
+ * Whether a pool in panic offers new exchanges to this backend: what checks say is put aside, but not what real traffic
+ * says, and not what nobody can change. Whoever does not answer its checks at all would not answer requests either.
  */
 export const isWorthTrying = ({ circuit, mode, probe }: Health): boolean =>
   mode === "Ready" && circuit._tag !== "Open" && probe.state !== "Unproven" &&

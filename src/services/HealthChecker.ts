@@ -23,9 +23,10 @@ const fastInterval = 1_000
 const slowestInterval = 30_000
 
 /**
- * A failing backend is checked as often as it takes to notice its return within this share of the time that it was away, but for
- * the bounds: every second in the first minute, every 5 s after 5 minutes, every 30 s after half an hour. So an outage costs a
- * sixtieth more of its length at most, and a backend that is gone for good is not asked for ever as if it were to return now.
+ * A failing backend is checked as often as it takes to notice its return within this share of the time that it was
+ * away, but for the bounds: every second in the first minute, every 5 s after 5 minutes, every 30 s after half an hour.
+ * So an outage costs a sixtieth more of its length at most, and a backend that is gone for good is not asked for ever
+ * as if it were to return now.
  */
 const share = 1 / 60
 
@@ -41,11 +42,11 @@ const intervalOf = ({ changed, probe }: Health, interval: number, now: number): 
 }
 
 /**
- * Milliseconds from the start of the last check to the start of the next. `random` is evenly spread over [0, 1), `now` is in
- * milliseconds.
+ * Milliseconds from the start of the last check to the start of the next. `random` is evenly spread over [0, 1),
+ * `now` is in milliseconds.
  *
- * The fast interval is HAProxy's `fastinter`: news about a backend is worth a second look at once. HAProxy's `downinter` and
- * Envoy's `unhealthy_interval` are fixed; this one grows.
+ * The fast interval is HAProxy's `fastinter`: news about a backend is worth a second look at once. HAProxy's
+ * `downinter` and Envoy's `unhealthy_interval` are fixed; this one grows.
  */
 export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
   intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)

@@ -1,6 +1,6 @@
 /**
- * The settings of health checks and of ejection, as groups of `Configuration`. What they mean is in `Health`, `Probe` and
- * `Ejection`.
+ * The settings of health checks and of ejection, as groups of `Configuration`. What they mean is in `Health`,
+ * `Probe` and `Ejection`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

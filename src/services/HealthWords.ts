@@ -40,8 +40,8 @@ export const cause = (health: Health): string => {
 }
 
 /**
- * The state of a backend and its causes in one sentence, such as `down for 12s: Connection refused`. When there are several
- * reasons not to use it, all are said, the one that decides first. `now` is in milliseconds.
+ * The state of a backend and its causes in one sentence, such as `down for 12s: Connection refused`. When there are
+ * several reasons not to use it, all are said, the one that decides first. `now` is in milliseconds.
  */
 export const explain = ({ changed, circuit, mode, probe }: Health, now: number): string => {
   const facts: Array<string> = []

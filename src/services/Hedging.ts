@@ -1,8 +1,8 @@
 /**
  * When a request that takes long is sent to a second backend as well: after as long as most of the others have taken.
  *
- * Owns the quantile of what was observed. How many such requests there may be is a `RetryBudget` of its own, and racing the two
- * is the work of `layers/Forwarder`. All times are milliseconds.
+ * Owns the quantile of what was observed. How many such requests there may be is a `RetryBudget` of its own, and racing
+ * the two is the work of `layers/Forwarder`. All times are milliseconds.
  */
 
 /** When to hedge. */

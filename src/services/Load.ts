@@ -1,9 +1,10 @@
 /**
  * How busy a backend is, and how it has done lately: the live numbers beside the frozen snapshots of the pool.
  *
- * Owns the counters that `Balancer` writes and strategies read. One object per backend id serves every snapshot, so that
- * what was learned survives a change of weight, of strategy or of the configuration. It is a bag of numbers on purpose:
- * it never decides anything and can be copied to another process. All times are milliseconds of the same clock.
+ * Owns the counters that `Balancer` writes and strategies read. One object per backend id serves every
+ * snapshot, so that what was learned survives a change of weight, of strategy or of the configuration. It is a
+ * bag of numbers on purpose: it never decides anything and can be copied to another process. All times are
+ * milliseconds of the same clock.
  */
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Backend } from "./Backend.ts"
@@ -12,8 +13,8 @@ import type { Backend } from "./Backend.ts"
 export type Outcome = "success" | "failure" | "aborted"
 
 /**
- * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel, which
- * says nothing of how busy a backend is.
+ * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel,
+ * which says nothing of how busy a backend is.
  */
 export type Stage = "sent" | "answered" | "tunnel"
 
@@ -37,7 +38,9 @@ export interface Load {
   failed: number
   /** Failures since the last success. */
   consecutiveFailures: number
-  /** The moving average of latencies, in milliseconds, which a slow answer raises at once: see `observe`. 0 is none yet. */
+  /**
+   * The moving average of latencies, in milliseconds, which a slow answer raises at once: see `observe`. 0 is none yet.
+   */
   latency: number
   /** When `latency` was last updated. */
   latencyAt: number
@@ -89,17 +92,21 @@ export const begin = (load: Load): void => {
 }
 
 /**
- * The milliseconds in which an old latency loses 63 % of its say. Finagle and Linkerd have 10 s; with that a backend that was
- * at 1.5 s gets nothing for half a minute after it is back at 20 ms, with this it has its share again after three seconds.
+ * The milliseconds in which an old latency loses 63 % of its say. Finagle and Linkerd have 10 s; with that a
+ * backend that was at 1.5 s gets nothing for half a minute after it is back at 20 ms, with this it has its share
+ * again after three seconds.
  */
 const latencyMemory = 500
 
-/** A failure counts as this long at least, or a backend that fails at once would look like the best of all. Linkerd has 5 s. */
+/**
+ * A failure counts as this long at least, or a backend that fails at once would look like the best of
+ * all. Linkerd has 5 s.
+ */
 const failureLatency = 1_000
 
 /**
- * Peak-EWMA (Finagle's `PeakEwma`): a latency above the average replaces it at once, one below moves it by as much as time has
- * passed. So bad news is believed immediately and good news when it lasts.
+ * Peak-EWMA (Finagle's `PeakEwma`): a latency above the average replaces it at once, one below moves it by as much as
+ * time has passed. So bad news is believed immediately and good news when it lasts.
  */
 const observe = (load: Load, latency: number, now: number): void => {
   if (load.latency === 0 || latency > load.latency) load.latency = latency
@@ -124,15 +131,18 @@ const turn = (window: Window, now: number): number => {
   return window.bucket % buckets
 }
 
-/** Learns how long the head of a good answer took: what it says of the backend is new now, and not at the end of the body. */
+/**
+ * Learns how long the head of a good answer took: what it says of the backend is new now, and not
+ * at the end of the body.
+ */
 export const answered = (load: Load, latencyMs: number, now: number, stage: Stage): void => {
   observe(load, latencyMs, now)
   if (stage === "tunnel") load.tunnels++
 }
 
 /**
- * Counts the end of a try. `latencyMs` is its latency, to the head of its response or to its end without one, unless that was
- * learned when it was `answered`.
+ * Counts the end of a try. `latencyMs` is its latency, to the head of its response or to its end without one, unless
+ * that was learned when it was `answered`.
  */
 export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number, stage: Stage = "sent"): void => {
   load.inFlight--

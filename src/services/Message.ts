@@ -2,12 +2,12 @@
  * What a message keeps of the wire on its way through the platform's interfaces.
  *
  * The platform's requests and responses have record-shaped headers and a parsed URL, which lose the order, case and
- * repetition of field lines and the exact request target. An engine (a pair of `HttpServer` and `HttpClient` layers) that
- * knows better attaches the head as it was, under one of two symbols; an engine that does not is served from the records.
- * So the forwarder is one program for all engines, and what is attached is for whoever understands it.
+ * repetition of field lines and the exact request target. An engine (a pair of `HttpServer` and `HttpClient` layers)
+ * that knows better attaches the head as it was, under one of two symbols; an engine that does not is served from the
+ * records. So the forwarder is one program for all engines, and what is attached is for whoever understands it.
  *
- * Owns these attachments and the conversions between them and the platform's types. The rules for what may be forwarded are
- * in `HeaderFields`.
+ * Owns these attachments and the conversions between them and the platform's types. The rules for what may be forwarded
+ * are in `HeaderFields`.
  */
 import * as Cookies from "effect/http/Cookies"
 import * as Headers from "effect/http/Headers"
@@ -84,8 +84,8 @@ export interface WithSentHead {
 export const releases: unique symbol = Symbol.for("evenkeel/services/Message/releases")
 
 /**
- * Whether each response of this client to a request with `sentHead` has a head with a body to release, so that nothing else
- * needs to bind it to a scope.
+ * Whether each response of this client to a request with `sentHead` has a head with a body to release, so that nothing
+ * else needs to bind it to a scope.
  */
 export const releasesBodies = (client: object): boolean => releases in client
 
@@ -202,8 +202,8 @@ const sentProto: object = Object.defineProperties(Object.create(Object.getProtot
 })
 
 /**
- * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the platform's
- * interface; without `body` the request has none.
+ * The request to send to a backend: `head` as it is to be on the wire, and `body` for clients that know only the
+ * platform's interface; without `body` the request has none.
  */
 export const toBackend = (
   head: SentHead,
@@ -266,7 +266,10 @@ interface Derived {
   readonly part: "headers" | "cookies" | "body"
 }
 
-/** Own properties are all that the platform copies, and as accessors they took thirty times as long to make: 2 % of a request. */
+/**
+ * Own properties are all that the platform copies, and as accessors they took thirty times as long to
+ * make: 2 % of a request.
+ */
 const handler: ProxyHandler<Derived> = {
   get: ({ answer, part }, key) => Reflect.get(derive(answer)[part], key),
   has: ({ answer, part }, key) => Reflect.has(derive(answer)[part], key),

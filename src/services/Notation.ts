@@ -1,9 +1,10 @@
 /**
- * How single values of the configuration are written: durations, networks, numbers. Backends and addresses to listen on have
- * files of their own, `BackendNotation` and `ListenAddress`.
+ * How single values of the configuration are written: durations, networks, numbers. Backends and addresses to listen on
+ * have files of their own, `BackendNotation` and `ListenAddress`.
  *
- * Owns the codecs between those notations and values. Which settings there are is the business of `Configuration`. Where a
- * codec can say more than what it expects, its issue has a `message`, or a `suggestion` of what was probably meant.
+ * Owns the codecs between those notations and values. Which settings there are is the business of
+ * `Configuration`. Where a codec can say more than what it expects, its issue has a `message`, or a `suggestion`
+ * of what was probably meant.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -44,7 +45,9 @@ const parseMillis = (text: string): number | undefined => {
   return text === "" ? undefined : total
 }
 
-/** Node's timers run at once when they are given 2^31 ms or more, which is 24.8 days. Jitter adds to what is given here. */
+/**
+ * Node's timers run at once when they are given 2^31 ms or more, which is 24.8 days. Jitter adds to what is given here.
+ */
 const maxMillis = 20 * milliseconds["d"]!
 
 /** `500ms`, `5s`, `1m`, `1h`, `1m 30s`, or as Effect writes it, `5 seconds`; from 1 ms to 20 days. */
@@ -145,8 +148,8 @@ export const Quantile: Schema.Codec<number, string> = Percent.pipe(Schema.check(
 ))
 
 /**
- * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0, for none, is no
- * factor.
+ * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0,
+ * for none, is no factor.
  */
 export const BalanceFactor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
   Schema.decodeTo(

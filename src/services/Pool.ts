@@ -1,8 +1,8 @@
 /**
  * The pool: who is a member, how each is, and who is offered traffic.
  *
- * Owns membership and health, which change together in one `Ref`, a few times a minute. The numbers that change with every
- * request are not here but in `Load`, behind each endpoint. The pool never picks (`Balancer`) and never checks
+ * Owns membership and health, which change together in one `Ref`, a few times a minute. The numbers that change with
+ * every request are not here but in `Load`, behind each endpoint. The pool never picks (`Balancer`) and never checks
  * (`HealthChecker`); it is told.
  */
 import * as Context from "effect/Context"
@@ -44,38 +44,45 @@ export const empty: PoolState = { members: [], eligible: [], panic: false }
 /** The rules that concern the pool as a whole, beside those for each backend. */
 export interface Policy extends HealthPolicy {
   /**
-   * The share of the backends that may be ejected at once, from 0 to 1; more only where its checks fail as well and somebody else
-   * is well, or somebody of a later tier is. One that can be used is always left, and 0 is no ejection at all.
+   * The share of the backends that may be ejected at once, from 0 to 1; more only where its checks fail as
+   * well and somebody else is well, or somebody of a later tier is. One that can be used is always left, and 0
+   * is no ejection at all.
    */
   readonly maxEjected: number
   /**
-   * When a smaller share than this is well, all that answer their checks at all, and are not ejected, are offered traffic, from
-   * 0 to 1: the few would break down under the traffic of the many, and checks that fail everywhere are more often wrong than
-   * right. 0 is never. Only the tier that has the traffic counts, which is the first one in which anybody is well.
+   * When a smaller share than this is well, all that answer their checks at all, and are not ejected, are offered
+   * traffic, from 0 to 1: the few would break down under the traffic of the many, and checks that fail everywhere are
+   * more often wrong than right. 0 is never. Only the tier that has the traffic counts, which is the first one in
+   * which anybody is well.
    */
   readonly panicThreshold: number
 }
 
-/** Half of the pool. Envoy ejects a tenth at the most, which is none of three; its panic threshold is 50 % as well, and Finagle's. */
+/**
+ * Half of the pool. Envoy ejects a tenth at the most, which is none of three; its panic threshold is 50 %
+ * as well, and Finagle's.
+ */
 export const defaultPolicy: Policy = { ...defaultHealthPolicy, maxEjected: 0.5, panicThreshold: 0.5 }
 
 /** The service that keeps the pool. */
 export class Pool extends Context.Service<Pool, {
-  /** The current snapshot. The data path reads it synchronously with `Ref.getUnsafe`; only the pool itself writes it. */
+  /**
+   * The current snapshot. The data path reads it synchronously with `Ref.getUnsafe`; only the pool itself writes it.
+   */
   readonly state: Ref.Ref<PoolState>
   /**
-   * Makes the members exactly these backends. Idempotent: who stays keeps its health and its load, whatever else about it
-   * changed. Of several backends with the same id the last one counts.
+   * Makes the members exactly these backends. Idempotent: who stays keeps its health and its load, whatever else about
+   * it changed. Of several backends with the same id the last one counts.
    */
   readonly reconcile: (backends: ReadonlyArray<Backend>) => Effect.Effect<void>
   /**
-   * Applies a health signal to a member. A signal for an id that is no member does nothing, and neither does one that would
-   * eject more than the policy allows.
+   * Applies a health signal to a member. A signal for an id that is no member does nothing, and neither does one that
+   * would eject more than the policy allows.
    */
   readonly signal: (id: string, signal: Signal) => Effect.Effect<void>
   /**
-   * The current snapshot and then each later one. A subscriber that cannot keep up misses snapshots in between, never the
-   * last one.
+   * The current snapshot and then each later one. A subscriber that cannot keep up misses snapshots in
+   * between, never the last one.
    */
   readonly changes: Stream.Stream<PoolState>
 }>()("evenkeel/services/Pool") {}

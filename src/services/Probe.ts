@@ -12,8 +12,8 @@ import { authorityOf, type Backend, parseOrigin } from "./Backend.ts"
 import type { TransportFailure } from "./Failure.ts"
 
 /**
- * The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`; `answered` if there was an
- * answer, which was not the right one.
+ * The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`; `answered` if there
+ * was an answer, which was not the right one.
  */
 export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", {
   message: Schema.String,
@@ -21,8 +21,8 @@ export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed"
 }) {}
 
 /**
- * The check could not be made for a lack of this process, such as of file descriptors: nothing was learned about the backend, and
- * its health stays as it is.
+ * The check could not be made for a lack of this process, such as of file descriptors: nothing was learned about the
+ * backend, and its health stays as it is.
  */
 export class ProbeSkipped extends Schema.TaggedError<ProbeSkipped>()("ProbeSkipped", { message: Schema.String }) {}
 
@@ -42,8 +42,8 @@ export const within =
 export const probeUserAgent = "evenkeel-health-check"
 
 /**
- * Whether a request is a health check. An engine sends it even when all connections that it may have to the backend are in use, or a
- * backend that is busy would fail its checks.
+ * Whether a request is a health check. An engine sends it even when all connections that it may have to the backend are
+ * in use, or a backend that is busy would fail its checks.
  */
 export const IsCheck = Context.Reference<boolean>("evenkeel/services/Probe/IsCheck", { defaultValue: () => false })
 

@@ -1,12 +1,13 @@
 /**
- * How many tries there may be besides the first of each request: a share of the requests of the last 10 s, and a few a second
- * in any case.
+ * How many tries there may be besides the first of each request: a share of the requests of the last 10 s, and a few
+ * a second in any case.
  *
- * When all backends fail, retries would double the load on them just then. With a budget they add a fifth at the most. Owns the
- * counts and nothing else: plain numbers in buckets of a second, so that asking costs the same however busy it is. Only tries
- * that follow one that reached a backend are counted (`RetryPolicy`): a request that nobody has seen adds no load by going
- * elsewhere, and with two of three backends dead two thirds of all requests have to. Finagle counts those as well, because its
- * servers refuse work while they are up; ours answer 503, which is counted. All times are milliseconds of the same clock.
+ * When all backends fail, retries would double the load on them just then. With a budget they add a fifth at the most.
+ * Owns the counts and nothing else: plain numbers in buckets of a second, so that asking costs the same however busy it
+ * is. Only tries that follow one that reached a backend are counted (`RetryPolicy`): a request that nobody has seen
+ * adds no load by going elsewhere, and with two of three backends dead two thirds of all requests have to. Finagle
+ * counts those as well, because its servers refuse work while they are up; ours answer 503, which is counted. All times
+ * are milliseconds of the same clock.
  */
 
 /** How much is allowed. */

@@ -1,9 +1,9 @@
 /**
  * When a request is tried again: pure rules over what has happened so far.
  *
- * Owns the verdict after a failed try and the waits between tries. Which endpoint comes next is chosen by `Balancer`, how many
- * tries all requests together may cost is limited by `RetryBudget`, and doing it is the work of `layers/Forwarder`. All times
- * are milliseconds.
+ * Owns the verdict after a failed try and the waits between tries. Which endpoint comes next is chosen by `Balancer`,
+ * how many tries all requests together may cost is limited by `RetryBudget`, and doing it is the work of
+ * `layers/Forwarder`. All times are milliseconds.
  */
 import * as Failure from "./Failure.ts"
 import * as RetryBudget from "./RetryBudget.ts"
@@ -37,7 +37,9 @@ export interface Policy {
   readonly bodyLimit: number
   /** What the first wait is at the most; the next ones may be twice as long each, up to ten times this. */
   readonly backoff: number
-  /** The longest `Retry-After` that is waited for; undefined is what fits the exchange's deadline, or `defaultMaxWait`. */
+  /**
+   * The longest `Retry-After` that is waited for; undefined is what fits the exchange's deadline, or `defaultMaxWait`.
+   */
   readonly maxWait: number | undefined
   readonly budget: RetryBudget.Policy
 }
@@ -58,8 +60,9 @@ export const defaultPolicy: Policy = {
 }
 
 /**
- * A request that nobody has seen may go to every endpoint, because each of these tries is the first as far as backends can
- * tell. These two are for pools of which much is dead: this many tries and this much time, and then the client is told.
+ * A request that nobody has seen may go to every endpoint, because each of these tries is the first as far as
+ * backends can tell. These two are for pools of which much is dead: this many tries and this much time, and
+ * then the client is told.
  */
 export const maxUnsent = 32
 export const unsentPatience = 10_000
@@ -85,12 +88,15 @@ export interface History {
 }
 
 /**
- * `free`: at once, and whatever the budget says, because no backend has seen the request. `budgeted`: if the budget allows it,
- * and after a back-off. `no`: the client gets what there is.
+ * `free`: at once, and whatever the budget says, because no backend has seen the request. `budgeted`: if the budget
+ * allows it, and after a back-off. `no`: the client gets what there is.
  */
 export type Verdict = "free" | "budgeted" | "no"
 
-/** Whether the request goes to another endpoint after this failure. `isRepeatable` says that its method and body allow it. */
+/**
+ * Whether the request goes to another endpoint after this failure. `isRepeatable` says that its
+ * method and body allow it.
+ */
 export const afterFailure = (
   policy: Policy,
   reason: Failure.Reason,
@@ -110,8 +116,9 @@ export const afterStatus = (policy: Policy, status: number, history: History, is
   policy.statuses.has(status) && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
 
 /**
- * How long to wait before the try that follows this many others: anything up to a bound that doubles (full jitter), so that
- * the requests that a dying backend has dropped do not arrive at its neighbours at the same instant. `random` is from 0 to 1.
+ * How long to wait before the try that follows this many others: anything up to a bound that doubles (full jitter),
+ * so that the requests that a dying backend has dropped do not arrive at its neighbours at the same instant.
+ * `random` is from 0 to 1.
  */
 export const backoff = ({ backoff }: Policy, reached: number, random: number): number =>
   random * Math.min(backoff * 2 ** (reached - 1), backoff * 10)

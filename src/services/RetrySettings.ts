@@ -1,4 +1,6 @@
-/** The settings of retries and hedging, as groups of `Configuration`. What they mean is in `RetryPolicy` and `Hedging`. */
+/**
+ * The settings of retries and hedging, as groups of `Configuration`. What they mean is in `RetryPolicy` and `Hedging`.
+ */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ErrorStatus, Method, PositiveDuration, Quantile, SomePercent, WholeNumber } from "./Notation.ts"

@@ -1,8 +1,8 @@
 /**
  * What a setting is: a Schema with a default and with the texts that its flag, its variable and its help are made from.
  *
- * Owns the ways to write such an entry, and the list of all entries of a Schema with their names. Which settings there are is
- * said in `Configuration`.
+ * Owns the ways to write such an entry, and the list of all entries of a Schema with their names. Which settings there
+ * are is said in `Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

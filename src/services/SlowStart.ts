@@ -1,8 +1,9 @@
 /**
- * Slow start: a backend that has come back gets its share little by little, because caches, pools and compilers are cold.
+ * Slow start: a backend that has come back gets its share little by little, because caches, pools
+ * and compilers are cold.
  *
- * Owns the rule, which is pure and the same for every strategy: the balancer passes over a backend that is still warming with
- * the probability that is left. Who begins to warm, and when, is decided by the balancer.
+ * Owns the rule, which is pure and the same for every strategy: the balancer passes over a backend that is still
+ * warming with the probability that is left. Who begins to warm, and when, is decided by the balancer.
  */
 import * as Duration from "effect/Duration"
 
@@ -17,11 +18,14 @@ export interface SlowStart {
 }
 
 /**
- * Off, as with all peers, and 30 s from 10 %, linear, for whoever sets a duration. (Envoy: from 10 %, linear. HAProxy: linear.)
+ * Off, as with all peers, and 30 s from 10 %, linear, for whoever sets a duration. (Envoy: from 10 %,
+ * linear. HAProxy: linear.)
  */
 export const off: SlowStart = { duration: Duration.zero, from: 0.1, aggression: 1 }
 
-/** The part of its share that a backend gets now that it has been warming for so many milliseconds, from `from` to 1. */
+/**
+ * The part of its share that a backend gets now that it has been warming for so many milliseconds, from `from` to 1.
+ */
 export const factor = (elapsed: number, { aggression, duration, from }: SlowStart): number => {
   const progress = Math.max(0, elapsed) / Duration.toMillis(duration)
   return progress < 1 ? Math.max(from, progress ** (1 / aggression)) : 1

@@ -1,8 +1,8 @@
 /**
  * The seam for choosing a backend.
  *
- * Owns the two interfaces of a strategy and no strategy: those are in `layers/strategies`, one file each. A strategy only
- * proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`,
+ * Owns the two interfaces of a strategy and no strategy: those are in `layers/strategies`, one file each. A strategy
+ * only proposes. Excluding endpoints that were tried, and whatever limits there are, is the work of `Balancer`,
  * and so are pins: an exchange that is pinned to a backend goes there before a strategy is asked.
  */
 import * as Context from "effect/Context"
@@ -18,8 +18,8 @@ export interface PickContext {
   /** The request, where the exchange is HTTP. */
   readonly request: HttpServerRequest | undefined
   /**
-   * The id of the backend that the exchange belongs to, such as that of its session. Strategies need not look at it: they are
-   * not asked as long as that backend may be used.
+   * The id of the backend that the exchange belongs to, such as that of its session. Strategies need not look at it:
+   * they are not asked as long as that backend may be used.
    */
   readonly pinned?: string | undefined
   /** Whether it becomes a tunnel if the backend agrees. One that drains takes none, not even of those pinned to it. */
@@ -41,16 +41,17 @@ export type Accepts = (endpoint: Endpoint) => boolean
 export interface Picker {
   pick(context: PickContext): Endpoint | undefined
   /**
-   * Of the endpoints for which `accepts` holds, the one that the strategy likes best, or `undefined` if there is none. Who was
-   * tried is for `accepts` to say: the attempt does not count here. It is asked once at the most for each endpoint.
+   * Of the endpoints for which `accepts` holds, the one that the strategy likes best, or `undefined` if there
+   * is none. Who was tried is for `accepts` to say: the attempt does not count here. It is asked once at the
+   * most for each endpoint.
    *
-   * Only a strategy that ranks the endpoints for each key has it. Whoever cannot take what was picked, because it was tried or
-   * is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same place.
+   * Only a strategy that ranks the endpoints for each key has it. Whoever cannot take what was picked, because it was
+   * tried or is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same place.
    */
   pickWhere?(context: PickContext, accepts: Accepts): Endpoint | undefined
   /**
-   * Told of each try as soon as its latency is known: at the head of a good answer, or at its end. So it hears twice of one
-   * that fails behind its head.
+   * Told of each try as soon as its latency is known: at the head of a good answer, or at its end. So it hears twice of
+   * one that fails behind its head.
    */
   observe?(endpoint: Endpoint, outcome: Outcome, latencyMs: number): void
   /** Told of each try that has ended, so that it is not in flight any more. */
@@ -58,13 +59,15 @@ export interface Picker {
 }
 
 /**
- * A way of choosing. `make` is called with the eligible endpoints, in the order of the configuration, whenever that list
- * changes and at the first pick after the change. Effects, such as reading `Random`, belong in the layer that builds the
- * strategy.
+ * A way of choosing. `make` is called with the eligible endpoints, in the order of the configuration, whenever
+ * that list changes and at the first pick after the change. Effects, such as reading `Random`, belong in the layer
+ * that builds the strategy.
  */
 export class Strategy extends Context.Service<Strategy, {
   readonly name: string
-  /** Set by a strategy that gives every backend the same share; giving weights to it is then a mistake worth a warning. */
+  /**
+   * Set by a strategy that gives every backend the same share; giving weights to it is then a mistake worth a warning.
+   */
   readonly ignoresWeights?: boolean
   /** Set by a strategy that sends the same key to the same backend. */
   readonly usesKey?: boolean
@@ -72,8 +75,8 @@ export class Strategy extends Context.Service<Strategy, {
 }>()("evenkeel/services/Strategy") {}
 
 /**
- * The strategy within the first tier that has anybody eligible: primaries first, backups only when no primary is. The balancer
- * does so with every strategy. With one tier it is not there at all.
+ * The strategy within the first tier that has anybody eligible: primaries first, backups only when no primary is. The
+ * balancer does so with every strategy. With one tier it is not there at all.
  */
 export const inTiers = (strategy: Strategy["Service"]): Strategy["Service"] => ({
   ...strategy,

@@ -22,8 +22,8 @@ const distance = (a: string, b: string): number => {
 }
 
 /**
- * The candidate that was probably meant, if any is near enough: a third of its letters may be wrong, and case does not count.
- * Of two equally near ones the first is taken.
+ * The candidate that was probably meant, if any is near enough: a third of its letters may be wrong, and case does not
+ * count. Of two equally near ones the first is taken.
  */
 export const nearest = (word: string, candidates: ReadonlyArray<string>): string | undefined => {
   let best: string | undefined

@@ -1,7 +1,8 @@
 /**
  * What a request is for: the forms of its target (RFC 9112 §3.2) and the host that it names.
  *
- * Owns what is well-formed and what a backend is sent. Which characters may stand in a target is decided where it is read.
+ * Owns what is well-formed and what a backend is sent. Which characters may stand in a target is
+ * decided where it is read.
  */
 
 /** Whether this has letters, digits, dots and hyphens only, as nearly all have. It is seen in a tenth of the time. */
@@ -15,8 +16,8 @@ const isPlainHost = (text: string): boolean => {
 }
 
 /**
- * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do. Anything else
- * is refused (RFC 9112 §3.2): backends would not agree on what it means.
+ * `host[:port]` as RFC 3986 §3.2.2 has it, but without the comma, which no host has and joined `Host` lines do.
+ * Anything else is refused (RFC 9112 §3.2): backends would not agree on what it means.
  */
 export const isHost = (text: string): boolean =>
   isPlainHost(text) || /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
@@ -26,9 +27,9 @@ export const authorityOf = (target: string): string | undefined =>
   target.startsWith("/") ? undefined : /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
 
 /**
- * The target to send to a backend: an absolute form loses its scheme and authority, because an origin server is sent a path
- * (RFC 9112 §3.2.1) and `Host` alone says which host is meant. What is left stays byte for byte. OPTIONS of a whole host is
- * for `*` (§3.2.4).
+ * The target to send to a backend: an absolute form loses its scheme and authority, because an origin server is sent a
+ * path (RFC 9112 §3.2.1) and `Host` alone says which host is meant. What is left stays byte for byte. OPTIONS of a
+ * whole host is for `*` (§3.2.4).
  */
 export const originForm = (method: string, target: string): string => {
   if (target.startsWith("/") || target === "*") return target

@@ -1,4 +1,7 @@
-/** The backend, a program of its own: answers each path with a body of a fixed length, as cheaply as Node can. Usage: `<port>`. */
+/**
+ * The backend, a program of its own: answers each path with a body of a fixed length, as cheaply as Node
+ * can. Usage: `<port>`.
+ */
 import * as Net from "node:net"
 import { answers } from "./Cases.ts"
 import { Messages } from "./Messages.ts"

@@ -1,4 +1,7 @@
-/** What is asked of each candidate: the cases, their requests and how many of them. The backend and the load both go by this. */
+/**
+ * What is asked of each candidate: the cases, their requests and how many of them. The backend and the
+ * load both go by this.
+ */
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
@@ -33,8 +36,8 @@ export interface Traffic {
   /** The length of the answer's body, in bytes. */
   readonly answer: number
   /**
-   * Requests that are measured, and those before them that are not: until V8 has compiled what is hot, a request costs up to
-   * three times as much, and a proxy runs for days.
+   * Requests that are measured, and those before them that are not: until V8 has compiled what is hot, a request costs
+   * up to three times as much, and a proxy runs for days.
    */
   readonly requests: number
   readonly warmUp: number

@@ -1,6 +1,7 @@
 /**
- * The load generator: keep-alive connections that send the same request again and again, one at a time each, a fixed number in
- * all. Every answer must have status 200 and the expected length. It need not be faster than what it measures.
+ * The load generator: keep-alive connections that send the same request again and again, one at a time each,
+ * a fixed number in all. Every answer must have status 200 and the expected length. It need not be faster
+ * than what it measures.
  */
 import { once } from "node:events"
 import * as Net from "node:net"
@@ -84,7 +85,10 @@ export class Load {
     this.onFailure?.(this.failure)
   }
 
-  /** Sends so many requests, within so many milliseconds. Fails on the first answer or connection that is not as it should be. */
+  /**
+   * Sends so many requests, within so many milliseconds. Fails on the first answer or connection that
+   * is not as it should be.
+   */
   async run(requests: number, limit: number): Promise<Result> {
     const latencies = new Float64Array(requests)
     let sent = 0

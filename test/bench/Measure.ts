@@ -43,7 +43,10 @@ const work = async (pid: number, port: number, traffic: Traffic): Promise<Figure
   }
 }
 
-/** Before each look at the memory there is the same work, so that collectors that cannot be told to run are as far as before. */
+/**
+ * Before each look at the memory there is the same work, so that collectors that cannot be told to run
+ * are as far as before.
+ */
 const idle = async (pid: number, port: number, onNode: boolean): Promise<Figures> => {
   const loads: Array<Load> = []
   const open = async (connections: number): Promise<Load> => {

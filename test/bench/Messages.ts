@@ -1,6 +1,6 @@
 /**
- * Cuts the bytes of a connection into HTTP/1.1 messages, for the two ends of the bench, which know what they will get: every
- * body has a Content-Length. It is no parser for strangers.
+ * Cuts the bytes of a connection into HTTP/1.1 messages, for the two ends of the bench, which know what they will get:
+ * every body has a Content-Length. It is no parser for strangers.
  */
 const maxHead = 16_384
 

@@ -1,4 +1,7 @@
-/** The processes of the bench: on which core they run, what they have used, and that none of them is left behind. Linux only. */
+/**
+ * The processes of the bench: on which core they run, what they have used, and that none of them is
+ * left behind. Linux only.
+ */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
@@ -40,7 +43,10 @@ const cores = (): ReadonlyArray<number> => {
 const [proxyCore, otherCore] = cores()
 const isPinned = otherCore !== undefined && outputOf("taskset", "--version") !== ""
 
-/** Puts this process, and the children that it starts without a core of their own, on the second core. Says what came of it. */
+/**
+ * Puts this process, and the children that it starts without a core of their own, on the second core.
+ * Says what came of it.
+ */
 export const pin = (): string => {
   if (!isPinned) return "nothing is pinned: that needs two cores and taskset"
   outputOf("taskset", "-a", "-c", "-p", String(otherCore), String(process.pid))
@@ -85,8 +91,8 @@ export interface Program {
 const startLimit = 10_000
 
 /**
- * The writing end of a pipe that `cat` reads, as in a shell. Node would read by itself, on a core that is busy, and gives its
- * children sockets for pipes, which cost more to write to.
+ * The writing end of a pipe that `cat` reads, as in a shell. Node would read by itself, on a core that is busy, and
+ * gives its children sockets for pipes, which cost more to write to.
  */
 const pipeToNowhere = (): number => {
   const fifo = join(folder, "output")

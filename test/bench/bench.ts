@@ -1,8 +1,8 @@
 /**
  * Measures what a request costs: `npm run bench -- --rounds 1 --only node,floor --case tiny`.
  *
- * Round after round, case after case, every candidate gets a fresh process; so what else the machine does hits all of them. The
- * method and its limits are in docs/performance.md.
+ * Round after round, case after case, every candidate gets a fresh process; so what else the machine does hits all of
+ * them. The method and its limits are in docs/performance.md.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, statSync, writeFileSync } from "node:fs"

@@ -1,10 +1,10 @@
 /**
  * Measures what choosing costs: `npm run bench:strategies -- --only peak-ewma,random --time 50`.
  *
- * For every strategy of the index, from 3 to 10,000 backends: the nanoseconds of a choice, which is pick, begin and end with
- * the end told to the picker; the bytes that it leaves to the garbage collector; and how long a picker takes to be made, which is
- * when the list of eligible backends changes. Choices are timed a thousand at a time, because looking at the clock takes as long
- * as one of them.
+ * For every strategy of the index, from 3 to 10,000 backends: the nanoseconds of a choice, which is pick, begin and end
+ * with the end told to the picker; the bytes that it leaves to the garbage collector; and how long a picker takes to be
+ * made, which is when the list of eligible backends changes. Choices are timed a thousand at a time, because looking at
+ * the clock takes as long as one of them.
  */
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"

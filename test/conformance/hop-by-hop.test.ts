@@ -1,6 +1,6 @@
 /**
- * Fields that are about one connection stay on it (RFC 9110 §7.6.1), and what a balancer says about a client is said by nobody
- * else.
+ * Fields that are about one connection stay on it (RFC 9110 §7.6.1), and what a balancer says about a client
+ * is said by nobody else.
  */
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"

@@ -1,4 +1,7 @@
-/** Limits (RFC 9110 §17.5, RFC 9112 §3, RFC 6585 §5): each with its status, just below it all is well, and nothing is endless. */
+/**
+ * Limits (RFC 9110 §17.5, RFC 9112 §3, RFC 6585 §5): each with its status, just below it all is well,
+ * and nothing is endless.
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { type Asked, message, ok, type Received } from "../e2e/support/Peer.ts"
@@ -17,7 +20,9 @@ const headOf = (bytes: number): string => {
 /** A request with a target of this many bytes. */
 const targetOf = (bytes: number): string => message(`GET /${"a".repeat(bytes - 1)} HTTP/1.1`, host)
 
-/** This many field lines with names like indices of an array, which some engines sort and hash in a way of their own. */
+/**
+ * This many field lines with names like indices of an array, which some engines sort and hash in a way of their own.
+ */
 const numbered = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => `${i}: ${i}`)
 
 const numberedOnly = (received: Received): ReadonlyArray<string> =>

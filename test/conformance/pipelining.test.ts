@@ -1,4 +1,6 @@
-/** Requests that come all at once (RFC 9112 §9.3.2): answered one by one, in order, and none after the last one (§9.6). */
+/**
+ * Requests that come all at once (RFC 9112 §9.3.2): answered one by one, in order, and none after the last one (§9.6).
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { message, ok, type Peer } from "../e2e/support/Peer.ts"

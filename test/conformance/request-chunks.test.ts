@@ -1,4 +1,7 @@
-/** Chunked bodies of requests that are wrong (RFC 9112 §7.1): no backend takes one for whole, and what follows is nobody's request. */
+/**
+ * Chunked bodies of requests that are wrong (RFC 9112 §7.1): no backend takes one for whole, and what
+ * follows is nobody's request.
+ */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { ok } from "../e2e/support/Peer.ts"
 import { assertRequest, lastChunk, postChunked, smuggled } from "./support/Rules.ts"

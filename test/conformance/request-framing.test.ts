@@ -1,6 +1,6 @@
 /**
- * Where a request ends (RFC 9112 §6, §7.1): one reading, or a refusal. What is refused never reaches a backend, neither as it
- * is nor as somebody else's request.
+ * Where a request ends (RFC 9112 §6, §7.1): one reading, or a refusal. What is refused never reaches a backend, neither
+ * as it is nor as somebody else's request.
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"

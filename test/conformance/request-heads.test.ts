@@ -1,4 +1,7 @@
-/** The head of a request (RFC 9112 §2-3, §5): what is no head is refused and never repaired, and what is one stays as it was. */
+/**
+ * The head of a request (RFC 9112 §2-3, §5): what is no head is refused and never repaired, and what
+ * is one stays as it was.
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { onEachEngine } from "../e2e/support/Lab.ts"
 import { message } from "../e2e/support/Peer.ts"

@@ -1,4 +1,7 @@
-/** The head of an answer (RFC 9112 §4-5): what is no head means 502 and nothing of it reaches the client, and the rest stays. */
+/**
+ * The head of an answer (RFC 9112 §4-5): what is no head means 502 and nothing of it reaches the
+ * client, and the rest stays.
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { message } from "../e2e/support/Peer.ts"

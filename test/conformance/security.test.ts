@@ -1,11 +1,11 @@
 /**
- * What other proxies had advisories for, as attacks from end to end: somebody attacks, and somebody else on the same balancer
- * must not notice.
+ * What other proxies had advisories for, as attacks from end to end: somebody attacks, and somebody else on the same
+ * balancer must not notice.
  *
  * The shapes of a message that such attacks are made of have their tests beside the rule that they break: framing and
- * requests in `request-framing` and `request-heads`, targets in `targets`, tunnels in `upgrades`, claims about the client in
- * `hop-by-hop` and `trailers`, exhaustion in `limits`. Answers that are cut are in `e2e/truncation`, answers on idle connections
- * and deaths at every byte in `e2e/robustness`, early answers in `e2e/errors`.
+ * requests in `request-framing` and `request-heads`, targets in `targets`, tunnels in `upgrades`, claims about the
+ * client in `hop-by-hop` and `trailers`, exhaustion in `limits`. Answers that are cut are in `e2e/truncation`, answers
+ * on idle connections and deaths at every byte in `e2e/robustness`, early answers in `e2e/errors`.
  */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { message, ok } from "../e2e/support/Peer.ts"
@@ -13,7 +13,9 @@ import { answers, assertAnswer, echo, forwards, get, host, lastChunk, postChunke
 
 const attack = (...fields: ReadonlyArray<string>): string => message("POST /attack HTTP/1.1", host, ...fields)
 
-/** The length of what comes before the hidden request, so that a reader of Content-Length and one of chunks disagree. */
+/**
+ * The length of what comes before the hidden request, so that a reader of Content-Length and one of chunks disagree.
+ */
 const ambiguous: ReadonlyArray<readonly [name: string, bytes: string]> = [
   [
     "CL.TE: the front reads the length, the back the chunks",

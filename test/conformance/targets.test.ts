@@ -1,6 +1,6 @@
 /**
- * What a request is for: its target and its Host (RFC 9112 §3.2). The target that a backend sees is the client's, byte for
- * byte, and no target chooses another host than the one that it names.
+ * What a request is for: its target and its Host (RFC 9112 §3.2). The target that a backend sees is the client's, byte
+ * for byte, and no target chooses another host than the one that it names.
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"

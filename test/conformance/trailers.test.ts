@@ -1,4 +1,6 @@
-/** Trailers (RFC 9110 §6.5, RFC 9112 §7.1.2) go through in both directions, and can say nothing that a head could not. */
+/**
+ * Trailers (RFC 9110 §6.5, RFC 9112 §7.1.2) go through in both directions, and can say nothing that a head could not.
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
 import { message, ok, value } from "../e2e/support/Peer.ts"

@@ -1,4 +1,7 @@
-/** Tunnels (RFC 9110 §7.8): after the 101 every byte goes through, each half ends for itself, and before it not a byte does. */
+/**
+ * Tunnels (RFC 9110 §7.8): after the 101 every byte goes through, each half ends for itself, and
+ * before it not a byte does.
+ */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, type Balancer, type Lab, onEachEngine, type RawTarget } from "../e2e/support/Lab.ts"
 import { message, ok, type Peer } from "../e2e/support/Peer.ts"

@@ -1,6 +1,6 @@
 /**
- * Upgrades (RFC 9110 §7.8): a tunnel stands when a client has asked for it and the backend has agreed, and not a byte sooner.
- * Before that, and if the backend does not agree, a request to upgrade is a request like any other.
+ * Upgrades (RFC 9110 §7.8): a tunnel stands when a client has asked for it and the backend has agreed, and not a byte
+ * sooner. Before that, and if the backend does not agree, a request to upgrade is a request like any other.
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"

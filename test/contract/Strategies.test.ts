@@ -159,7 +159,8 @@ describe("weighted-round-robin, exactly", () => {
   it("goes on in the same order when deadlines are moved back, after millions of picks", () => {
     const picker = make([1, 1, 2])
     const last: Array<Load.Endpoint | undefined> = [undefined, undefined, undefined, undefined]
-    // Weights 1, 1, 2 have a period of four picks, in which the deadlines grow by one; they are moved back after a million.
+    // Weights 1, 1, 2 have a period of four picks, in which the deadlines grow by one; they are moved
+    // back after a million.
     for (let i = 0; i < 4_100_000; i++) {
       const endpoint = picker.pick(anonymous)
       if (i >= 4 && endpoint !== last[i % 4]) assert.fail(`pick ${i} is out of order`)

@@ -1,4 +1,6 @@
-/** The program as a user starts it. What it prints for every mistake is tested in test/layers/cli, without a process. */
+/**
+ * The program as a user starts it. What it prints for every mistake is tested in test/layers/cli, without a process.
+ */
 import { afterEach, assert, describe, it } from "@effect/vitest"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
@@ -50,7 +52,9 @@ const get = (port: number, path = "/", headers: Http.OutgoingHttpHeaders = {}): 
     }).on("error", reject)
   })
 
-/** A backend that answers at once, but to `/held` only when it is released. `held` resolves when it is asked for that. */
+/**
+ * A backend that answers at once, but to `/held` only when it is released. `held` resolves when it is asked for that.
+ */
 const backend = async () => {
   let release = (): void => {}
   let arrived = (): void => {}

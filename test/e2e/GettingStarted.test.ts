@@ -1,4 +1,7 @@
-/** The story of docs/getting-started.md, with the processes of a reader: three backends, one that dies and returns, none. */
+/**
+ * The story of docs/getting-started.md, with the processes of a reader: three backends, one that
+ * dies and returns, none.
+ */
 import { afterEach, assert, it } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"

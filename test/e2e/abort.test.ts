@@ -1,4 +1,7 @@
-/** A client that leaves takes its exchange with it: the backend is told at once, nothing is left in flight, nobody is blamed. */
+/**
+ * A client that leaves takes its exchange with it: the backend is told at once, nothing is left in
+ * flight, nobody is blamed.
+ */
 import { setTimeout as sleep } from "node:timers/promises"
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"

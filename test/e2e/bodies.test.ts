@@ -1,4 +1,7 @@
-/** Bodies in both directions: whether there is one, that all of it comes, when it comes, and how much of it waits in between. */
+/**
+ * Bodies in both directions: whether there is one, that all of it comes, when it comes, and how much
+ * of it waits in between.
+ */
 import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"

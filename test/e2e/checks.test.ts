@@ -1,4 +1,7 @@
-/** What health checks can be told to do, over real sockets: what they ask for, what they expect, and what they leave behind. */
+/**
+ * What health checks can be told to do, over real sockets: what they ask for, what they expect, and
+ * what they leave behind.
+ */
 import * as Duration from "effect/Duration"
 import type { Settings } from "../../src/services/Configuration.ts"
 import { assert, onEachEngine } from "./support/Lab.ts"

@@ -1,4 +1,7 @@
-/** What a client gets when a backend does not answer as it should: the right status, soon, and a connection that goes on. */
+/**
+ * What a client gets when a backend does not answer as it should: the right status, soon, and a
+ * connection that goes on.
+ */
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
 import { type Answer, message, ok, type Peer, value } from "./support/Peer.ts"

@@ -1,4 +1,7 @@
-/** Requests find their backends, and nothing comes with them that was not sent. Byte for byte it is told in test/conformance. */
+/**
+ * Requests find their backends, and nothing comes with them that was not sent. Byte for byte it is
+ * told in test/conformance.
+ */
 import { assert, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Received } from "./support/Peer.ts"
 

@@ -1,4 +1,6 @@
-/** Health checks over real sockets and the live clock: who stops is out, who comes back is in, and no client notices. */
+/**
+ * Health checks over real sockets and the live clock: who stops is out, who comes back is in, and no client notices.
+ */
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok } from "./support/Peer.ts"

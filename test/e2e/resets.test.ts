@@ -61,7 +61,10 @@ const guarded = async (run: () => Promise<void>): Promise<void> => {
   assert.deepStrictEqual(errors, [])
 }
 
-/** Asserts that nothing is left: the next request works, nothing is in flight, and no connection to the backend but idle ones. */
+/**
+ * Asserts that nothing is left: the next request works, nothing is in flight, and no connection to the
+ * backend but idle ones.
+ */
 const assertClean = async (lab: Lab, lb: Balancer, backend: RawTarget): Promise<void> => {
   await lb.journal.until(() => lb.inFlight === 0, "nothing in flight")
   const client = await lab.connect(lb)

@@ -1,4 +1,6 @@
-/** Whatever breaks off wherever, on whichever side: nothing is left over, nobody else notices, and the process lives. */
+/**
+ * Whatever breaks off wherever, on whichever side: nothing is left over, nobody else notices, and the process lives.
+ */
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Peer } from "./support/Peer.ts"
 
@@ -28,7 +30,9 @@ const uncaught = async (run: () => Promise<void>): Promise<ReadonlyArray<unknown
   return errors
 }
 
-/** Asserts that the balancer is as good as new: nothing in flight, all exchanges logged, and it closes without waiting. */
+/**
+ * Asserts that the balancer is as good as new: nothing in flight, all exchanges logged, and it closes without waiting.
+ */
 const assertClean = async (
   lab: Lab,
   lb: Balancer,

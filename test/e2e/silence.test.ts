@@ -1,4 +1,6 @@
-/** Whoever falls silent in the middle of an exchange ends it after the time between two reads, whatever went on before. */
+/**
+ * Whoever falls silent in the middle of an exchange ends it after the time between two reads, whatever went on before.
+ */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Differences } from "./support/Engines.ts"
 import { assert, type Balancer, type Lab, onEachEngine, type RawTarget } from "./support/Lab.ts"

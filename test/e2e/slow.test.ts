@@ -12,7 +12,9 @@ const patient = { idle: 60_000, response: 60_000 }
 const bodyOf = (target: string, length: number): string =>
   `${target} `.repeat(Math.ceil(length / (target.length + 1))).slice(0, length)
 
-/** Exchanges of another client, until those of the first one have not gone on for a while. Gives how many there were. */
+/**
+ * Exchanges of another client, until those of the first one have not gone on for a while. Gives how many there were.
+ */
 const untilStuck = async (lab: Lab, lb: Balancer): Promise<number> => {
   const other = await lab.connect(lb)
   let count = 0

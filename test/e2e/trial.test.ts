@@ -1,4 +1,6 @@
-/** A trial whose answer has no end, on real sockets and the test clock: each engine says when more of a body has come. */
+/**
+ * A trial whose answer has no end, on real sockets and the test clock: each engine says when more of a body has come.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"

@@ -1,4 +1,7 @@
-/** An answer that broke off never looks complete to the client, is logged as what it was, and counts against the backend. */
+/**
+ * An answer that broke off never looks complete to the client, is logged as what it was, and
+ * counts against the backend.
+ */
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { type Answer, message, ok, type Peer } from "./support/Peer.ts"
 

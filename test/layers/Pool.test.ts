@@ -414,7 +414,8 @@ describe("changes", () => {
     }).pipe(withPool))
 })
 
-// A scheduler that gives way after every few operations runs through the interleavings that a busy process meets now and then.
+// A scheduler that gives way after every few operations runs through the interleavings that a busy
+// process meets now and then.
 const eager = (operations: number) => Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)
 
 describe("concurrent updates", () => {

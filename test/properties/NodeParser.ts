@@ -1,4 +1,6 @@
-/** What Node's own HTTP makes of bytes: the second opinion on our codec. It sees them through a stream in this process. */
+/**
+ * What Node's own HTTP makes of bytes: the second opinion on our codec. It sees them through a stream in this process.
+ */
 import type { EventEmitter } from "node:events"
 import * as Http from "node:http"
 import { Duplex } from "node:stream"
@@ -47,8 +49,9 @@ const watch = (start: Seen["start"], message: Http.IncomingMessage): Seen => {
 const codeOf = (error: Error): string => ("code" in error ? String(error.code) : error.message)
 
 /**
- * White space after a value may be a tab (RFC 9110 §5.6.3), of which Node's parser knows nothing where that value is a
- * coding: it refuses such a request and reads such a response to the end of the connection. Found by this very comparison.
+ * White space after a value may be a tab (RFC 9110 §5.6.3), of which Node's parser knows nothing where that
+ * value is a coding: it refuses such a request and reads such a response to the end of the connection. Found by
+ * this very comparison.
  */
 const withoutTabs = (bytes: string): string =>
   bytes.replace(/chunked[ \t]+\r\n/gi, (text) => text.replaceAll("\t", " "))

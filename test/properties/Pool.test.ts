@@ -1,4 +1,7 @@
-/** The pool against a model of a few lines, for random policies and stories of discovery and health, with up to three tiers. */
+/**
+ * The pool against a model of a few lines, for random policies and stories of discovery and health,
+ * with up to three tiers.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

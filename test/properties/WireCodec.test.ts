@@ -1,9 +1,9 @@
 /**
- * The codec of the wire engine for random bytes: what is formatted is read, the cuts between packets change nothing, and
- * whatever is accepted is read by Node's own parser in the same way.
+ * The codec of the wire engine for random bytes: what is formatted is read, the cuts between packets change nothing,
+ * and whatever is accepted is read by Node's own parser in the same way.
  *
- * `npm run fuzz` does the same for minutes instead of seconds: FUZZ_SECONDS for each property. Every failure comes with its
- * seed, and FUZZ_SEED repeats it.
+ * `npm run fuzz` does the same for minutes instead of seconds: FUZZ_SECONDS for each property. Every failure comes with
+ * its seed, and FUZZ_SEED repeats it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
@@ -19,7 +19,10 @@ const seconds = Number(process.env["FUZZ_SECONDS"] ?? 30)
 const given = process.env["FUZZ_SEED"]
 const seed = given === undefined ? fc.sample(fc.integer(), 1)[0]! : Number(given)
 
-/** How long one property runs: so often in `npm test`, and in `npm run fuzz` for a time, and a thousand times as often at most. */
+/**
+ * How long one property runs: so often in `npm test`, and in `npm run fuzz` for a time, and a thousand
+ * times as often at most.
+ */
 const runs = (count: number): fc.Parameters<unknown> =>
   isFuzzing
     ? { seed, numRuns: 1_000 * count, interruptAfterTimeLimit: seconds * 1_000, skipAllAfterTimeLimit: seconds * 1_000 }
@@ -176,8 +179,8 @@ describe("damaged messages", () => {
 })
 
 /**
- * Without what begins with a method that Node does not know. It has a list of them; but any token is a method (RFC 9110 §9.1),
- * and it is the backend who says which ones it has.
+ * Without what begins with a method that Node does not know. It has a list of them; but any token is a method (RFC 9110
+ * §9.1), and it is the backend who says which ones it has.
  */
 const upToUnknown = (reading: Reading<RequestLine>): Reading<RequestLine> => {
   const unknown = reading.messages.findIndex(({ head }) => !METHODS.includes(head.method))

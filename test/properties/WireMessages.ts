@@ -220,7 +220,10 @@ const dictionary = [
 const fraction = fc.noBias(fc.integer({ min: 0, max: 10_000 })).map((n) => n / 10_000)
 
 interface Mutation {
-  /** A fraction of the whole length, from where on the next `anchor` is looked for, to damage what comes before or after it. */
+  /**
+   * A fraction of the whole length, from where on the next `anchor` is looked for, to damage what
+   * comes before or after it.
+   */
   readonly at: number
   readonly anchor: string
   readonly isAfter: boolean

@@ -1,7 +1,8 @@
 /**
  * What befalls fake backends while traffic runs, and what came of it: the soak (`npm run soak`) on `TestClock`.
  *
- * The load and the times are the soak's: 300 requests per second, a quarter of them POST, three backends that answer in 20 ms.
+ * The load and the times are the soak's: 300 requests per second, a quarter of them POST, three backends
+ * that answer in 20 ms.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -97,7 +98,10 @@ const well = (name: Name): FakeBackends.Behaviour =>
 // When the spread is even
 // -----------------------------------------------------------------------------
 
-/** Over such a stretch, looked at every so often, each backend has its share but for this tolerance. The soak has the same. */
+/**
+ * Over such a stretch, looked at every so often, each backend has its share but for this tolerance.
+ * The soak has the same.
+ */
 const stretch = 2_000
 const step = 100
 const tolerance = 0.2

@@ -4,7 +4,9 @@ import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import type { Outcome } from "../../src/services/Load.ts"
 import { randomNumbers } from "../simulation/Simulation.ts"
 
-/** A backend with some workers, before which the rest waits, and requests that come at random. Times are milliseconds. */
+/**
+ * A backend with some workers, before which the rest waits, and requests that come at random. Times are milliseconds.
+ */
 interface Scenario {
   readonly workers: number
   readonly seconds: number

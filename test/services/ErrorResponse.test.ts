@@ -12,7 +12,9 @@ const typeOf = (accept: string | undefined): string | null => answer("no_backend
 const text = "text/plain"
 const json = "application/problem+json"
 
-/** Every reason that a client can be told: a client that left is told nothing, and a cut response has no other status. */
+/**
+ * Every reason that a client can be told: a client that left is told nothing, and a cut response has no other status.
+ */
 const told = Struct.keys(reasons).filter((reason) => reason !== "client_aborted" && reason !== "reset_mid_body")
 
 describe("the body of an error", () => {

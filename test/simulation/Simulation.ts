@@ -1,9 +1,9 @@
 /**
- * A queueing model: requests of many clients that come at random to backends that work for a while, in the time of a clock of
- * its own.
+ * A queueing model: requests of many clients that come at random to backends that work for a while, in the time
+ * of a clock of its own.
  *
- * The strategy is the real one, and so are the numbers that it reads; nothing else of the balancer takes part. An hour with
- * 360,000 requests takes less than a second.
+ * The strategy is the real one, and so are the numbers that it reads; nothing else of the balancer takes part. An hour
+ * with 360,000 requests takes less than a second.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -114,7 +114,10 @@ const clients: ReadonlyArray<PickContext> = Array.from(
   (_, i) => ({ ...anonymous, key: () => `10.0.${i >> 8}.${i & 255}` })
 )
 
-/** Runs a scenario with the strategy of a layer. Gives the latencies of all answers, in milliseconds, in ascending order. */
+/**
+ * Runs a scenario with the strategy of a layer. Gives the latencies of all answers, in
+ * milliseconds, in ascending order.
+ */
 export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Float64Array => {
   const { backends, duration, length, onRequest, requestsPerSecond, seed } = scenario
   const workers = backends.map((): Workers =>

@@ -1,4 +1,6 @@
-/** The spread that each strategy gives, as a picture: three backends, of which one has twice the weight and one is slow. */
+/**
+ * The spread that each strategy gives, as a picture: three backends, of which one has twice the weight and one is slow.
+ */
 import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"

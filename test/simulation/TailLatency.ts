@@ -1,8 +1,8 @@
 /**
  * One of five backends is ten times slower than the others: what each strategy makes of that, in a simulated hour.
  *
- * Fifty requests a second; a backend works on four at once, for 10 ms and a random time of 10 ms on the average, the slow one
- * ten times as long. The figures in docs/strategies.md are from here.
+ * Fifty requests a second; a backend works on four at once, for 10 ms and a random time of 10 ms on the average, the
+ * slow one ten times as long. The figures in docs/strategies.md are from here.
  */
 import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"

@@ -1,4 +1,6 @@
-/** What the soak asks for and must be answered: the backends build their answers by this, the client checks them by it. */
+/**
+ * What the soak asks for and must be answered: the backends build their answers by this, the client checks them by it.
+ */
 
 /** How long a backend that is well works on a request, in milliseconds. */
 export const workTime = 20
@@ -15,8 +17,8 @@ export const backendField = "x-soak-backend"
 const fillerLines = 40
 
 /**
- * The body of the answer. Every line names its request, so that a part of another answer, a part that is missing and one that
- * comes twice are all noticed.
+ * The body of the answer. Every line names its request, so that a part of another answer, a part that is missing and
+ * one that comes twice are all noticed.
  */
 export const answer = (id: string, backend: string, posted: string): string =>
   [
@@ -27,5 +29,7 @@ export const answer = (id: string, backend: string, posted: string): string =>
     ""
   ].join("\n")
 
-/** Whether the answer comes in chunks or with its length: half of each, since a balancer can cut them in different ways. */
+/**
+ * Whether the answer comes in chunks or with its length: half of each, since a balancer can cut them in different ways.
+ */
 export const isChunked = (id: string): boolean => id.charCodeAt(id.length - 1) % 2 === 1

@@ -1,8 +1,9 @@
 /**
- * A backend of the soak, a process of its own: answers every request in 20 ms, and falls ill when it is told to over IPC.
+ * A backend of the soak, a process of its own: answers every request in 20 ms, and falls ill when
+ * it is told to over IPC.
  *
- * It writes each request that it has begun to work on to a file, at once, so that a later SIGKILL takes nothing back. On SIGTERM it
- * does as a good backend does: it finishes what it has, closes what is idle and exits 0.
+ * It writes each request that it has begun to work on to a file, at once, so that a later SIGKILL takes nothing back.
+ * On SIGTERM it does as a good backend does: it finishes what it has, closes what is idle and exits 0.
  */
 import { openSync, writeSync } from "node:fs"
 import * as Http from "node:http"

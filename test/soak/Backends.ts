@@ -20,7 +20,10 @@ process.on("exit", () => {
 // Ports
 // -----------------------------------------------------------------------------
 
-/** Below those that Linux gives to connections: one of them might take the port of a backend that is down, or connect to itself. */
+/**
+ * Below those that Linux gives to connections: one of them might take the port of a backend that is down,
+ * or connect to itself.
+ */
 let nextPort = 20_000 + process.pid % 10_000
 
 const isFree = async (port: number): Promise<boolean> => {
@@ -52,7 +55,10 @@ export interface Begun {
   readonly id: string
 }
 
-/** The system closes the connections of a process that is killed in a few milliseconds; this is the most that is believed. */
+/**
+ * The system closes the connections of a process that is killed in a few milliseconds; this is the
+ * most that is believed.
+ */
 const deathTime = 50
 
 /** A SIGKILL, from the signal until nothing of the process was left, by `performance.now()`. */

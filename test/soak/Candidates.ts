@@ -1,6 +1,7 @@
 /**
- * Whom the soak can put to the test: Evenkeel as its users start it, and the balancers that the system has, configured as one does:
- * keep-alive to the backends, a second try where it can do no harm, health checks where they are free, three seconds for an answer.
+ * Whom the soak can put to the test: Evenkeel as its users start it, and the balancers that the system has, configured
+ * as one does: keep-alive to the backends, a second try where it can do no harm, health checks where they are free,
+ * three seconds for an answer.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"

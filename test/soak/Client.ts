@@ -1,6 +1,6 @@
 /**
- * The clients of the soak: an open loop. Requests are sent by schedule, whatever is outstanding, over at most 60 connections. One
- * that finds none free waits, and its time counts from the moment for which it was scheduled.
+ * The clients of the soak: an open loop. Requests are sent by schedule, whatever is outstanding, over at most 60
+ * connections. One that finds none free waits, and its time counts from the moment for which it was scheduled.
  */
 import * as Http from "node:http"
 import { answer, backendField, idField, itemPath } from "./Answers.ts"
@@ -9,8 +9,8 @@ import type { Random } from "./Random.ts"
 /** Requests per second. */
 export const rate = 300
 /**
- * One of so many requests is a POST. Which one is left to chance: a fixed order and the one in which a balancer goes around three
- * backends would fall into step, and an ill backend would be sent all POSTs, or none.
+ * One of so many requests is a POST. Which one is left to chance: a fixed order and the one in which a balancer goes
+ * around three backends would fall into step, and an ill backend would be sent all POSTs, or none.
  */
 const postEvery = 4
 const maxConnections = 60

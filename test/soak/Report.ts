@@ -26,7 +26,9 @@ export interface Report {
 // Limits
 // -----------------------------------------------------------------------------
 
-/** What an outcome has beyond its limit, in words. What was lost with a killed backend is not counted against anybody. */
+/**
+ * What an outcome has beyond its limit, in words. What was lost with a killed backend is not counted against anybody.
+ */
 export const excess = (outcome: Outcome, limit: Limit): ReadonlyArray<string> => {
   const post = outcome.post - outcome.lost
   const figures: ReadonlyArray<readonly [string, number, number | undefined]> = [

@@ -4,8 +4,8 @@ import type { Illness } from "./Backend.ts"
 import type { Backend } from "./Backends.ts"
 
 /**
- * The most that is allowed; what is undefined is not limited. For all scenarios alike: no POST twice, no wrong body, an even spread
- * within five seconds of the recovery.
+ * The most that is allowed; what is undefined is not limited. For all scenarios alike: no POST twice, no wrong body, an
+ * even spread within five seconds of the recovery.
  */
 export interface Limit {
   readonly get?: number

@@ -1,10 +1,10 @@
 /**
  * When the spread over the backends is even again.
  *
- * It is even over a stretch of time if each backend has answered between 80 and 120 percent of what an even share would be. The
- * stretch is two seconds, 600 requests: a strategy that draws at random is then off by 20 percent (3.5 standard deviations) once in
- * a few hundred stretches, over one second (2.4) once in twenty. Looked at are stretches that begin at the recovery and every 100 ms
- * after it; what counts is the beginning of the first that is even.
+ * It is even over a stretch of time if each backend has answered between 80 and 120 percent of what an even share would
+ * be. The stretch is two seconds, 600 requests: a strategy that draws at random is then off by 20 percent (3.5 standard
+ * deviations) once in a few hundred stretches, over one second (2.4) once in twenty. Looked at are stretches that begin
+ * at the recovery and every 100 ms after it; what counts is the beginning of the first that is even.
  */
 import { count } from "./Backends.ts"
 import type { Seen } from "./Client.ts"

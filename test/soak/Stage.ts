@@ -33,8 +33,8 @@ export interface Outcome {
   readonly get: number
   readonly post: number
   /**
-   * Of the POSTs that have failed, those that were under way while a backend was being killed. It may have worked on them, so that
-   * no balancer may send them again.
+   * Of the POSTs that have failed, those that were under way while a backend was being killed. It may have worked on
+   * them, so that no balancer may send them again.
    */
   readonly lost: number
   /** Requests that took over a second, failed or not. */
@@ -201,7 +201,9 @@ export class Stage {
   }
 }
 
-/** Waits until the spread is even, or has had the time to become so, and enough requests were made. Says when it was. */
+/**
+ * Waits until the spread is even, or has had the time to become so, and enough requests were made. Says when it was.
+ */
 const untilDecided = async (seen: ReadonlyArray<Seen>): Promise<number | undefined> => {
   const recoveredAt = performance.now()
   let evenAfter: number | undefined

@@ -1,8 +1,8 @@
 /**
  * What clients see of ill backends: `npm run soak -- --only evenkeel,nginx --scenario killed,stopped --rounds 1`.
  *
- * Real processes and an open loop of 300 requests per second. Every candidate gets fresh processes for every scenario; with
- * `--minutes` it keeps them, and scenarios come at random. Exits 1 if Evenkeel misses a limit.
+ * Real processes and an open loop of 300 requests per second. Every candidate gets fresh processes for every scenario;
+ * with `--minutes` it keeps them, and scenarios come at random. Exits 1 if Evenkeel misses a limit.
  */
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -19,7 +19,9 @@ import { type Details, type Outcome, Stage } from "./Stage.ts"
 const mebibyte = 1024 * 1024
 /** The longest rest between two scenarios at random, in milliseconds. */
 const longestRest = 5_000
-/** A client that was late by more than this was on a busy machine, and tells little about the balancer, in milliseconds. */
+/**
+ * A client that was late by more than this was on a busy machine, and tells little about the balancer, in milliseconds.
+ */
 const tolerableLateness = 50
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -152,7 +154,10 @@ const started = async (candidate: Candidates.Candidate, scenario: string): Promi
   }
 }
 
-/** Each scenario for each candidate in each round, with processes of its own; another backend is the first in each round. */
+/**
+ * Each scenario for each candidate in each round, with processes of its own; another backend is
+ * the first in each round.
+ */
 const playRounds = async (present: ReadonlyArray<Candidates.Candidate>): Promise<void> => {
   for (let round = 1; round <= wishes.rounds; round++) {
     for (const scenario of wishes.scenarios) {

@@ -1,5 +1,6 @@
 /**
- * What a change of the pool means for the live numbers: limits, the begin of a slow start, and that old failures are forgotten.
+ * What a change of the pool means for the live numbers: limits, the begin of a slow start, and that old
+ * failures are forgotten.
  */
 import * as Duration from "effect/Duration"
 import type { Options } from "../../services/Balancer.ts"
@@ -13,8 +14,8 @@ const isOnTrial = ({ health }: Member): boolean => health.circuit._tag === "Tria
 const isClosed = ({ health }: Member): boolean => health.circuit._tag === "Closed"
 
 /**
- * Brings the loads of all members from one state of the pool to the next one. `starting` has those that were there at the start
- * and could not be used yet: when they can, they have not come back, and are as warm as the others.
+ * Brings the loads of all members from one state of the pool to the next one. `starting` has those that were there at
+ * the start and could not be used yet: when they can, they have not come back, and are as warm as the others.
  */
 export const follow = (
   before: PoolState,

@@ -1,6 +1,6 @@
 /**
- * Those who wait until nothing is in flight on a backend: by its load, which is another one when the backend has left and come
- * back meanwhile.
+ * Those who wait until nothing is in flight on a backend: by its load, which is another one when the backend has left
+ * and come back meanwhile.
  */
 import * as Effect from "effect/Effect"
 import type { Load } from "../../services/Load.ts"

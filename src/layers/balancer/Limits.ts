@@ -17,7 +17,9 @@ const apply = (load: Load, adaptive: AdaptiveLimit.Options | undefined): void =>
 /** Tries in flight on an endpoint that has to show whether it is well. */
 const trialLimit = 1
 
-/** What is in flight from before may have no end for hours, such as tunnels, and must not keep the trial from beginning. */
+/**
+ * What is in flight from before may have no end for hours, such as tunnels, and must not keep the trial from beginning.
+ */
 const trialCeiling = ({ inFlight }: Load, most: number): number => Math.min(most, inFlight + trialLimit)
 
 /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
@@ -30,8 +32,9 @@ export const follow = (load: Load, isOnTrial: boolean, { adaptive, maxInFlight }
 }
 
 /**
- * The head of a good answer has come, after so many milliseconds, to a try that is in flight. They are learned now and not at
- * its end: by then a download tells of a queue a minute ago, and in a measurement it counts only if it began within it.
+ * The head of a good answer has come, after so many milliseconds, to a try that is in flight. They are learned
+ * now and not at its end: by then a download tells of a queue a minute ago, and in a measurement it counts only
+ * if it began within it.
  */
 export const answered = (
   load: Load,

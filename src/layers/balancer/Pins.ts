@@ -1,4 +1,7 @@
-/** Who is pinned to whom may stay there: the members of the pool by their ids, looked up only for exchanges that have a pin. */
+/**
+ * Who is pinned to whom may stay there: the members of the pool by their ids, looked up only for
+ * exchanges that have a pin.
+ */
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { empty, type Member, type PoolState } from "../../services/Pool.ts"
@@ -10,9 +13,10 @@ export class Pins {
   private offered: ReadonlySet<Endpoint> = new Set()
 
   /**
-   * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill but
-   * offered to everybody: none of a tier that the panic is not about. It may be at its limit, but not while it is on trial.
-   * A backend that drains takes no tunnels: when its time for them is over they are cut, and would come back to be cut again.
+   * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill
+   * but offered to everybody: none of a tier that the panic is not about. It may be at its limit, but not while it is
+   * on trial. A backend that drains takes no tunnels: when its time for them is over they are cut, and would come
+   * back to be cut again.
    */
   endpointOf(state: PoolState, id: string, isUpgrade: boolean): Endpoint | undefined {
     if (state !== this.state) {

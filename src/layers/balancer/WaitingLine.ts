@@ -57,9 +57,9 @@ export class WaitingLine {
   }
 
   /**
-   * Admits those for whom `select` finds an endpoint, until it finds none for the next one: where it is that one's turn, nobody
-   * behind gets ahead, except of one that has tried what has room, or that waits for the backend that it is pinned to. And who
-   * is pinned to a backend that only such exchanges may use takes nothing away from those before.
+   * Admits those for whom `select` finds an endpoint, until it finds none for the next one: where it is that one's
+   * turn, nobody behind gets ahead, except of one that has tried what has room, or that waits for the backend that it
+   * is pinned to. And who is pinned to a backend that only such exchanges may use takes nothing away from those before.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
     let isFull = false

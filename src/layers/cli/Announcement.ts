@@ -1,4 +1,7 @@
-/** What the log says first, once the server really listens: where, for which backends, and what is odd about the settings. */
+/**
+ * What the log says first, once the server really listens: where, for which backends, and what is
+ * odd about the settings.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"

@@ -1,4 +1,6 @@
-/** How a command ends when it cannot do its work: with words for the user and an exit code, never with a stack trace. */
+/**
+ * How a command ends when it cannot do its work: with words for the user and an exit code, never with a stack trace.
+ */
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 

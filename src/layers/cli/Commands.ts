@@ -5,7 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Configuration from "../Configuration.ts"
 import type { Flags } from "../configuration/Flags.ts"
 
-/** A flag for each setting that is not secret and not one of `without`, and one for the file. Values are checked with all other sources. */
+/**
+ * A flag for each setting that is not secret and not one of `without`, and one for the file. Values are checked
+ * with all other sources.
+ */
 const flags = (without: ReadonlyArray<string> = []): Record<string, Flag.Flag<ReadonlyArray<string>>> => {
   const flag = (name: string, description: string, placeholder: string) =>
     Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(placeholder), Flag.atLeast(0))

@@ -1,4 +1,7 @@
-/** Whether this version of Node.js is new enough. Imports nothing, because on an old one everything else may fail to load. */
+/**
+ * Whether this version of Node.js is new enough. Imports nothing, because on an old one everything
+ * else may fail to load.
+ */
 
 /** The oldest version that `@effect/platform-node` and undici run on. */
 export const minimum = "22.19"

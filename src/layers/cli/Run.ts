@@ -6,8 +6,9 @@ import * as Runtime from "effect/Runtime"
 const signals = { SIGINT: 130, SIGTERM: 143 } as const
 
 /**
- * tsx, and other wrappers like it, pass on a signal that the terminal has sent to the whole process group already, unless the
- * program is quick to tell them: what comes within this many milliseconds is the same signal again. Nobody presses so fast.
+ * tsx, and other wrappers like it, pass on a signal that the terminal has sent to the whole process group already,
+ * unless the program is quick to tell them: what comes within this many milliseconds is the same signal again.
+ * Nobody presses so fast.
  */
 const echo = 200
 
@@ -17,8 +18,8 @@ const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
 }
 
 /**
- * Runs an effect that says itself what goes wrong. The first SIGINT or SIGTERM interrupts it, and an end that was asked for is
- * a success: exit code 0. A second signal exits at once, with 128 and the signal's number.
+ * Runs an effect that says itself what goes wrong. The first SIGINT or SIGTERM interrupts it, and an end that was asked
+ * for is a success: exit code 0. A second signal exits at once, with 128 and the signal's number.
  */
 export const runMain = Runtime.makeRunMain(({ fiber }) => {
   let interruptedAt: number | undefined

@@ -20,8 +20,8 @@ import * as EffectLog from "./EffectLog.ts"
 import * as ListenError from "./ListenError.ts"
 
 /**
- * V8 guesses where objects live long from the first seconds, in which everything survives, and then keeps what a request leaves
- * behind until the next full collection: 6 of those for 100,000 requests instead of 1 or 2.
+ * V8 guesses where objects live long from the first seconds, in which everything survives, and then keeps what a
+ * request leaves behind until the next full collection: 6 of those for 100,000 requests instead of 1 or 2.
  */
 const withoutPretenuring = Effect.sync(() => setFlagsFromString("--no-allocation-site-pretenuring"))
 

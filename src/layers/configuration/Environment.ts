@@ -1,9 +1,9 @@
 /**
  * What the environment says, as a source of settings.
  *
- * `PORT`, which many platforms set, stands for `listen` where no `EVENKEEL_LISTEN` does. An unknown `EVENKEEL_` variable is a
- * warning and not an error: Kubernetes gives every container variables such as `EVENKEEL_SERVICE_HOST` when there is a
- * service of this name.
+ * `PORT`, which many platforms set, stands for `listen` where no `EVENKEEL_LISTEN` does. An unknown `EVENKEEL_`
+ * variable is a warning and not an error: Kubernetes gives every container variables such as `EVENKEEL_SERVICE_HOST`
+ * when there is a service of this name.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"

@@ -22,7 +22,9 @@ const unreadable = ({ reason }: PlatformError): string => {
   }
 }
 
-/** Where the value at a path begins, or the key that leads to it; for what is not there, where its surroundings begin. */
+/**
+ * Where the value at a path begins, or the key that leads to it; for what is not there, where its surroundings begin.
+ */
 const offsetOf = (yaml: typeof Yaml, document: Yaml.Document, path: Path, what: "value" | "key"): number => {
   const last = path.at(-1)
   if (last === undefined) return document.contents?.range?.[0] ?? 0
@@ -34,7 +36,10 @@ const offsetOf = (yaml: typeof Yaml, document: Yaml.Document, path: Path, what: 
   return yaml.isNode(node) && node.range ? node.range[0] : offsetOf(yaml, document, path.slice(0, -1), "value")
 }
 
-/** YAML quotes the names of tags and aliases, and what begins with ! or * may be a secret that should have been in quotes. */
+/**
+ * YAML quotes the names of tags and aliases, and what begins with ! or * may be a secret that
+ * should have been in quotes.
+ */
 const withoutNames = (message: string): string => message.replace(/^(Unresolved (?:tag|alias)[^:]*):.*$/s, "$1")
 
 /** The content of a file. `name` is how messages call it. */
@@ -75,8 +80,8 @@ const parse = Effect.fnUntraced(function*(
 })
 
 /**
- * Reads a file. `namedBy` is what named it, for messages. Fails when there is none, when it cannot be read, and when it is
- * neither YAML nor JSON.
+ * Reads a file. `namedBy` is what named it, for messages. Fails when there is none, when it cannot be read, and when it
+ * is neither YAML nor JSON.
  */
 export const read = Effect.fnUntraced(function*(
   name: string,

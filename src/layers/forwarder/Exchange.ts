@@ -1,8 +1,8 @@
 /**
  * The books of one exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
  *
- * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may find a
- * better one. It neither translates nor sends.
+ * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may
+ * find a better one. It neither translates nor sends.
  */
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -179,7 +179,9 @@ export class Exchange implements History, PickContext {
     this.end(isNoFault ? "aborted" : "failure", reason)
   }
 
-  /** Another try may find a better answer than this one, which is kept until then. One that was kept before is let go. */
+  /**
+   * Another try may find a better answer than this one, which is kept until then. One that was kept before is let go.
+   */
   setAside(): void {
     const aside = this.asAside()
     if (aside === undefined) return
@@ -198,7 +200,9 @@ export class Exchange implements History, PickContext {
     this.restore(aside)
   }
 
-  /** The client gets the current answer, and one that was set aside is let go. Whether its body is the rest of a trial. */
+  /**
+   * The client gets the current answer, and one that was set aside is let go. Whether its body is the rest of a trial.
+   */
   accept(): boolean {
     this.dropAside()
     const { answeredAt, current, status, triedAt } = this
@@ -272,8 +276,8 @@ export class Exchange implements History, PickContext {
   }
 
   /**
-   * Ends a try of which the balancer knows no latency: the time to the response's head, or to the end of a try without one. How
-   * long a client takes to read a body says nothing of the backend.
+   * Ends a try of which the balancer knows no latency: the time to the response's head, or to the end of a try without
+   * one. How long a client takes to read a body says nothing of the backend.
    */
   private settle(
     endpoint: Endpoint,

@@ -21,7 +21,9 @@ const blameless: ReadonlySet<Reason> = new Set([
 /** Reasons that are not of the backend's making, so that they say nothing about it. */
 export const isBlameless = (reason: Reason): boolean => blameless.has(reason)
 
-/** What became of a try that ends with its exchange, by the reason of that for its failure and the status of its answer. */
+/**
+ * What became of a try that ends with its exchange, by the reason of that for its failure and the status of its answer.
+ */
 export const outcomeOf = (reason: Reason | undefined, status: number | undefined): Outcome => {
   if (reason !== undefined) return isBlameless(reason) ? "aborted" : "failure"
   return isGatewayFailure(status) ? "failure" : "success"

@@ -1,8 +1,8 @@
 /**
  * One try through any client layer: sent, limited in time, and given up when there is a better answer.
  *
- * Owns what differs between an engine of ours, which lets go of a response when it is told to, and the platform's clients, which
- * do so with a scope. Whether there is another try is not decided here.
+ * Owns what differs between an engine of ours, which lets go of a response when it is told to, and the platform's
+ * clients, which do so with a scope. Whether there is another try is not decided here.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,8 +1,9 @@
 /**
  * When a trial is over whose answer has no end, or none for a long time, such as a stream of events or a download.
  *
- * Owns the rule: a backend has shown that it is well when the body of its answer still comes after a while. What that means
- * for its health is in `Ejection`. A body that has fallen silent shows nothing: it goes on, or ends by `timeout.idle`.
+ * Owns the rule: a backend has shown that it is well when the body of its answer still comes after a while.
+ * What that means for its health is in `Ejection`. A body that has fallen silent shows nothing: it goes on, or
+ * ends by `timeout.idle`.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -10,8 +11,9 @@ import type { LazyBody, ResponseBody } from "../../services/Message.ts"
 import type { Exchange } from "./Exchange.ts"
 
 /**
- * Bytes have to come so long after the head. Nearly every answer is over by then and was judged at its end; a backend that cuts
- * its answers, or leaves them half-way, has done so; and it is short beside the 10 s of the shortest ejection.
+ * Bytes have to come so long after the head. Nearly every answer is over by then and was judged at its end;
+ * a backend that cuts its answers, or leaves them half-way, has done so; and it is short beside the 10 s of
+ * the shortest ejection.
  */
 const patience = "5 seconds"
 
@@ -19,8 +21,8 @@ const patience = "5 seconds"
 const every = "1 second"
 
 /**
- * Watches the body of an answer until the trial is over, or the exchange. `body` is the engine's, if it has one of its own;
- * `stream` is the platform's, which is counted on its way and has to be handed over as it is given back.
+ * Watches the body of an answer until the trial is over, or the exchange. `body` is the engine's, if it has one of its
+ * own; `stream` is the platform's, which is counted on its way and has to be handed over as it is given back.
  */
 export const watch = Effect.fnUntraced(function*(
   exchange: Exchange,

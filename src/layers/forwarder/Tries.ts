@@ -1,8 +1,9 @@
 /**
- * The tries of exchanges: each within its time, perhaps a second one beside it, and whether there is another one after it.
+ * The tries of exchanges: each within its time, perhaps a second one beside it, and whether there is
+ * another one after it.
  *
- * Owns the budgets of retries and of hedges, which all exchanges share, and the waits. What a try means for its exchange is
- * in `Exchange`; the rules are in `services`: `RetryPolicy`, `RetryBudget`, `Hedging`.
+ * Owns the budgets of retries and of hedges, which all exchanges share, and the waits. What a try means for its
+ * exchange is in `Exchange`; the rules are in `services`: `RetryPolicy`, `RetryBudget`, `Hedging`.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -92,8 +93,8 @@ export const make = (
     /** An exchange that may be hedged has an answer. */
     answered: (exchange: Exchange): void => Hedging.observe(latencies, exchange.answeredAfter),
     /**
-     * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is what
-     * the last try has brought.
+     * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is
+     * what the last try has brought.
      */
     another: Effect.fnUntraced(function*(
       exchange: Exchange,

@@ -1,8 +1,9 @@
 /**
- * The back half of Node's engine: the platform's client on undici, which sends requests that have a head attached exactly as
- * that head says, and attaches the heads of responses as they came.
+ * The back half of Node's engine: the platform's client on undici, which sends requests that have a head attached
+ * exactly as that head says, and attaches the heads of responses as they came.
  *
- * Owns what is specific to undici and to connections to backends. Which backend a request goes to is decided by its URL.
+ * Owns what is specific to undici and to connections to backends. Which backend a request goes to
+ * is decided by its URL.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { buildConnector, Dispatcher } from "@effect/platform-node/Undici"
@@ -86,7 +87,9 @@ class Transmission implements Dispatcher.DispatchHandler {
   }
 }
 
-/** Sends a request whose head is attached exactly as that head says, and sets the timeouts that the platform turns off. */
+/**
+ * Sends a request whose head is attached exactly as that head says, and sets the timeouts that the platform turns off.
+ */
 const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (dispatch) => (request, handler) => {
   const transmission = "transmission" in request ? request.transmission : undefined
   if (!(transmission instanceof Transmission)) return dispatch(request, handler)
@@ -165,7 +168,10 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
 
 const loadUndici = Effect.promise(() => import("@effect/platform-node/Undici"))
 
-/** `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens shows when connecting. */
+/**
+ * `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens
+ * shows when connecting.
+ */
 const lookup: Net.LookupFunction = (hostname, options, callback) =>
   hostname === "localhost" && options.all
     ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])

@@ -24,9 +24,10 @@ export interface Limits {
 }
 
 /**
- * 2 s to connect, 15 s to the head of the response, 60 s between two reads; 10 s for a head, of at most 16 KiB, because a slower
- * one is an attack (slowloris); 75 s between requests as nginx has it, above the 60 s of common cloud balancers, so that they
- * close first and lose no request; 4 s between requests to a backend, because Node's own servers close after 5 s.
+ * 2 s to connect, 15 s to the head of the response, 60 s between two reads; 10 s for a head, of at most 16 KiB, because
+ * a slower one is an attack (slowloris); 75 s between requests as nginx has it, above the 60 s of common cloud
+ * balancers, so that they close first and lose no request; 4 s between requests to a backend, because Node's own
+ * servers close after 5 s.
  */
 export const defaultLimits: Limits = {
   connectTimeout: Duration.seconds(2),

@@ -1,7 +1,8 @@
 /**
  * The body of a request on its way from node:http to undici.
  *
- * Owns the hand-over, what is kept of a short body for another try, and `100 Continue`, which the client waits for. It neither parses nor frames.
+ * Owns the hand-over, what is kept of a short body for another try, and `100 Continue`, which the client waits for. It
+ * neither parses nor frames.
  */
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
@@ -10,8 +11,8 @@ import type * as RetryPolicy from "../../services/RetryPolicy.ts"
 /**
  * The body of a received request, which is read only when it is opened and only as fast as it is consumed.
  *
- * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not close
- * the connection that the error is still to be sent on.
+ * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not
+ * close the connection that the error is still to be sent on.
  */
 export class RequestBody implements RetryPolicy.RequestBody {
   private readonly source: Http.IncomingMessage

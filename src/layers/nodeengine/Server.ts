@@ -1,9 +1,9 @@
 /**
- * The front half of Node's engine: `NodeHttpServer`, with the heads of requests attached as they came, and responses that have
- * one written by hand.
+ * The front half of Node's engine: `NodeHttpServer`, with the heads of requests attached as they came, and responses
+ * that have one written by hand.
  *
- * Owns what is specific to node:http's requests, responses and connections of clients. What is done with a request is the
- * application's business.
+ * Owns what is specific to node:http's requests, responses and connections of clients. What is done with a request is
+ * the application's business.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
@@ -62,7 +62,10 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
   })
 }
 
-/** node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing anyway, so it is left out. */
+/**
+ * node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing
+ * anyway, so it is left out.
+ */
 const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
 /** Trailers are not forwarded, so they must not be announced; node:http refuses them where they cannot be sent. */
@@ -70,8 +73,8 @@ const withoutTrailer = (fields: FieldLines): Array<string> =>
   fields.filter((_, i) => !isNamed(fields[i - (i % 2)]!, "trailer"))
 
 /**
- * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows that only
- * by the reset (RFC 9112 §8).
+ * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows
+ * that only by the reset (RFC 9112 §8).
  */
 const cut = (out: Http.ServerResponse): void => {
   out.socket?.resetAndDestroy()
@@ -117,7 +120,10 @@ const write = (
     return Effect.sync(() => cut(out))
   })
 
-/** Connections that are closed after a response that is on its way. What still comes on them is nobody's (RFC 9112 §9.6). */
+/**
+ * Connections that are closed after a response that is on its way. What still comes on them is
+ * nobody's (RFC 9112 §9.6).
+ */
 const closing = new WeakSet<Net.Socket>()
 
 /** The application with heads attached to requests, and with responses that have one written by hand. */

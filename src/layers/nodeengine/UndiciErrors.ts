@@ -1,7 +1,8 @@
 /**
  * What undici's errors mean, in the words of `Failure`.
  *
- * Owns the reading of error codes, names and messages, which are all that undici says. It knows no message and no connection.
+ * Owns the reading of error codes, names and messages, which are all that undici says. It knows no
+ * message and no connection.
  */
 import { systemErrors, TransportFailure } from "../../services/Failure.ts"
 
@@ -16,10 +17,15 @@ const causes: Readonly<Record<string, string>> = {
   ERR_ASSERTION: "The answer is not valid HTTP"
 }
 
-/** Codes of answers that are not valid HTTP. An assertion of undici fails when a 101 comes that no request asked for. */
+/**
+ * Codes of answers that are not valid HTTP. An assertion of undici fails when a 101 comes that no request asked for.
+ */
 const nonsense = new Set(["HPE", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "ERR_ASSERTION"])
 
-/** The code of an error of undici or Node. Parser errors have none, and an unasked 100 or 101 has that of a closed connection. */
+/**
+ * The code of an error of undici or Node. Parser errors have none, and an unasked 100 or 101 has that
+ * of a closed connection.
+ */
 const codeOf = (cause: Error): string => {
   if (cause.name === "HTTPParserError" || cause.message === "bad response" || cause.message === "bad upgrade") {
     return "HPE"

@@ -1,10 +1,10 @@
 /**
  * Bounded load, around another strategy: who would get more than its share of what is in flight is passed over.
  *
- * The bound of a backend is the average in flight, the new request included, times a factor, rounded up (Mirrokni, Thorup and
- * Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016); by weight, unless the strategy ignores weights. A hash strategy
- * goes on to the next backend in its order, so that most keys stay where they were, and a busy key spreads over few backends.
- * Around any other strategy, somebody else who is within the bound is taken.
+ * The bound of a backend is the average in flight, the new request included, times a factor, rounded up (Mirrokni,
+ * Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016); by weight, unless the strategy ignores
+ * weights. A hash strategy goes on to the next backend in its order, so that most keys stay where they were, and a busy
+ * key spreads over few backends. Around any other strategy, somebody else who is within the bound is taken.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,7 +14,10 @@ import { type Accepts, type PickContext, type Picker, Strategy } from "../../ser
 /** What Google has found to be a good middle: a smaller factor is more even, a larger one moves fewer keys. */
 export const defaultFactor = 1.25
 
-/** In large pools the sum is taken anew after this part of as many picks as there are endpoints: 16 additions for a pick. */
+/**
+ * In large pools the sum is taken anew after this part of as many picks as there are endpoints: 16
+ * additions for a pick.
+ */
 const additionsPerPick = 16
 
 /** How often a strategy without an order is asked again before the list is searched. */
@@ -82,7 +85,8 @@ const pickerFor = (
     },
     observe: (endpoint, outcome, latencyMs) => inner.observe?.(endpoint, outcome, latencyMs),
     ended: (endpoint) => {
-      // Between two sums it is rather too low than too high: a bound that is too low costs a detour, and the other is broken.
+      // Between two sums it is rather too low than too high: a bound that is too low costs a detour,
+      // and the other is broken.
       if (inFlight > 0) inFlight--
       inner.ended?.(endpoint)
     }

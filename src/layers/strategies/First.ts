@@ -1,5 +1,6 @@
 /**
- * First: the first backend in the order of the configuration, as long as it is eligible; then the next. Ignores weights.
+ * First: the first backend in the order of the configuration, as long as it is eligible; then the
+ * next. Ignores weights.
  *
  * For one that works and others that stand by. Groups of them are tiers, which go with any strategy.
  */

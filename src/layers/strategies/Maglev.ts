@@ -1,15 +1,15 @@
 /**
  * Maglev: requests with the same key go to the same backend, which a table finds in one step.
  *
- * Backends take turns to fill the table, each along an order of its own (Eisenbud et al., "Maglev: A Fast and Reliable Software
- * Network Load Balancer", NSDI 2016, section 3.4), heavy ones more often. So shares are exact to one entry, which no other
- * hash achieves. The price: when a backend leaves, a few keys of others move, too.
+ * Backends take turns to fill the table, each along an order of its own (Eisenbud et al., "Maglev: A Fast and Reliable
+ * Software Network Load Balancer", NSDI 2016, section 3.4), heavy ones more often. So shares are exact to one entry,
+ * which no other hash achieves. The price: when a backend leaves, a few keys of others move, too.
  *
- * The sizes are those of the paper; the small one is Envoy's as well. A size that followed the number of backends would move
- * nearly all keys whenever it changed, so there is one step: up to 655 backends the small table has 100 entries or more for
- * each, and so shares that are exact to 1 %; from 656 on it is the large one, in which 10,000 have 65 or 66. Filling the
- * small one takes about 3 ms, the large one 40. The table hangs on ids and weights alone, and not on their order, so two
- * balancers agree.
+ * The sizes are those of the paper; the small one is Envoy's as well. A size that followed the number of backends would
+ * move nearly all keys whenever it changed, so there is one step: up to 655 backends the small table has 100 entries or
+ * more for each, and so shares that are exact to 1 %; from 656 on it is the large one, in which 10,000 have 65 or 66.
+ * Filling the small one takes about 3 ms, the large one 40. The table hangs on ids and weights alone, and not on their
+ * order, so two balancers agree.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -37,8 +37,8 @@ export interface Permutation {
 /**
  * Fills a table of a prime size; its entries are positions in the list.
  *
- * In each round whoever is due takes the next free entry of its permutation. The heaviest are due in every round, others as
- * often as their weight says. With equal weights this is the algorithm of the paper.
+ * In each round whoever is due takes the next free entry of its permutation. The heaviest are due in every round,
+ * others as often as their weight says. With equal weights this is the algorithm of the paper.
  */
 export const populate = (permutations: ReadonlyArray<Permutation>, size: number): Preference.Owners => {
   const n = permutations.length
@@ -104,7 +104,8 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   const search = Preference.around(sorted, table)
   return {
     first: (hash) => sorted[table[placeOf(hash, size)]!],
-    // Neighbours in the table are no chance: whose entry is next hangs on whose this one is. So each key goes its own way.
+    // Neighbours in the table are no chance: whose entry is next hangs on whose this one is. So each
+    // key goes its own way.
     firstWhere: (hash, accepts) => search(placeOf(hash, size), skipOf(Hash.integer(hash), size), accepts),
     draw: Preference.anyHash
   }

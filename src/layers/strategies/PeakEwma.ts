@@ -1,14 +1,14 @@
 /**
- * Peak-EWMA: of two backends drawn at random, the one that promises the earlier answer: its latency, times the requests that it
- * has to see to first. As in Finagle and Linkerd.
+ * Peak-EWMA: of two backends drawn at random, the one that promises the earlier answer: its latency, times the requests
+ * that it has to see to first. As in Finagle and Linkerd.
  *
- * The latency is that of `Load`, which rises at once and falls with time. A backend that is not asked cannot show that it has
- * become better, so what is known of it fades towards the mean of the pool until it wins a draw. That one pick makes the old
- * latency count again, until there is an answer or it has faded anew: a slow backend is asked once in a while and not by
- * everybody. Without that it would be forgotten for good (traefik/traefik#12306).
+ * The latency is that of `Load`, which rises at once and falls with time. A backend that is not asked cannot show that
+ * it has become better, so what is known of it fades towards the mean of the pool until it wins a draw. That one pick
+ * makes the old latency count again, until there is an answer or it has faded anew: a slow backend is asked once in a
+ * while and not by everybody. Without that it would be forgotten for good (traefik/traefik#12306).
  *
- * A backend without an answer yet is taken for an average one, so that it is neither flooded nor avoided. In flight counts for
- * the weight, the latency of an idle backend does not: where all answer alike, shares follow the weights.
+ * A backend without an answer yet is taken for an average one, so that it is neither flooded nor avoided. In flight
+ * counts for the weight, the latency of an idle backend does not: where all answer alike, shares follow the weights.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -21,12 +21,15 @@ import * as RandomBits from "./RandomBits.ts"
 const fading = 500
 
 /**
- * The milliseconds that a pause between two answers counts for at most. Below 200 requests a second it is requests and not time that
- * let a latency fade, so that less than one in 100 goes to a backend that is ten times slower.
+ * The milliseconds that a pause between two answers counts for at most. Below 200 requests a second it is requests and
+ * not time that let a latency fade, so that less than one in 100 goes to a backend that is ten times slower.
  */
 const longestPause = 5
 
-/** Costs that differ by less than this share are the same, or in an idle pool a hair's breadth would decide who gets everything. */
+/**
+ * Costs that differ by less than this share are the same, or in an idle pool a hair's breadth would
+ * decide who gets everything.
+ */
 const noise = 0.1
 
 /** The share that one answer has in the mean of the pool. */
@@ -50,10 +53,11 @@ const latestAnswer = (endpoints: ReadonlyArray<Endpoint>): number =>
 
 const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.RandomBits): Picker => {
   let mean = meanLatency(endpoints)
-  // The time is that of the latest answer: to look at the clock would cost as much as all the rest, and 16 bytes. It is kept in
-  // arrays, because V8 makes an object of a fraction in a variable.
+  // The time is that of the latest answer: to look at the clock would cost as much as all the rest, and 16 bytes. It is
+  // kept in arrays, because V8 makes an object of a fraction in a variable.
   const now = Float64Array.of(latestAnswer(endpoints))
-  // The time of the pool, in which pauses are short, and where in it a backend was last picked or seen to have answered.
+  // The time of the pool, in which pauses are short, and where in it a backend was last picked or
+  // seen to have answered.
   const time = Float64Array.of(0)
   const heardAt = Float64Array.from(endpoints, ({ load }) => load.latency === 0 ? 0 : load.latencyAt - now[0]!)
   const answeredAt = Float64Array.from(endpoints, ({ load }) => load.latencyAt)

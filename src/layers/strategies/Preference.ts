@@ -1,8 +1,9 @@
 /**
  * What the hash strategies share: a picker over an order of preference. Not a strategy.
  *
- * A preference says, for the hash of a key, who is liked best, and who next when that one cannot be taken. From it follow here
- * what happens without a key (it is drawn at random), and at a second try (it goes to the next one in the order).
+ * A preference says, for the hash of a key, who is liked best, and who next when that one cannot be taken.
+ * From it follow here what happens without a key (it is drawn at random), and at a second try (it goes to the
+ * next one in the order).
  */
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"

@@ -1,8 +1,9 @@
 /**
- * Random whole numbers for picking, of which none ends up as garbage. Not a strategy, but what several of them draw with.
+ * Random whole numbers for picking, of which none ends up as garbage. Not a strategy, but what
+ * several of them draw with.
  *
- * A random fraction that leaves a function is an object of 16 bytes to V8; a whole number of 31 bits is none. The generator is
- * mulberry32, good enough to choose by and nothing else; it is seeded from `Random`.
+ * A random fraction that leaves a function is an object of 16 bytes to V8; a whole number of 31 bits is none. The
+ * generator is mulberry32, good enough to choose by and nothing else; it is seeded from `Random`.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"

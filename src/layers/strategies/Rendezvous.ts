@@ -1,10 +1,11 @@
 /**
- * Rendezvous, or highest random weight: requests with the same key go to the same backend, and when one leaves or joins, exactly
- * its share of the keys moves, whatever the weights.
+ * Rendezvous, or highest random weight: requests with the same key go to the same backend, and when one leaves or
+ * joins, exactly its share of the keys moves, whatever the weights.
  *
- * The key draws a number for every backend, and the highest wins (Thaler and Ravishankar, "Using Name-Based Mappings to Increase
- * Hit Rates", 1998); -weight / ln(number) makes shares follow the weights (Schindelhauer and Schomaker, "Weighted Distributed
- * Hash Tables", 2005). There is nothing to build and no memory to speak of, but a pick looks at every backend.
+ * The key draws a number for every backend, and the highest wins (Thaler and Ravishankar, "Using Name-Based
+ * Mappings to Increase Hit Rates", 1998); -weight / ln(number) makes shares follow the weights (Schindelhauer and
+ * Schomaker, "Weighted Distributed Hash Tables", 2005). There is nothing to build and no memory to speak of, but a
+ * pick looks at every backend.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

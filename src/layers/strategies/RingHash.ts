@@ -1,13 +1,14 @@
 /**
  * Ring hash: requests with the same key go to the same backend, and when a backend leaves, only its keys move.
  *
- * Every backend has points on a ring of hashes, and a key belongs to the next point (Karger et al., "Consistent Hashing and
- * Random Trees", 1997), 160 points for each unit of weight as in nginx and Ketama. Shares stray by one part in the square root
- * of a backend's points: 8 % for 160. Points hang on the id and the weight of a backend alone, so two balancers agree.
+ * Every backend has points on a ring of hashes, and a key belongs to the next point (Karger et al., "Consistent
+ * Hashing and Random Trees", 1997), 160 points for each unit of weight as in nginx and Ketama. Shares stray by one
+ * part in the square root of a backend's points: 8 % for 160. Points hang on the id and the weight of a backend alone,
+ * so two balancers agree.
  *
- * High weights would give more points than anybody needs. So the points of all are halved as long as one backend has more than
- * 1,600, or all together more than 262,144 and 256 each. A change that crosses such a border moves a good third of the keys; with
- * weights from 1 to 10 and up to 160 backends there is none.
+ * High weights would give more points than anybody needs. So the points of all are halved as long as one backend has
+ * more than 1,600, or all together more than 262,144 and 256 each. A change that crosses such a border moves a good
+ * third of the keys; with weights from 1 to 10 and up to 160 backends there is none.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,10 +1,10 @@
 /**
  * A subset, around another strategy: of a large pool, each balancer uses a few backends only.
  *
- * Where a hundred balancers keep connections to each of a thousand backends, most of these are idle. A subset is the first few in
- * an order that the balancer's id draws, as in rendezvous hashing. So it is the same after a restart, and when a backend leaves,
- * one other takes its place. Which backends are in many subsets is chance: with k of n backends for each of m balancers, one is in
- * m k / n of them, give or take the square root. Let that be 100 or more.
+ * Where a hundred balancers keep connections to each of a thousand backends, most of these are idle. A subset is the
+ * first few in an order that the balancer's id draws, as in rendezvous hashing. So it is the same after a restart, and
+ * when a backend leaves, one other takes its place. Which backends are in many subsets is chance: with k of n backends
+ * for each of m balancers, one is in m k / n of them, give or take the square root. Let that be 100 or more.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,9 +1,10 @@
 /**
  * Draws endpoints at random, with chances by weight. Not a strategy, but what several of them draw with.
  *
- * Vose's alias method ("A linear algorithm for generating random numbers with a given distribution", 1991): as many cells as
- * endpoints, all of the same size, of which each belongs to one or two endpoints. A random point falls into a cell at once. A
- * binary search over the weights takes log n steps through memory: with 10,000 endpoints that was 224 ns a choice, and is 125 now.
+ * Vose's alias method ("A linear algorithm for generating random numbers with a given distribution", 1991): as many
+ * cells as endpoints, all of the same size, of which each belongs to one or two endpoints. A random point falls into a
+ * cell at once. A binary search over the weights takes log n steps through memory: with 10,000 endpoints that was 224
+ * ns a choice, and is 125 now.
  */
 import type { Endpoint } from "../../services/Load.ts"
 import { position, type RandomBits, range } from "./RandomBits.ts"
@@ -17,8 +18,8 @@ export interface WeightedDraw {
 }
 
 /**
- * For each cell two numbers, which stand side by side so that they come from memory together: up to where the cell belongs to the
- * endpoint of the same position, counted in cells, and whom the rest of it belongs to.
+ * For each cell two numbers, which stand side by side so that they come from memory together: up to where the cell
+ * belongs to the endpoint of the same position, counted in cells, and whom the rest of it belongs to.
  */
 const cellsOf = (weights: ReadonlyArray<number>, sum: number): Float64Array => {
   const n = weights.length
@@ -43,7 +44,10 @@ const cellsOf = (weights: ReadonlyArray<number>, sum: number): Float64Array => {
 /** After so many draws of the first position again, the second one is searched for. */
 const redraws = 3
 
-/** Among fewer than this it is searched for at once: it is found in three steps, and a draw from three is often the first again. */
+/**
+ * Among fewer than this it is searched for at once: it is found in three steps, and a draw from three is
+ * often the first again.
+ */
 const few = 8
 
 /** How to draw from a list, which must not be empty. */

@@ -2,14 +2,15 @@
  * Smooth weighted round-robin: each backend as often as its weight says, spread out evenly. Weights 5, 1, 1 give
  * a a a b a a c and not a a a a a b c.
  *
- * Earliest deadline first, as in Envoy and gRPC: a backend of weight w is due every 1/w; whoever is due first is picked. A
- * heap finds it in O(log n), where nginx's rule of the same effect takes a step for every backend at every pick. The first
- * deadlines are staggered by position, so that equal weights begin in the order of the configuration.
+ * Earliest deadline first, as in Envoy and gRPC: a backend of weight w is due every 1/w; whoever is due first is
+ * picked. A heap finds it in O(log n), where nginx's rule of the same effect takes a step for every backend at every
+ * pick. The first deadlines are staggered by position, so that equal weights begin in the order of the configuration.
  *
- * The picks repeat themselves: after as many as the weights add up to, without their common divisor, everybody has had its share
- * and all deadlines have moved by the same time. So the first period is written down while it is picked, and read from then on,
- * which costs the same for any number of backends: with 10,000 of them 84 ns a choice in place of 337. To write all of it down
- * before the first pick would hold up everything else for milliseconds, whenever the pool changes.
+ * The picks repeat themselves: after as many as the weights add up to, without their common divisor, everybody has
+ * had its share and all deadlines have moved by the same time. So the first period is written down while it is
+ * picked, and read from then on, which costs the same for any number of backends: with 10,000 of them 84 ns a choice
+ * in place of 337. To write all of it down before the first pick would hold up everything else for milliseconds,
+ * whenever the pool changes.
  */
 import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"

@@ -1,10 +1,10 @@
 /**
  * Zones: endpoints of the balancer's own zone first, as long as they are enough. A decorator for any strategy.
  *
- * As Envoy's zone-aware routing does, it assumes that every zone has its share of the balancers, so that each should have the
- * same share of the endpoints, by weight. A zone that has less keeps as much of its traffic as it can bear like the others,
- * and the rest goes to them. (Envoy, "Zone aware routing". It does so from six endpoints on, and looks where its peers are;
- * here all peers are taken to be spread evenly.)
+ * As Envoy's zone-aware routing does, it assumes that every zone has its share of the balancers, so that each should
+ * have the same share of the endpoints, by weight. A zone that has less keeps as much of its traffic as it can bear
+ * like the others, and the rest goes to them. (Envoy, "Zone aware routing". It does so from six endpoints on, and looks
+ * where its peers are; here all peers are taken to be spread evenly.)
  */
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
@@ -21,7 +21,10 @@ const keptBy = (local: ReadonlyArray<Endpoint>, all: ReadonlyArray<Endpoint>): n
   return Math.min(1, (totalWeight(local) * zones) / totalWeight(all))
 }
 
-/** A number from 0 to below 1 that the key alone decides. Hashes of similar keys are close to each other until they are mixed. */
+/**
+ * A number from 0 to below 1 that the key alone decides. Hashes of similar keys are close to each other
+ * until they are mixed.
+ */
 const place = (key: string): number => {
   const hash = Math.imul(Hash.string(key) ^ 0x9e3779b9, 0x85ebca6b)
   return (Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35) >>> 0) / 2 ** 32

@@ -31,7 +31,9 @@ export const strategies = {
 
 export type StrategyName = keyof typeof strategies
 
-/** The strategy where the configuration names none: in turn over the backends of the quickstart, by load over one's own. */
+/**
+ * The strategy where the configuration names none: in turn over the backends of the quickstart, by load over one's own.
+ */
 export const defaultFor = (backends: ReadonlyArray<Backend> | undefined): StrategyName =>
   backends === undefined ? "round-robin" : backends.length < 3 ? "least-requests" : "peak-ewma"
 

@@ -56,7 +56,10 @@ export const cutBy = (death: Effect.Effect<void>) => (answer: Answer): Answer =>
   )
 }
 
-/** From one time to another, counted from the start of the layer: from the start without `from`, for ever without `until`. */
+/**
+ * From one time to another, counted from the start of the layer: from the start without `from`, for
+ * ever without `until`.
+ */
 export interface Period {
   readonly from?: Duration.Input
   readonly until?: Duration.Input
@@ -184,8 +187,8 @@ export const down = (period: Period, behaviour: Behaviour): Behaviour => {
 }
 
 /**
- * Stands still in this period, as a process that is stopped by SIGSTOP and continued: connections are accepted by the system, and
- * nothing else happens before its end. Work that was begun before goes on then.
+ * Stands still in this period, as a process that is stopped by SIGSTOP and continued: connections are accepted by the
+ * system, and nothing else happens before its end. Work that was begun before goes on then.
  */
 export const freezes = (period: Period, behaviour: Behaviour): Behaviour => {
   const [from, until] = limitsOf(period)
@@ -202,7 +205,9 @@ export const freezes = (period: Period, behaviour: Behaviour): Behaviour => {
   }
 }
 
-/** Does again and again what the behaviour does in this time from the start, such as being `down` until the half of it. */
+/**
+ * Does again and again what the behaviour does in this time from the start, such as being `down` until the half of it.
+ */
 export const repeats = (every: Duration.Input, behaviour: Behaviour): Behaviour => {
   const length = Duration.toMillis(every)
   return (attempt) => behaviour({ ...attempt, elapsed: Effect.map(attempt.elapsed, (now) => now % length) })

@@ -1,4 +1,7 @@
-/** A clock that shows what it is told, for simulations that know the time of everything beforehand. Nobody can sleep by it. */
+/**
+ * A clock that shows what it is told, for simulations that know the time of everything beforehand.
+ * Nobody can sleep by it.
+ */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 

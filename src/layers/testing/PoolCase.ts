@@ -30,7 +30,9 @@ export interface Space {
 /** A whole number from `min` to `max`. */
 const between = (random: () => number, min: number, max: number): number => min + Math.floor(random() * (max - min + 1))
 
-/** A pool of the space, more often a small one, where a corner is sooner met. `random` gives numbers from 0 to below 1. */
+/**
+ * A pool of the space, more often a small one, where a corner is sooner met. `random` gives numbers from 0 to below 1.
+ */
 export const draw = (space: Space, random: () => number): PoolCase => ({
   seed: between(random, 1, 1_000_000),
   members: Array.from({ length: between(() => random() ** 2, ...space.size) }, () => ({

@@ -47,8 +47,8 @@ const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
 const pause = 10
 
 /**
- * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. The answers take
- * `latencyOf`. `onPick` is told of each.
+ * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. The answers
+ * take `latencyOf`. `onPick` is told of each.
  */
 const serve = (
   picker: Picker,
@@ -107,8 +107,8 @@ export const emptyList = ({ strategy }: Trial): string | undefined => {
 const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
 
 /**
- * A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end, and
- * those of the ones before it.
+ * A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end,
+ * and those of the ones before it.
  */
 export const ownList = ({ clock, list, strategy }: Trial): string | undefined => {
   const all = list()
@@ -162,8 +162,8 @@ export const repeatable = ({ list, strategy, twin }: Trial): string | undefined 
 }
 
 /**
- * An idle pool within the tolerance, and a busy one within one and a half of it. Busy means several in flight for each unit of
- * weight, or whole requests are too coarse to show the weights.
+ * An idle pool within the tolerance, and a busy one within one and a half of it. Busy means several in flight for each
+ * unit of weight, or whole requests are too coarse to show the weights.
  */
 export const fairShares = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
   if (bounds.shares === "other") return undefined
@@ -226,8 +226,8 @@ export const sameKey = ({ list, strategy }: Trial): string | undefined => {
 }
 
 /**
- * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the strategy may be
- * left out.
+ * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the
+ * strategy may be left out.
  */
 export const nextBest = ({ list, strategy }: Trial): string | undefined => {
   const all = list()

@@ -10,8 +10,8 @@
  * Traffic.failures(seen) // such as { POST: 2 }
  * ```
  *
- * Owns the clients of a `FakeServer`. All time is `Clock`'s and all chance is `Random`'s, so that the same seed gives the same
- * traffic. What the backends do is in `FakeBackends`, which also knows what they have received.
+ * Owns the clients of a `FakeServer`. All time is `Clock`'s and all chance is `Random`'s, so that the same seed gives
+ * the same traffic. What the backends do is in `FakeBackends`, which also knows what they have received.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -35,7 +35,10 @@ export interface Options {
   readonly methods?: Methods
   /** How the requests are apart: `even`, unless it is given; `poisson` is as those of independent clients are. */
   readonly spacing?: "even" | "poisson"
-  /** The request with this number, from 0: without it `/<number>`, with the body `body of <number>` where a method has one. */
+  /**
+   * The request with this number, from 0: without it `/<number>`, with the body `body of <number>`
+   * where a method has one.
+   */
   readonly request?: (method: HttpMethod.HttpMethod, number: number) => HttpClientRequest.HttpClientRequest
   /** How long a client waits for the end of an answer before it leaves: 30 s, unless it is given. */
   readonly patience?: Duration.Input

@@ -1,8 +1,8 @@
 /**
  * Bodies: how their bytes are cut out of a connection's, and how chunks are written (RFC 9112 §7).
  *
- * Owns one decoder for each framing. A decoder is given what arrives and says how much of it is the body's; what comes after
- * belongs to the next message.
+ * Owns one decoder for each framing. A decoder is given what arrives and says how much of it is the body's; what comes
+ * after belongs to the next message.
  */
 import type { FieldLines } from "../../services/Fields.ts"
 import type { Framing } from "./Framing.ts"
@@ -22,8 +22,8 @@ export interface Decoder {
   /** The trailer section (RFC 9110 §6.5), when the body is done. */
   readonly trailers: FieldLines
   /**
-   * Decodes from `from` on, hands pieces to the sink and returns where it stopped: at the end of the body or of the chunk.
-   * What has been decoded of the chunk may be written over, to hand on neighbours in one piece.
+   * Decodes from `from` on, hands pieces to the sink and returns where it stopped: at the end of the body or of the
+   * chunk. What has been decoded of the chunk may be written over, to hand on neighbours in one piece.
    */
   decode(chunk: Buffer, from: number, sink: Sink): number | Malformed
   /** The peer has closed the connection. Whether the body is complete with that. */
@@ -83,7 +83,9 @@ const maxSizeDigits = 12
 /** Bytes of the extensions of one chunk. They are ignored (RFC 9112 §7.1.1), so a flood of them is an attack. */
 const maxExtensionBytes = 256
 
-/** What all extensions of a body may take, less twice what its chunks hold: so a long body may have some in every chunk. */
+/**
+ * What all extensions of a body may take, less twice what its chunks hold: so a long body may have some in every chunk.
+ */
 const maxExcessBytes = 16 * 1024
 
 /** Limits of the trailer section. */
@@ -107,7 +109,9 @@ const hexDigit = (code: number): number => {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
 }
 
-/** What the next byte belongs to. "End" is the empty line after the last chunk, "Trailers" what may stand before that. */
+/**
+ * What the next byte belongs to. "End" is the empty line after the last chunk, "Trailers" what may stand before that.
+ */
 type State = "Size" | "Extension" | "SizeLF" | "Data" | "DataCR" | "DataLF" | "End" | "EndLF" | "Trailers"
 
 class ChunkedDecoder implements Decoder {

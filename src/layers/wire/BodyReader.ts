@@ -1,7 +1,8 @@
 /**
  * Reads a body for a program: as a stream, or whole.
  *
- * Owns the way from a `Flow` to the platform's types, with backpressure. What an error is called is the caller's business.
+ * Owns the way from a `Flow` to the platform's types, with backpressure. What an error is called is
+ * the caller's business.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

@@ -27,7 +27,10 @@ export interface Client {
 export interface Owner {
   /** It can be used, for the first time or again. */
   onFree(connection: Back): void
-  /** The exchange was lost with the connection before there was an answer. `isStale` is a connection that was closed before. */
+  /**
+   * The exchange was lost with the connection before there was an answer. `isStale` is a connection
+   * that was closed before.
+   */
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void
   onGone(connection: Back): void
 }

@@ -1,8 +1,8 @@
 /**
  * One connection to a backend: a request out, its response in, and never two at a time.
  *
- * Owns what is read: interim responses, the head, the body; the deadline of each phase, and whether the connection can be used
- * again. Which request comes next is decided by the `ConnectionPool`.
+ * Owns what is read: interim responses, the head, the body; the deadline of each phase, and whether the connection can
+ * be used again. Which request comes next is decided by the `ConnectionPool`.
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"

@@ -1,8 +1,8 @@
 /**
  * One request to a backend and the response to it, on whatever connection carries it.
  *
- * Owns what is known about the exchange while the pool looks for a connection: what is to be sent, who waits for the answer,
- * and whether it may be sent once more. Bytes are the business of `ClientConnection`.
+ * Owns what is known about the exchange while the pool looks for a connection: what is to be sent, who waits for the
+ * answer, and whether it may be sent once more. Bytes are the business of `ClientConnection`.
  */
 import { isIdempotent, type TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"

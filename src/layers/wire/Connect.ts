@@ -1,8 +1,8 @@
 /**
  * Connects to an origin: over TCP, TLS or a unix socket.
  *
- * Owns what an origin means to the system: addresses, names and certificates. Names are tried on all their addresses, the next
- * one a quarter of a second after the last (RFC 8305).
+ * Owns what an origin means to the system: addresses, names and certificates. Names are tried on all their addresses,
+ * the next one a quarter of a second after the last (RFC 8305).
  */
 import * as Dns from "node:dns"
 import * as Net from "node:net"
@@ -39,7 +39,10 @@ export const targetOf = (origin: string): Target | undefined => {
   }
 }
 
-/** `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens shows when connecting. */
+/**
+ * `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens
+ * shows when connecting.
+ */
 export const lookup: Net.LookupFunction = (hostname, options, callback) =>
   hostname === "localhost" && options.all
     ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
@@ -84,8 +87,8 @@ const nextAddress = 250
 export const unwritable = "unwritable"
 
 /**
- * A socket that can still be read when writing to it has failed: a backend that answers in the middle of an upload and closes
- * must be heard (RFC 9112 §9.6), and Node destroys what was received together with the socket.
+ * A socket that can still be read when writing to it has failed: a backend that answers in the middle of an upload and
+ * closes must be heard (RFC 9112 §9.6), and Node destroys what was received together with the socket.
  */
 class BackendSocket extends Net.Socket {
   private isUnwritable = false
@@ -98,8 +101,8 @@ class BackendSocket extends Net.Socket {
   }
 
   /**
-   * After an error Node tells neither an `end` nor a `close`. It is no clean end either: the error may have been a reset, which
-   * cuts off what was on its way.
+   * After an error Node tells neither an `end` nor a `close`. It is no clean end either: the error may have been a
+   * reset, which cuts off what was on its way.
    */
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk !== null || !this.isUnwritable) return super.push(chunk, encoding)

@@ -117,7 +117,9 @@ export abstract class Connection implements Mortal, Source {
     return this.otherEnd !== undefined || this.holder !== undefined
   }
 
-  /** Keeps bytes for whoever comes. The peer has to wait when there are this many. Nobody else may write to the chunk. */
+  /**
+   * Keeps bytes for whoever comes. The peer has to wait when there are this many. Nobody else may write to the chunk.
+   */
   protected keep(chunk: Buffer, maxBytes = 0): false {
     this.early = this.early === undefined ? chunk : Buffer.concat([this.early, chunk])
     if (this.early.length >= maxBytes) this.socket.pause()
@@ -142,8 +144,8 @@ export abstract class Connection implements Mortal, Source {
   }
 
   /**
-   * From now on every byte of either connection goes to the other one, and so does the end of each direction. It is over when
-   * both are closed, or when nothing has moved for `idle` milliseconds.
+   * From now on every byte of either connection goes to the other one, and so does the end of each direction. It is
+   * over when both are closed, or when nothing has moved for `idle` milliseconds.
    */
   joinTo(other: Connection, idle: number, onOver: () => void): void {
     this.tunnel = other.tunnel = { idle, onOver }

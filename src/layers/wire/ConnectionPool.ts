@@ -1,8 +1,8 @@
 /**
  * The connections of a client, by origin.
  *
- * Owns which connection carries an exchange: the free one that was used last, because it is the least likely to have been
- * closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
+ * Owns which connection carries an exchange: the free one that was used last, because it is the least likely to have
+ * been closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
  */
 import { TransportFailure } from "../../services/Failure.ts"
 import type { Client, Owner } from "./Client.ts"
@@ -40,9 +40,9 @@ export class ConnectionPool implements Owner, Mortal {
   }
 
   /**
-   * Sends an exchange, now or when there is a connection. What cannot be sent again first waits until all has been read that has
-   * come by now: that a connection was closed, for one, which a busy process may learn late. The first turn ends what the system
-   * has told already, the second one asks it again.
+   * Sends an exchange, now or when there is a connection. What cannot be sent again first waits until all has been read
+   * that has come by now: that a connection was closed, for one, which a busy process may learn late. The first turn
+   * ends what the system has told already, the second one asks it again.
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)

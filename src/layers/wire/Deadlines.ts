@@ -1,9 +1,9 @@
 /**
- * Timeouts without timers: everything that can expire says until when it may live, and one fiber looks at all of them ten
- * times a second.
+ * Timeouts without timers: everything that can expire says until when it may live, and one fiber looks at all of
+ * them ten times a second.
  *
- * Setting a deadline is one assignment, so it can be done for every read of every socket; the price is that things expire a
- * little late, and never early. Owns the clock that deadlines are set by.
+ * Setting a deadline is one assignment, so it can be done for every read of every socket; the price is that things
+ * expire a little late, and never early. Owns the clock that deadlines are set by.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,10 @@ export class Deadlines {
   private readonly mortals = new Set<Mortal>()
   /** The time at the last look. */
   private lookedAt: number
-  /** The time that deadlines are in: a process that was stopped has not read what came meanwhile, so that does not count. */
+  /**
+   * The time that deadlines are in: a process that was stopped has not read what came meanwhile,
+   * so that does not count.
+   */
   private elapsed: number
   private second = 0
   private dateText = ""

@@ -2,8 +2,8 @@
  * A body on its way from the connection that it arrives on to whoever takes it, without becoming a stream.
  *
  * Owns the hand-over between the two: pieces that arrive before there is a taker are held, a taker that cannot keep up
- * closes the valve, and the end or the failure comes once. A short body may be kept, for another taker if the first gives up.
- * It neither decodes nor writes.
+ * closes the valve, and the end or the failure comes once. A short body may be kept, for another taker if the first
+ * gives up. It neither decodes nor writes.
  */
 import type { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
@@ -145,8 +145,8 @@ export class Flow {
   }
 
   /**
-   * Everything goes to the taker: what was kept and what is held at once, the rest as it arrives. There is one taker only, unless
-   * the body is kept.
+   * Everything goes to the taker: what was kept and what is held at once, the rest as it arrives. There is one taker
+   * only, unless the body is kept.
    */
   take(taker: Taker): void {
     this.isTaken = true

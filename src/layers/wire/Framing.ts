@@ -1,8 +1,8 @@
 /**
  * How long a body is: the one decision that a peer must never read differently (RFC 9112 §6).
  *
- * Owns the decision for requests and for responses, from the field lines alone. It is made once, on receipt; whoever sends
- * the message on writes the framing anew.
+ * Owns the decision for requests and for responses, from the field lines alone. It is made once, on receipt; whoever
+ * sends the message on writes the framing anew.
  */
 import { type FieldLines, isNamed } from "../../services/Fields.ts"
 import { Malformed } from "./Grammar.ts"
@@ -35,8 +35,8 @@ const parseLength = (value: string): number => {
 }
 
 /**
- * Chunked comes last and once (RFC 9112 §6.1), or the end of the message is anybody's guess (§6.3). Other codings are not
- * understood here.
+ * Chunked comes last and once (RFC 9112 §6.1), or the end of the message is anybody's guess (§6.3). Other codings
+ * are not understood here.
  */
 const checkCoding = (coding: string): Malformed | undefined => {
   if (coding.toLowerCase() === "chunked") return undefined
@@ -47,9 +47,9 @@ const checkCoding = (coding: string): Malformed | undefined => {
 }
 
 /**
- * The framing that the fields say, or `undefined` if they say nothing. Content-Length with Transfer-Encoding is refused, as
- * is a Transfer-Encoding in an HTTP/1.0 message (RFC 9112 §6.1): both are how a message is smuggled past somebody who reads
- * only one of them, or none.
+ * The framing that the fields say, or `undefined` if they say nothing. Content-Length with Transfer-Encoding is
+ * refused, as is a Transfer-Encoding in an HTTP/1.0 message (RFC 9112 §6.1): both are how a message is smuggled past
+ * somebody who reads only one of them, or none.
  */
 const framingOf = (fields: FieldLines, version: 0 | 1): Framing | Malformed | undefined => {
   let length = -1
@@ -78,8 +78,8 @@ export const omitsBody = (method: string, status: number): boolean =>
   method === "HEAD" || status < 200 || status === 204 || status === 304 || (method === "CONNECT" && status < 300)
 
 /**
- * The framing of a response to a request with this method. Fields that make no sense are refused also where there is no body:
- * they are forwarded, and the next one may not know that there is none.
+ * The framing of a response to a request with this method. Fields that make no sense are refused also where there is no
+ * body: they are forwarded, and the next one may not know that there is none.
  */
 export const ofResponse = (method: string, status: number, fields: FieldLines, version: 0 | 1): Framing | Malformed => {
   const framing = framingOf(fields, version)

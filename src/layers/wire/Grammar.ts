@@ -5,8 +5,8 @@
  */
 
 /**
- * A message that RFC 9112 calls invalid, or that is over a limit: refused and never repaired. Where the next message would
- * begin is not known any more, so the connection has to be closed.
+ * A message that RFC 9112 calls invalid, or that is over a limit: refused and never repaired. Where the next message
+ * would begin is not known any more, so the connection has to be closed.
  */
 export class Malformed {
   /** What a client is told; for a response from a backend it is 502 whatever stands here. */
@@ -34,9 +34,9 @@ const tokenChars = table((code) => isAlphanumeric(code) || tokenPunctuation.incl
 const valueChars = table((code) => code === 0x09 || (code >= 0x20 && code !== 0x7f))
 
 /**
- * What a request target may consist of: visible characters of ASCII. That is more than RFC 3986 allows, because real clients
- * send `"`, `<`, `|` and the like unescaped, and nobody misreads them. No obs-text, which Node and others refuse, and no
- * fragment, which is never sent (RFC 9112 §3.2), and servers disagree on what it hides.
+ * What a request target may consist of: visible characters of ASCII. That is more than RFC 3986 allows, because real
+ * clients send `"`, `<`, `|` and the like unescaped, and nobody misreads them. No obs-text, which Node and others
+ * refuse, and no fragment, which is never sent (RFC 9112 §3.2), and servers disagree on what it hides.
  */
 const targetChars = table((code) => code > 0x20 && code < 0x7f && code !== 0x23)
 
@@ -66,8 +66,8 @@ export const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 export const bareLineEnd = new Malformed(400, "a line ends with a bare CR or LF")
 
 /**
- * The reason to refuse a text in which parsing has failed with `malformed`. A bare CR or LF comes first, because it is also
- * found while a head is incomplete: so the answer does not depend on how the bytes were cut into packets.
+ * The reason to refuse a text in which parsing has failed with `malformed`. A bare CR or LF comes first, because it is
+ * also found while a head is incomplete: so the answer does not depend on how the bytes were cut into packets.
  */
 export const refuse = (text: string, malformed: Malformed): Malformed =>
   /\r(?!\n)|(?<!\r)\n/.test(text) ? bareLineEnd : malformed

@@ -1,8 +1,8 @@
 /**
  * Heads: the start line and the field lines of a message (RFC 9112 §2-5), from text and to text.
  *
- * Owns the grammar of a head and its limits. Where a head ends in a stream of bytes is `HeadReader`'s business, and what its
- * fields mean for the body is `Framing`'s.
+ * Owns the grammar of a head and its limits. Where a head ends in a stream of bytes is `HeadReader`'s business, and
+ * what its fields mean for the body is `Framing`'s.
  */
 import { type FieldLines, isNamed } from "../../services/Fields.ts"
 import * as Target from "../../services/Target.ts"
@@ -55,8 +55,8 @@ const versionAt = (text: string, at: number): Version | Malformed => {
 /**
  * The field lines from `start` to the end of the text, each of which ends with CRLF.
  *
- * Refused as RFC 9112 §5 demands: white space before the colon (§5.1), line folding (§5.2), and any character that a name or
- * a value may not have, bare CR and LF included.
+ * Refused as RFC 9112 §5 demands: white space before the colon (§5.1), line folding (§5.2), and any character that a
+ * name or a value may not have, bare CR and LF included.
  */
 const fieldsFrom = (text: string, start: number, limit: number): Array<string> | Malformed => {
   const fields: Array<string> = []
@@ -124,7 +124,8 @@ const responseFrom = (text: string, limits: Limits): StatusLine | Malformed => {
   const digits = isDigit(text.charCodeAt(9)) && isDigit(text.charCodeAt(10)) && isDigit(text.charCodeAt(11))
   const status = digits ? Number(text.slice(9, 12)) : 0
   if (text.charCodeAt(8) !== 0x20 || status < 100) return new Malformed(400, "the status is not valid")
-  // The space before an empty reason phrase is required (RFC 9112 §4), and so often missing that nginx and HAProxy do without.
+  // The space before an empty reason phrase is required (RFC 9112 §4), and so often missing that nginx
+  // and HAProxy do without.
   if (end !== 12 && text.charCodeAt(12) !== 0x20) return new Malformed(400, "the status is not valid")
   if (!isFieldValue(text, Math.min(13, end), end)) return new Malformed(400, "the reason phrase is not valid")
   const fields = fieldsFrom(text, end + 2, limits.fields)
@@ -163,8 +164,9 @@ export const parseTrailers = (text: string, limit: number): FieldLines | Malform
 }
 
 /**
- * Whether field lines that a program has made may be sent. What a peer has sent was checked on receipt; from anybody else a
- * line break in a value would be another field, and so would U+0A0D, which is a line break when it is cut to latin1.
+ * Whether field lines that a program has made may be sent. What a peer has sent was checked on receipt; from
+ * anybody else a line break in a value would be another field, and so would U+0A0D, which is a line break
+ * when it is cut to latin1.
  */
 export const areSendable = (fields: FieldLines): boolean => {
   for (let i = 0; i < fields.length; i += 2) {
@@ -185,8 +187,8 @@ const fieldText = (fields: FieldLines): string => {
 export const formatFields = (fields: FieldLines): string => `${fieldText(fields)}\r\n`
 
 /**
- * The text of a request's head, to be encoded as latin1. Always HTTP/1.1: a version is about one connection. `more` is the
- * text of further field lines.
+ * The text of a request's head, to be encoded as latin1. Always HTTP/1.1: a version is about one connection. `more` is
+ * the text of further field lines.
  */
 export const formatRequest = (method: string, target: string, fields: FieldLines, more = ""): string =>
   `${method} ${target} HTTP/1.1\r\n${fieldText(fields)}${more}\r\n`

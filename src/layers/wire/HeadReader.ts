@@ -1,8 +1,8 @@
 /**
  * Finds the end of a head, or of a trailer section, in bytes that arrive in pieces of any size.
  *
- * Owns the search and the limit on its length, and holds what came of it so far. What comes out is the same for all ways to
- * cut the bytes into pieces, refusals included. What the text means is `Head`'s business.
+ * Owns the search and the limit on its length, and holds what came of it so far. What comes out is the same for all
+ * ways to cut the bytes into pieces, refusals included. What the text means is `Head`'s business.
  */
 import { bareLineEnd, isTokenChar, Malformed } from "./Grammar.ts"
 
@@ -18,7 +18,9 @@ export interface Found {
   readonly rest: number
 }
 
-/** What is read: requests may be preceded by empty lines, responses begin with `HTTP`, and trailers have no start line. */
+/**
+ * What is read: requests may be preceded by empty lines, responses begin with `HTTP`, and trailers have no start line.
+ */
 export type Kind = "request" | "response" | "trailers"
 
 /** In bytes; `Limits` of `Head` is one. */
@@ -31,7 +33,9 @@ export interface ReaderLimits {
 export class HeadReader {
   private readonly kind: Kind
   private readonly limits: ReaderLimits
-  /** What came of the head before the current chunk, from 0 to `length`. None in the usual case of a head in one piece. */
+  /**
+   * What came of the head before the current chunk, from 0 to `length`. None in the usual case of a head in one piece.
+   */
   private held: Buffer | undefined
   private length = 0
   /** Bytes of empty lines that were passed over. They count, or a peer could send them for ever. */
@@ -47,7 +51,10 @@ export class HeadReader {
     return this.held !== undefined
   }
 
-  /** Reads on from `from` in the chunk. `undefined` means that the head is not complete yet, and that the chunk is used up. */
+  /**
+   * Reads on from `from` in the chunk. `undefined` means that the head is not complete yet, and that
+   * the chunk is used up.
+   */
   read(chunk: Buffer, from: number): Found | Malformed | undefined {
     const before = this.length
     // Of a longer head nothing needs to be seen, because it is refused.

@@ -1,8 +1,8 @@
 /**
  * A body that is being read: from the bytes of its connection to whoever takes it.
  *
- * Owns the decoder, the limit, and what is thrown away once nobody wants the rest. When the connection has to be read on, or
- * closed, is decided there.
+ * Owns the decoder, the limit, and what is thrown away once nobody wants the rest. When the connection has to be read
+ * on, or closed, is decided there.
  */
 import type { Decoder } from "./Body.ts"
 import type { Flow } from "./Flow.ts"

@@ -1,9 +1,9 @@
 /**
  * One message on its way out: the head, then a body as it flows in, framed anew.
  *
- * Owns the framing of the body (RFC 9112 §6-7), the system calls that it takes, and backpressure: when the socket is full,
- * the source pauses until it drains. A body that is shorter or longer than its Content-Length is a failure and never padded
- * or cut. Both ends of the balancer send with it, requests to backends as well as responses to clients.
+ * Owns the framing of the body (RFC 9112 §6-7), the system calls that it takes, and backpressure: when the socket is
+ * full, the source pauses until it drains. A body that is shorter or longer than its Content-Length is a failure and
+ * never padded or cut. Both ends of the balancer send with it, requests to backends as well as responses to clients.
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
@@ -25,8 +25,8 @@ export interface Listener {
 }
 
 /**
- * Up to this many bytes, head and body are written as one text: a copy costs less than a second buffer in the same system
- * call, and the socket encodes texts of this size on the stack.
+ * Up to this many bytes, head and body are written as one text: a copy costs less than a second buffer in the same
+ * system call, and the socket encodes texts of this size on the stack.
  */
 const maxText = 8 * 1024
 

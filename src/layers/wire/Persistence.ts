@@ -9,13 +9,15 @@ export type Options = ReturnType<typeof connectionOptions>
 /** The options of these fields. */
 export const optionsOf: (fields: FieldLines) => Options = connectionOptions
 
-/** Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise. */
+/**
+ * Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise.
+ */
 export const isPersistent = (options: Options, version: Version): boolean =>
   options === undefined ? version === 1 : !options.has("close") && (version === 1 || options.has("keep-alive"))
 
 /**
- * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them: this
- * way to it is obsolete (RFC 9113 §3.1), and requests were smuggled through it.
+ * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them:
+ * this way to it is obsolete (RFC 9113 §3.1), and requests were smuggled through it.
  */
 export const upgradeOf = (options: Options, fields: FieldLines, version: Version): string | undefined => {
   if (version === 0 || options === undefined || !options.has("upgrade")) return undefined
@@ -23,7 +25,10 @@ export const upgradeOf = (options: Options, fields: FieldLines, version: Version
   return upgrade === undefined || upgrade === "" || /\bh2c?\b/i.test(upgrade) ? undefined : upgrade
 }
 
-/** Whether the protocols of a 101 are among those that were asked for. Any other is a mistake or an attack (RFC 9110 §7.8). */
+/**
+ * Whether the protocols of a 101 are among those that were asked for. Any other is a mistake or an
+ * attack (RFC 9110 §7.8).
+ */
 export const isAmong = (fields: FieldLines, asked: string): boolean => {
   const protocols = (list: string) => list.toLowerCase().split(",").map((protocol) => protocol.trim())
   const all = protocols(asked)
@@ -35,7 +40,10 @@ export const acceptsTrailers = (options: Options, fields: FieldLines): boolean =
   options !== undefined && options.has("te") &&
   /(?:^|,)[ \t]*trailers[ \t]*(?:$|,|;)/i.test(valueOf(fields, "te") ?? "")
 
-/** Milliseconds less than a server's `Keep-Alive` announces, so that we close first and lose no request; infinite if it says nothing. */
+/**
+ * Milliseconds less than a server's `Keep-Alive` announces, so that we close first and lose no request;
+ * infinite if it says nothing.
+ */
 export const announcedKeepAlive = (fields: FieldLines): number => {
   const announced = valueOf(fields, "keep-alive")
   const seconds = announced === undefined ? undefined : /(?:^|[,\s])timeout=(\d{1,6})/i.exec(announced)?.[1]

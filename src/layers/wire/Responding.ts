@@ -1,8 +1,8 @@
 /**
  * Sends a response on an exchange and waits until its last byte is with the socket.
  *
- * Owns the waiting, and the way of a forwarded response, whose body goes from socket to socket. What applications make is
- * turned into bytes by `ServerResponse`.
+ * Owns the waiting, and the way of a forwarded response, whose body goes from socket to socket. What applications make
+ * is turned into bytes by `ServerResponse`.
  */
 import * as Effect from "effect/Effect"
 import { TransportFailure } from "../../services/Failure.ts"

@@ -1,8 +1,8 @@
 /**
  * One connection of a client: requests in, one exchange at a time, in order (RFC 9112 §9).
  *
- * Owns what is read: heads, bodies and what comes too early; the deadline of each phase, and when the connection ends. The
- * response is written by `ServerExchange`, and what is done with a request is decided by the handler.
+ * Owns what is read: heads, bodies and what comes too early; the deadline of each phase, and when the connection ends.
+ * The response is written by `ServerExchange`, and what is done with a request is decided by the handler.
  */
 import type { Socket } from "node:net"
 import { type Reason, TransportFailure } from "../../services/Failure.ts"

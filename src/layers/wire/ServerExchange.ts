@@ -1,8 +1,8 @@
 /**
  * One request of a client's connection and the response to it.
  *
- * Owns the response: its framing on this connection, interim responses before it, and what happens when it breaks off or the
- * client leaves. What the response consists of is decided by the application, through `ServerResponse`.
+ * Owns the response: its framing on this connection, interim responses before it, and what happens when it breaks off
+ * or the client leaves. What the response consists of is decided by the application, through `ServerResponse`.
  */
 import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
@@ -110,8 +110,8 @@ export class ServerExchange implements Listener, RequestBody {
   }
 
   /**
-   * Begins the response. The writer wants the body, if there is one, and then its end. `source` is asked to pause when the
-   * client does not keep up.
+   * Begins the response. The writer wants the body, if there is one, and then its end. `source` is asked to pause when
+   * the client does not keep up.
    */
   respond(start: ResponseStart, framing: Framing.Framing, source: Source | undefined, done: Done): MessageWriter {
     const { connection, request: { version } } = this

@@ -151,8 +151,8 @@ const internalError = {
 }
 
 /**
- * Sends whatever response an application has made. Succeeds when its last byte is with the socket; with the response that was
- * sent instead, if there was one before.
+ * Sends whatever response an application has made. Succeeds when its last byte is with the socket; with the response
+ * that was sent instead, if there was one before.
  */
 export const send = (
   exchange: ServerExchange,

@@ -1,8 +1,8 @@
 /**
  * A connection as a Node stream, for whoever goes on with it in another protocol.
  *
- * Owns the way between the connection, which hands on what it reads from a buffer of its own, and a `Duplex`: backpressure both
- * ways, the end of each direction, and the close.
+ * Owns the way between the connection, which hands on what it reads from a buffer of its own, and a `Duplex`:
+ * backpressure both ways, the end of each direction, and the close.
  */
 import type { Socket } from "node:net"
 import { Duplex } from "node:stream"

@@ -1,8 +1,9 @@
 /**
  * Upgrades as the platform has them: a connection that goes on in another protocol, as a `Socket` of an application.
  *
- * Owns the 101 and the hand-over of the connection, on both sides. It is loaded when it is first needed, because it brings the
- * platform's sockets and `ws`. Upgrades that are forwarded are tunnelled by `Connection` and never come here.
+ * Owns the 101 and the hand-over of the connection, on both sides. It is loaded when it is first needed,
+ * because it brings the platform's sockets and `ws`. Upgrades that are forwarded are tunnelled by
+ * `Connection` and never come here.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeWS from "@effect/platform-node/NodeWS"
@@ -151,8 +152,8 @@ const webSocket = (of: Request): Effect.Effect<Socket.Socket> =>
   )
 
 /**
- * The connection of a request that asks to go on in `protocol`. The 101 is sent when the reader is acquired. Fails when the 101
- * cannot have these headers.
+ * The connection of a request that asks to go on in `protocol`. The 101 is sent when the reader is acquired. Fails when
+ * the 101 cannot have these headers.
  */
 export const ofServer = (
   of: Request,

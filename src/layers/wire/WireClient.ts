@@ -1,8 +1,8 @@
 /**
  * The back half of the wire engine: the platform's `HttpClient` on node:net, with our own codec.
  *
- * Owns the pools of connections and the two ways to send: a forwarded request goes out exactly as its head says, and its body
- * moves from socket to socket; any other request goes the way of the platform, with its tracing.
+ * Owns the pools of connections and the two ways to send: a forwarded request goes out exactly as its head says, and
+ * its body moves from socket to socket; any other request goes the way of the platform, with its tracing.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -67,7 +67,10 @@ class Pools {
 const transportError = (request: HttpClientRequest, cause: unknown): HttpClientError =>
   new HttpClientError({ reason: new TransportError({ request, cause }) })
 
-/** The signal of a request ends it whatever it has come to: its wait for a connection, for a response, or the response's body. */
+/**
+ * The signal of a request ends it whatever it has come to: its wait for a connection, for a response,
+ * or the response's body.
+ */
 const releaseOn = (signal: AbortSignal, exchange: ClientExchange): void => {
   const release = () => {
     const failure = TransportFailure.make({ reason: "client_aborted", message: "the request was aborted" })

@@ -1,8 +1,9 @@
 /**
  * The front half of the wire engine: the platform's `HttpServer` on node:net, with our own codec.
  *
- * Owns listening, the fibers that work on requests, connection limits and the graceful end. What happens on a connection is
- * in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as they were on the wire.
+ * Owns listening, the fibers that work on requests, connection limits and the graceful end. What happens on a
+ * connection is in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as
+ * they were on the wire.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -37,7 +38,9 @@ export interface Options {
   readonly headTimeout?: Duration.Input | undefined
   /** Between two reads or writes of a body: 60 s. */
   readonly idleTimeout?: Duration.Input | undefined
-  /** Between two requests: 75 s as nginx has it, and above the 60 s of common cloud balancers, so that they close first. */
+  /**
+   * Between two requests: 75 s as nginx has it, and above the 60 s of common cloud balancers, so that they close first.
+   */
   readonly keepAliveTimeout?: Duration.Input | undefined
   /** How long heads may be: see `Head.defaultLimits`. */
   readonly headLimits?: Head.Limits | undefined
@@ -86,7 +89,9 @@ const listen = (
 /** Milliseconds between two lines about the same. */
 const complaintEvery = 1_000
 
-/** What is said when connections cannot be accepted, for want of file descriptors most of all: they wait, or are lost. */
+/**
+ * What is said when connections cannot be accepted, for want of file descriptors most of all: they wait, or are lost.
+ */
 const acceptFailed = Effect.gen(function*() {
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock

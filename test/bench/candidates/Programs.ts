@@ -1,4 +1,7 @@
-/** The candidates that are small programs in this folder: the floor, and the proxies of other packages with what makes them fast. */
+/**
+ * The candidates that are small programs in this folder: the floor, and the proxies of other packages with
+ * what makes them fast.
+ */
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Candidate } from "./Candidate.ts"

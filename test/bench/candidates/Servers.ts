@@ -1,4 +1,7 @@
-/** The candidates that the system has or has not: nginx, HAProxy and Caddy, each with one worker and without an access log. */
+/**
+ * The candidates that the system has or has not: nginx, HAProxy and Caddy, each with one worker and
+ * without an access log.
+ */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "../Processes.ts"

@@ -1,4 +1,7 @@
-/** The floor: node:net on both sides, one connection behind for each in front, and nothing is parsed. Usage: `<port> <backend port>`. */
+/**
+ * The floor: node:net on both sides, one connection behind for each in front, and nothing is parsed. Usage:
+ * `<port> <backend port>`.
+ */
 import * as Net from "node:net"
 
 const [port, backendPort] = process.argv.slice(2).map(Number)

@@ -1,9 +1,9 @@
 /**
- * The four shapes that most rules of HTTP/1.1 have for a balancer: a request that a backend sees, a request that nobody sees,
- * an answer that a client sees, and an answer that nobody believes.
+ * The four shapes that most rules of HTTP/1.1 have for a balancer: a request that a backend sees, a request that nobody
+ * sees, an answer that a client sees, and an answer that nobody believes.
  *
- * Owns what of a message is compared: everything but what a balancer may add of its own accord, which is `X-Forwarded-*` (see
- * `forwarded`), `Date` and `Connection: keep-alive`.
+ * Owns what of a message is compared: everything but what a balancer may add of its own accord, which is
+ * `X-Forwarded-*` (see `forwarded`), `Date` and `Connection: keep-alive`.
  */
 import type { Differences } from "../../e2e/support/Engines.ts"
 import { assert, type Declare, type Lab } from "../../e2e/support/Lab.ts"
@@ -50,7 +50,10 @@ export const smuggled = message("GET /smuggled HTTP/1.1", host)
 interface Seen {
   /** `none`, `chunked`, or the number of bytes. */
   readonly framing: string
-  /** Field lines in order, case and repetition; without `Host` and framing, and options of `Connection` that close nothing. */
+  /**
+   * Field lines in order, case and repetition; without `Host` and framing, and options of
+   * `Connection` that close nothing.
+   */
   readonly fields: ReadonlyArray<string>
   readonly body: string
   readonly trailers: ReadonlyArray<string>
@@ -60,7 +63,9 @@ interface Seen {
 export interface SeenRequest extends Seen {
   readonly line: string
   readonly host: string
-  /** Options of `Connection` in small letters, but for those that keep or close a connection, which is ours to decide. */
+  /**
+   * Options of `Connection` in small letters, but for those that keep or close a connection, which is ours to decide.
+   */
   readonly connection: string
 }
 
@@ -94,7 +99,10 @@ const seen = (received: Received, others: RegExp): Seen & { readonly line: strin
   trailers: lines(received.trailers)
 })
 
-/** What is compared of a request. A length of 0 is no body: clients add it to methods that usually have one (RFC 9110 §8.6). */
+/**
+ * What is compared of a request. A length of 0 is no body: clients add it to methods that usually
+ * have one (RFC 9110 §8.6).
+ */
 export const seenRequest = (request: Asked): SeenRequest => {
   const received = seen(
     request,
@@ -177,7 +185,9 @@ export const assertUnseen = (backend: Awaited<ReturnType<Lab["answering"]>>): vo
   assert.deepStrictEqual(backend.peers.map(({ unread }) => unread).join(""), "")
 }
 
-/** A rule about a request that is refused with one of these statuses; then the connection is closed, and nobody sees it. */
+/**
+ * A rule about a request that is refused with one of these statuses; then the connection is closed, and nobody sees it.
+ */
 export const refuses = (test: Declare, rule: Rule, bytes: string, ...statuses: ReadonlyArray<number>): void => {
   test(`${title(rule)}: ${statuses.join(" or ")}, a close, and no backend sees it`, async (lab) => {
     const backend = await lab.answering(ok)

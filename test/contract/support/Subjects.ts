@@ -1,6 +1,6 @@
 /**
- * The servers and clients that the contract suite runs on, the platform's own among them: what a stock layer promises to any
- * program, each of ours promises too. A new layer adds its row here.
+ * The servers and clients that the contract suite runs on, the platform's own among them: what a stock layer promises
+ * to any program, each of ours promises too. A new layer adds its row here.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -67,7 +67,10 @@ export const clients: ReadonlyArray<Client> = [
 /** In what a subject is known to differ, and why. It must really fail, so that one that begins to pass is noticed. */
 export type Differences<Name extends string> = Readonly<Partial<Record<Name, string>>>
 
-/** A difference of our server on node:http, which gives a request that asks for an upgrade to the application like any other. */
+/**
+ * A difference of our server on node:http, which gives a request that asks for an upgrade to the
+ * application like any other.
+ */
 export const noUpgrades: Differences<ServerName> = {
   "NodeEngine.layerServer": "it takes requests for an upgrade as ordinary ones"
 }

@@ -1,21 +1,27 @@
 /**
- * One of three backends is ill in one way, which its health checks do not see, while clients ask without a pause. The strategy is
- * the one that knows nothing of failures, so that the ill backend is sent as much as can be.
+ * One of three backends is ill in one way, which its health checks do not see, while clients ask without a pause. The
+ * strategy is the one that knows nothing of failures, so that the ill backend is sent as much as can be.
  */
 import { assert, onEachEngine } from "../support/Lab.ts"
 import type { Illness } from "./support/Backend.ts"
 import { type Allowed, mixed, outcomes, Stage } from "./support/Stage.ts"
 
-/** Some are sent to the ill backend until it is ejected, and one at each trial. What may have been read there is not sent again. */
+/**
+ * Some are sent to the ill backend until it is ejected, and one at each trial. What may have been read
+ * there is not sent again.
+ */
 const posts = (...seeing: ReadonlyArray<string>): Allowed => ({ methods: ["POST"], seeing, most: 9 })
 
 /**
- * An answer whose head has gone to the client cannot be taken back, whatever the method. When the end comes at once, the
- * client's system may forget the head.
+ * An answer whose head has gone to the client cannot be taken back, whatever the method. When the end comes at once,
+ * the client's system may forget the head.
  */
 const any: Allowed = { methods: mixed, seeing: ["200, then cut", "ECONNRESET"], most: 25 }
 
-/** How long the balancer waits for what does not come, in milliseconds. In this time some 27 requests are sent to the ill backend. */
+/**
+ * How long the balancer waits for what does not come, in milliseconds. In this time some 27 requests are
+ * sent to the ill backend.
+ */
 const patience = 400
 
 const cases: ReadonlyArray<readonly [Illness, Allowed | undefined]> = [

@@ -27,8 +27,8 @@ const node: Engine = { name: "node", layer: NodeEngine.layer }
 export const engines: ReadonlyArray<Engine> = [wire, node]
 
 /**
- * In what an engine is known to differ: `fails` always, so that a test that begins to pass is noticed; `races` sometimes,
- * so that the test is not run on it.
+ * In what an engine is known to differ: `fails` always, so that a test that begins to pass is noticed; `races`
+ * sometimes, so that the test is not run on it.
  */
 export type Differences = Readonly<
   Partial<Record<EngineName, { readonly fails: string } | { readonly races: string }>>

@@ -1,6 +1,7 @@
 /**
- * A backend that answered once and now accepts no connection: the operating system's queue for it is full, so that whoever
- * connects waits. It listens in a thread of its own, because a thread that accepts nothing does nothing else either.
+ * A backend that answered once and now accepts no connection: the operating system's queue for it is full,
+ * so that whoever connects waits. It listens in a thread of its own, because a thread that accepts nothing
+ * does nothing else either.
  */
 import * as Net from "node:net"
 import { Worker } from "node:worker_threads"

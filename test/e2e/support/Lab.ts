@@ -1,6 +1,6 @@
 /**
- * A balancer on an engine, backends that do as they are told, and raw clients, all on ports of the loopback that nobody else
- * has. What a test opens is closed after it.
+ * A balancer on an engine, backends that do as they are told, and raw clients, all on ports of the loopback that nobody
+ * else has. What a test opens is closed after it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"

@@ -1,6 +1,6 @@
 /**
- * One end of a raw TCP connection in a test: bytes out as they are given, bytes in as they come, and everything that can
- * happen to a connection as something to await. A client and a backend are both a `Peer`.
+ * One end of a raw TCP connection in a test: bytes out as they are given, bytes in as they come, and everything that
+ * can happen to a connection as something to await. A client and a backend are both a `Peer`.
  *
  * It reads HTTP/1.1 messages just well enough to test with and repairs nothing. Text stands for bytes as Latin-1 does.
  */

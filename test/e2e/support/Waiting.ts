@@ -1,4 +1,7 @@
-/** Waiting for a condition that is looked at whenever something has happened, and giving up with a report of what there was. */
+/**
+ * Waiting for a condition that is looked at whenever something has happened, and giving up with a
+ * report of what there was.
+ */
 
 const patience = 8_000
 

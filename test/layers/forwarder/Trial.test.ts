@@ -27,7 +27,10 @@ const events = (seconds: number): FakeBackends.Behaviour =>
     ))
   )
 
-/** An engine that has a handle of its own on bodies: it says how much has come, and the platform's stream is read by nobody. */
+/**
+ * An engine that has a handle of its own on bodies: it says how much has come, and the platform's
+ * stream is read by nobody.
+ */
 const layerOwnBodies = (received: () => number): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient> =>
   Layer.effect(
     HttpClient.HttpClient,

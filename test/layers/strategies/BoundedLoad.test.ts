@@ -1,4 +1,7 @@
-/** Bounded loads, as Mirrokni, Thorup and Zadimoghaddam define them (2016): at most the average times a factor, rounded up. */
+/**
+ * Bounded loads, as Mirrokni, Thorup and Zadimoghaddam define them (2016): at most the average times
+ * a factor, rounded up.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

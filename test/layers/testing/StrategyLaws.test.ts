@@ -1,4 +1,7 @@
-/** A law that nothing can break proves nothing: for each there is a strategy that breaks it, and only a small pool is to blame. */
+/**
+ * A law that nothing can break proves nothing: for each there is a strategy that breaks it, and only a
+ * small pool is to blame.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"

@@ -1,4 +1,6 @@
-/** Applications of any kind on the server of the wire engine, and programs of any kind with its client: what is its own. */
+/**
+ * Applications of any kind on the server of the wire engine, and programs of any kind with its client: what is its own.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"

@@ -1,4 +1,6 @@
-/** Chunks, extensions and trailers: one case for each rule of RFC 9112 §7. Each is read in all ways to cut its bytes. */
+/**
+ * Chunks, extensions and trailers: one case for each rule of RFC 9112 §7. Each is read in all ways to cut its bytes.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { chunkEnd, chunkHead, decoderFor, lastChunk } from "../../../src/layers/wire/Body.ts"
 import { Malformed } from "../../../src/layers/wire/Grammar.ts"

@@ -1,4 +1,6 @@
-/** A socket that leads nowhere: it says what was written and in how many calls, and is full for as long as a test wants. */
+/**
+ * A socket that leads nowhere: it says what was written and in how many calls, and is full for as long as a test wants.
+ */
 import * as Net from "node:net"
 
 type Written = (error?: Error | null) => void

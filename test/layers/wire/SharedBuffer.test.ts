@@ -1,4 +1,6 @@
-/** Backends are read into one buffer, which must not be written over as long as a client's socket still refers to it. */
+/**
+ * Backends are read into one buffer, which must not be written over as long as a client's socket still refers to it.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"

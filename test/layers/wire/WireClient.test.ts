@@ -1,4 +1,6 @@
-/** The connections of `WireClient`: which one carries a request, for how long they are kept, and what is sent once more. */
+/**
+ * The connections of `WireClient`: which one carries a request, for how long they are kept, and what is sent once more.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -265,7 +267,9 @@ describe("a pool", () => {
 })
 
 describe("a request that is lost with a connection that was kept", () => {
-  /** A backend that answers the first request of each of its first `many` connections and resets with the second one. */
+  /**
+   * A backend that answers the first request of each of its first `many` connections and resets with the second one.
+   */
   const losing = (many: number) =>
     Effect.gen(function*() {
       const requests: Array<string> = []

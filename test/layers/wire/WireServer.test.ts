@@ -260,7 +260,9 @@ describe("a limit on connections", () => {
 })
 
 describe("a server that is closed", () => {
-  /** Closes a server while a client is in this state, lets the time for it pass, and gives what the client then gets. */
+  /**
+   * Closes a server while a client is in this state, lets the time for it pass, and gives what the client then gets.
+   */
   const closing = (begin: (peer: Peer) => Promise<unknown>) =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()

@@ -1,4 +1,7 @@
-/** A backend of the fault suite: answers as the soak's do (`test/soak/Answers`), falls ill, dies and comes back on its port. */
+/**
+ * A backend of the fault suite: answers as the soak's do (`test/soak/Answers`), falls ill, dies and
+ * comes back on its port.
+ */
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -105,8 +108,8 @@ export class Backend {
   }
 
   /**
-   * Stops listening and ends all connections, as the system does for a process that is killed: with a FIN, or with a RST where
-   * something was not read.
+   * Stops listening and ends all connections, as the system does for a process that is killed: with a FIN, or with a
+   * RST where something was not read.
    */
   async kill(how: "FIN" | "RST" = "RST"): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve))

@@ -1,6 +1,6 @@
 /**
- * The clients of the fault suite: an open loop on real sockets. Requests are sent by schedule, whatever is outstanding; each
- * answer is compared with what belongs to its request, byte by byte.
+ * The clients of the fault suite: an open loop on real sockets. Requests are sent by schedule, whatever is outstanding;
+ * each answer is compared with what belongs to its request, byte by byte.
  */
 import * as Http from "node:http"
 import { answer, backendField, idField, itemPath } from "../../../soak/Answers.ts"
@@ -44,7 +44,9 @@ export class Clients {
   private readonly startedAt = performance.now()
   private readonly timer = setInterval(() => this.sendDue(), tick)
 
-  /** Begins at once. Which of the methods a request has is left to chance, so one that is to be frequent is named often. */
+  /**
+   * Begins at once. Which of the methods a request has is left to chance, so one that is to be frequent is named often.
+   */
   constructor(port: number, methods: ReadonlyArray<Method>, seed: number) {
     this.port = port
     this.methods = methods

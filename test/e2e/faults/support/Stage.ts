@@ -22,7 +22,9 @@ export interface Wishes {
   readonly strategy: StrategyName
   /** Mixed ones, unless they are given. */
   readonly methods?: ReadonlyArray<Method>
-  /** How long the balancer waits for an answer, and for the next piece of it, in milliseconds: 5 s, unless it is given. */
+  /**
+   * How long the balancer waits for an answer, and for the next piece of it, in milliseconds: 5 s, unless it is given.
+   */
   readonly patience?: number
 }
 
