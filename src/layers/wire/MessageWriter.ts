@@ -127,6 +127,7 @@ export class MessageWriter implements Taker {
   /** Writes what waits. Whether the socket takes more. */
   private write(): boolean {
     const { parts, size, socket, text } = this
+    if (socket.writableLength === 0) this.refersToPieces = false
     if (size === 0) {
       if (text === "") return true
       this.text = ""

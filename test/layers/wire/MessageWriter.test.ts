@@ -162,6 +162,16 @@ describe("a message", () => {
     assert.deepStrictEqual(told, ["pause", "waiting", "cancel"])
   })
 
+  it("does not refer to pieces that are out, nor to those that it has copied into a text", () => {
+    const { socket, writer } = setup(length(20_005))
+    writer.data(Buffer.alloc(20_000))
+    assert.isFalse(writer.flush())
+    writer.data(Buffer.alloc(5))
+    writer.end([])
+    assert.isFalse(writer.flush())
+    assert.strictEqual(socket.writableLength, 5)
+  })
+
   it("refers to what the socket could not take, also after its end, so that nobody writes over it", async () => {
     const { socket, writer } = setup(length(20_000))
     assert.isFalse(writer.flush())
