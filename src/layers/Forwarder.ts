@@ -78,11 +78,12 @@ export const layer = (
       const drain = yield* Drain
       const affinity = yield* Affinity
 
-      const clientOf = (request: HttpServerRequest): HeaderFields.Client => {
+      const clientOf = (request: HttpServerRequest, head: Message.RequestHead): HeaderFields.Client => {
         const address = Option.getOrUndefined(Option.map(request.remoteAddress, ClientAddress.plain))
         return {
           address,
-          protocol: request.protocol ?? (request.originalUrl.startsWith("https:") ? "https" : "http"),
+          protocol: request.protocol ?? head.protocol ??
+            (request.originalUrl.startsWith("https:") ? "https" : "http"),
           trusted: address !== undefined && options.isTrustedProxy(address)
         }
       }
@@ -107,7 +108,7 @@ export const layer = (
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
         const head = Message.received(request)
-        const from = clientOf(request)
+        const from = clientOf(request, head)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
         const scope = yield* Scope.Scope
@@ -140,7 +141,7 @@ export const layer = (
           if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
           endpoint = waited.success
         } else {
-          exchange.begin(endpoint)
+          exchange.begin(endpoint, exchange.startedAt)
         }
 
         let reason: Failure.Reason = "internal_error"

@@ -29,6 +29,8 @@ export interface RequestHead {
   /** The request target, byte for byte (RFC 9112 §3.2). */
   readonly target: string
   readonly fields: FieldLines
+  /** What the client speaks to us, if the engine says so. */
+  readonly protocol?: "http" | "https" | undefined
   /** The engine's own handle on the body, meaningful to that engine's client only. */
   readonly body: RequestBody | undefined
   /** The protocol to go on with, if both sides agree (RFC 9110 §7.8), on an engine that can. */
@@ -260,23 +262,19 @@ const derive = (answer: Answer): HttpServerResponse.HttpServerResponse => {
   return answer.derived = withStream({ status, statusText, headers, cookies: Cookies.fromSetCookie(setCookie) }, body())
 }
 
-/** A part of an answer that is derived when somebody looks. */
-interface Derived {
-  readonly answer: Answer
-  readonly part: "headers" | "cookies" | "body"
-}
-
 /**
  * Own properties are all that the platform copies, and as accessors they took thirty times as long to
  * make: 2 % of a request.
  */
-const handler: ProxyHandler<Derived> = {
-  get: ({ answer, part }, key) => Reflect.get(derive(answer)[part], key),
-  has: ({ answer, part }, key) => Reflect.has(derive(answer)[part], key),
-  ownKeys: ({ answer, part }) => Reflect.ownKeys(derive(answer)[part]),
-  getOwnPropertyDescriptor: ({ answer, part }, key) => Reflect.getOwnPropertyDescriptor(derive(answer)[part], key),
-  getPrototypeOf: ({ answer, part }) => Reflect.getPrototypeOf(derive(answer)[part])
-}
+const handlerFor = (part: "headers" | "cookies" | "body"): ProxyHandler<Answer> => ({
+  get: (answer, key) => Reflect.get(derive(answer)[part], key),
+  has: (answer, key) => Reflect.has(derive(answer)[part], key),
+  ownKeys: (answer) => Reflect.ownKeys(derive(answer)[part]),
+  getOwnPropertyDescriptor: (answer, key) => Reflect.getOwnPropertyDescriptor(derive(answer)[part], key),
+  getPrototypeOf: (answer) => Reflect.getPrototypeOf(derive(answer)[part])
+})
+
+const [headersHandler, cookiesHandler, bodyHandler] = [handlerFor("headers"), handlerFor("cookies"), handlerFor("body")]
 
 const responseProto: object = Object.getPrototypeOf(HttpServerResponse.empty())
 
@@ -292,9 +290,9 @@ export const toClient = (
   const response = Object.create(responseProto)
   response.status = head.status
   response.statusText = head.statusText
-  response.headers = new Proxy({ answer, part: "headers" }, handler)
-  response.cookies = new Proxy({ answer, part: "cookies" }, handler)
-  response.body = new Proxy({ answer, part: "body" }, handler)
+  response.headers = new Proxy(answer, headersHandler)
+  response.cookies = new Proxy(answer, cookiesHandler)
+  response.body = new Proxy(answer, bodyHandler)
   response[responseHead] = head
   return response
 }

@@ -104,11 +104,12 @@ export class Exchange implements History, PickContext {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
   }
 
-  begin(endpoint: Endpoint): void {
+  /** `at` is when, if that is known. */
+  begin(endpoint: Endpoint, at = this.books.clock.currentTimeMillisUnsafe()): void {
     this.tried.push(endpoint)
     this.current = endpoint
     this.answeredAt = undefined
-    this.triedAt = this.books.clock.currentTimeMillisUnsafe()
+    this.triedAt = at
     this.books.balancer.begin(endpoint)
     this.books.log.write({
       _tag: "Sent",

@@ -70,6 +70,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
       method,
       target,
       fields,
+      protocol: "http",
       body: source,
       upgrade: Persistence.upgradeOf(source.options, fields, version),
       acceptsTrailers: Persistence.acceptsTrailers(source.options, fields)
