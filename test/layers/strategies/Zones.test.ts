@@ -50,6 +50,20 @@ describe("a zone", () => {
       assert.closeTo(oneOfSix["b"]!, 3 / 10, 1e-3)
     }))
 
+  for (const name of ["round-robin", "weighted-round-robin"] as const) {
+    it.effect(`has each backend of a zone take its turn, with ${name}`, () =>
+      Effect.gen(function*() {
+        // A third of the backends for a zone of two keeps two of three requests: a, a, b.
+        const picker = (yield* inZone("a", strategies[name])).make(zoned("a", "b", "b"))
+        const counts: Record<string, number> = {}
+        for (let i = 0; i < 600; i++) {
+          const id = picker.pick(anonymous)?.backend.id ?? ""
+          counts[id] = (counts[id] ?? 0) + 1
+        }
+        for (const id of ["http://a1", "http://a2"]) assert.closeTo(counts[id] ?? 0, 100, 2, id)
+      }))
+  }
+
   it.effect("takes backends without a zone for another zone", () =>
     Effect.gen(function*() {
       const strategy = yield* inZone("a")
