@@ -69,6 +69,15 @@ onEachEngine("a tunnel", (declare) => {
     assert.strictEqual(lb.inFlight, 0)
   })
 
+  test("that is cut when the time to close is over is in the log by then, and ends in order", async (lab) => {
+    const { client, lb, origin } = await tunnel(lab, { shutdown: 100 })
+    await lb.close()
+    assert.deepInclude(await lb.completed(), { status: 101, reason: "draining" })
+    await client.until(() => client.ended, "the end")
+    await origin.untilOver()
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
   for (const side of sides) {
     test(`whose ${side} reads nothing is cut when the time to close is over`, async (lab) => {
       const ends = await tunnel(lab, { shutdown: 100 })

@@ -212,7 +212,6 @@ export class ServerConnection extends Connection implements Front {
   }
 
   becomeTunnel(other: Connection, onOver: () => void): void {
-    this.exchange = undefined
     this.joinTo(other, this.server.timeouts.idle, onOver)
   }
 

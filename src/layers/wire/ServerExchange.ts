@@ -165,7 +165,9 @@ export class ServerExchange implements Listener, RequestBody {
     if (this.done === undefined) return
     this.done = undefined
     this.writer?.abandon()
-    this.connection.cut()
+    // What a tunnel has said so far may reach the client: nobody takes its end for the end of a message.
+    if (this.connection.isTunnel) this.connection.socket.destroySoon()
+    else this.connection.cut()
   }
 
   /** The client has left. */
