@@ -257,8 +257,9 @@ export class ServerConnection extends Connection implements Front {
 
   protected override onEnd(): void {
     // A client that sends no more has left, as far as can be known: nobody else closes before the answer.
-    if (this.exchange === undefined) this.socket.end()
-    else this.socket.destroy()
+    if (this.exchange === undefined) return void this.socket.end()
+    sendNow(this.socket)
+    this.socket.destroy()
   }
 
   protected override onDrain(): void {
