@@ -188,8 +188,8 @@ export const layer = (
         }
         if (hasBody) head.body?.settle()
         if (kept === undefined) return refuse(reason)
+        // What it says of its backend is not news any more, and is learned at its end.
         exchange.takeBack()
-        exchange.accept()
         const answer = Message.answered(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(

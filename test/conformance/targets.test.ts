@@ -145,6 +145,13 @@ onEachEngine("targets", (test) => {
     assert.strictEqual(forwarded(backend.requests[0]!)[2], "internal.example")
   })
 
+  test("a URL does not say what the connection is, which is what X-Forwarded-Proto says", async (lab) => {
+    const backend = await lab.answering(ok)
+    const client = await lab.connect(await lab.balancer([backend]))
+    await client.exchange(message("GET https://other.example/ HTTP/1.1", host))
+    assert.strictEqual(forwarded(backend.requests[0]!)[1], "http")
+  })
+
   test("a URL names the host that X-Forwarded-Host says, and not Host (RFC 9112 §3.2.2)", async (lab) => {
     const backend = await lab.answering(ok)
     const client = await lab.connect(await lab.balancer([backend]))

@@ -270,6 +270,26 @@ describe("a backend's 502, 503 or 504", () => {
     )))
 })
 
+describe("an answer that was kept in vain for a better one", () => {
+  it.effect("teaches nothing of the past when something newer is known", () =>
+    Effect.gen(function*() {
+      const kept = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(500)
+      assert.strictEqual(yield* get(0), "200 a")
+      const { members } = yield* Ref.get((yield* Pool).state)
+      const { load } = members[0]!.endpoint
+      assert.deepStrictEqual([load.total, load.latencyAt], [2, 500])
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* Fiber.join(kept)).status, 429)
+      assert.isAtLeast(load.latencyAt, 500)
+    }).pipe(Effect.provide(
+      lab({ "http://a": inTurn(fails("slow down", {}, 429), respond("a")), "http://b": hangs }, {
+        retry: { tries: 2, statuses: new Set([429]) },
+        tryTimeout: 1_000
+      })
+    )))
+})
+
 describe("Retry-After", () => {
   it.effect("is not waited for while there is another backend", () =>
     Effect.gen(function*() {

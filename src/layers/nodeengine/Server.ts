@@ -58,6 +58,7 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
     method: source.method ?? "GET",
     target: source.url ?? "/",
     fields: source.rawHeaders,
+    protocol: "http",
     body: new RequestBody(source, response)
   })
 }

@@ -18,6 +18,7 @@ import { Malformed } from "./Grammar.ts"
 import type { StatusLine } from "./Head.ts"
 import { Intake } from "./Intake.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
+import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
 
 /** Milliseconds that are left to a response when its connection takes no more of the request. */
@@ -82,7 +83,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     this.writer = new MessageWriter(this.socket, headText, outgoing.framing, outgoing.source, this)
     outgoing.start(this.writer)
     // Who may not run into a close had better go at once.
-    if (!isReplayable) this.socket.uncork()
+    if (!isReplayable) sendNow(this.socket)
   }
 
   /** The last byte of the request is out. */

@@ -23,3 +23,8 @@ export const writeSoon = (socket: Socket, text: string): boolean => {
   socket.cork()
   return socket.write(text, "latin1")
 }
+
+/** What was written to the socket leaves now, for whoever cannot wait or is about to break the connection off. */
+export const sendNow = (socket: Socket): void => {
+  while (socket.writableCorked > 0) socket.uncork()
+}

@@ -15,6 +15,7 @@ import { Malformed } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { HeadReader } from "./HeadReader.ts"
 import { Intake } from "./Intake.ts"
+import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
 import { objectionTo, reasonOf, refusal } from "./Refusal.ts"
 import type { Server } from "./Server.ts"
@@ -233,13 +234,16 @@ export class ServerConnection extends Connection implements Front {
 
   /** There is no more time: whoever waits for a response gets one that says so. */
   terminate(): void {
-    const isStuck = this.socket.writableLength > 0 && this.socket.writableCorked === 0
+    sendNow(this.socket)
+    const isStuck = this.socket.writableLength > 0
     this.exchange?.terminate()
     if (isStuck) this.cut()
     else this.socket.destroySoon()
   }
 
   cut(): void {
+    // A reset takes nothing back that is on its way, such as the response before.
+    sendNow(this.socket)
     this.socket.resetAndDestroy()
   }
 
@@ -252,8 +256,9 @@ export class ServerConnection extends Connection implements Front {
 
   protected override onEnd(): void {
     // A client that sends no more has left, as far as can be known: nobody else closes before the answer.
-    if (this.exchange === undefined) this.socket.end()
-    else this.socket.destroy()
+    if (this.exchange === undefined) return void this.socket.end()
+    sendNow(this.socket)
+    this.socket.destroy()
   }
 
   protected override onDrain(): void {

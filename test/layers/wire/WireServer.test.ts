@@ -7,6 +7,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Net from "node:net"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
@@ -25,6 +26,8 @@ const app = Effect.gen(function*() {
       return HttpServerResponse.uint8Array(large)
     case "/hang":
       return yield* Effect.interruptible(Effect.never)
+    case "/broken":
+      return HttpServerResponse.stream(Stream.concat(Stream.make(Buffer.from("some")), Stream.fail("a reason")))
     default:
       return HttpServerResponse.text("hello")
   }
@@ -62,6 +65,20 @@ const end = (peer: Peer) => wait(() => peer.untilOver())
 
 /** More than any lateness. */
 const soon = TestClock.adjust("1 second")
+
+describe("a response that breaks off at once", () => {
+  test(
+    "takes nothing with it that was written before",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      yield* wait(() => peer.send(head("GET /") + head("GET /broken")))
+      assert.strictEqual((yield* wait(() => peer.response())).body.toString(), "hello")
+      yield* wait(() => peer.untilText("some"))
+      assert.strictEqual(yield* end(peer), "reset")
+      assert.notInclude(peer.unread, "0\r\n\r\n")
+    })
+  )
+})
 
 describe("the time for a head", () => {
   test(
