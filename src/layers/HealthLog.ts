@@ -1,13 +1,24 @@
 /**
- * Logs each change of a backend's health that users care about: a change of its status, and that the pool is in panic.
+ * Logs each change of health that users care about: of a backend's status, who has the traffic when it is not those who
+ * should have it, and that the pool is in panic.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { AccessLog } from "../services/AccessLog.ts"
+import { AccessLog, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
+import type { Endpoint } from "../services/Load.ts"
 import { Pool } from "../services/Pool.ts"
+
+/** The first tier of these, which is the one that gets the traffic; infinite when there is nobody. */
+const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
+  endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
+
+const traffic = (tier: number, first: number): Notice =>
+  tier === first
+    ? { _tag: "Notice", level: "INFO", message: "Backups are not needed any more" }
+    : { _tag: "Notice", level: "WARN", message: `Traffic goes to backups, of tier ${tier}: nobody before is well` }
 
 /** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
 export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDiscard(
@@ -16,6 +27,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
     const pool = yield* Pool
     const known = new Map<string, Health.Status>()
     let wasInPanic = false
+    let wasBackup: number | undefined
     yield* Stream.runForEach(pool.changes, ({ eligible, members, panic }) =>
       Effect.sync(() => {
         const ids = new Set(members.map((member) => member.endpoint.backend.id))
@@ -27,6 +39,14 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           if (status !== before) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
+        }
+        const first = tierOf(members.map(({ endpoint }) => endpoint))
+        const tier = tierOf(eligible)
+        const backup = tier === first ? undefined : tier
+        // Where nobody is well there is no traffic, and each backend has its line.
+        if (backup !== wasBackup && tier !== Infinity) {
+          wasBackup = backup
+          log.write(traffic(tier, first))
         }
         if (panic !== wasInPanic) {
           wasInPanic = panic

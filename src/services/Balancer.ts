@@ -22,7 +22,7 @@ export class NoBackend extends Schema.TaggedError<NoBackend>()("NoBackend", {}) 
 
 /** All are at their limits, and so is the queue, or nobody was done in time. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {}) {
-  override readonly message: string = "every backend is at its limit"
+  override readonly message: string = "there is no room for another request"
 }
 
 /** Those that wait while all endpoints are at their limits. */

@@ -27,7 +27,7 @@ export interface Meaning {
 /** Every reason and what it means. */
 export const reasons = {
   no_backend: { status: 503, level: "WARN", tryAnother: "never", meaning: "No backend is available." },
-  overloaded: { status: 503, level: "WARN", tryAnother: "always", meaning: "Every backend is at its limit." },
+  overloaded: { status: 503, level: "WARN", tryAnother: "always", meaning: "There is no room for another request." },
   connect_failed: {
     status: 502,
     level: "WARN",

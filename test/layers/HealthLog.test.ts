@@ -6,6 +6,7 @@ import * as AccessLogLayer from "../../src/layers/AccessLog.ts"
 import * as HealthLog from "../../src/layers/HealthLog.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import type { Signal } from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { backend } from "../endpoints.ts"
@@ -104,6 +105,22 @@ describe("HealthLog", () => {
       yield* reconcile("a")
       yield* signal("a", passed)
       assert.strictEqual(entries.length, 2)
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says that backups have the traffic, and when they have it no longer", () => {
+    const entries: Array<Entry> = []
+    const tiers = ["a", "b", "c"].map((id, tier) => Backend.make(`http://${id}.test`, { id, tier }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(tiers), settle))
+      for (const id of ["a", "b", "c"]) yield* signal(id, failed)
+      for (const id of ["b", "b", "a", "a"]) yield* signal(id, passed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "WARN: Traffic goes to backups, of tier 2: nobody before is well",
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "INFO: Backups are not needed any more"
+      ])
     }).pipe(logging(entries))
   })
 
