@@ -12,7 +12,7 @@ import { forwardedTrailers } from "../../services/HeaderFields.ts"
 import { chunkEnd, chunkHead, lastChunk } from "./Body.ts"
 import type { Source, Taker } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
-import { writeSoon } from "./Outbox.ts"
+import { sendNow, writeSoon } from "./Outbox.ts"
 
 /** What is told about a message. Exactly one of the first two is called, once, unless the message is abandoned. */
 export interface Listener {
@@ -84,14 +84,15 @@ export class MessageWriter implements Taker {
     // Asked once more for what was just written, by the connection that it came from.
     if (this.state === "over") return this.isKept
     const hasRoom = this.write()
+    if (this.state === "open" && !hasRoom) {
+      this.isPaused = true
+      this.source?.pause()
+      this.listener.onWaiting(true)
+    }
     const { isKept } = this
     if (this.state === "ended") {
       this.state = "over"
       this.listener.onWritten()
-    } else if (!hasRoom) {
-      this.isPaused = true
-      this.source?.pause()
-      this.listener.onWaiting(true)
     }
     return isKept
   }
@@ -119,9 +120,12 @@ export class MessageWriter implements Taker {
     this.source?.cancel()
   }
 
-  /** Whether the socket still refers to a piece: a text is a copy. */
+  /**
+   * Whether the socket still refers to a piece that may be written over: a text is a copy, and nothing more is read before
+   * a source that waits is told to go on, which is when the socket is empty.
+   */
   private get isKept(): boolean {
-    return this.refersToPieces && this.socket.writableLength > 0
+    return this.refersToPieces && this.socket.writableLength > 0 && !(this.isPaused && this.source !== undefined)
   }
 
   /** Writes what waits. Whether the socket takes more. */
@@ -142,14 +146,15 @@ export class MessageWriter implements Taker {
       return writeSoon(socket, all + text)
     }
     this.refersToPieces = true
-    if (parts.length === 1 && text === "") return socket.write(parts[0]!)
+    if (parts.length === 1 && text === "" && socket.writableCorked === 0) return socket.write(parts[0]!)
     socket.cork()
     for (const part of parts) {
       if (typeof part === "string") socket.write(part, "latin1")
       else socket.write(part)
     }
     if (text !== "") socket.write(text, "latin1")
-    socket.uncork()
+    // A piece that waited would need another buffer for what is read meanwhile.
+    sendNow(socket)
     return !socket.writableNeedDrain
   }
 }

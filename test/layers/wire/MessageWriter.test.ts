@@ -80,16 +80,17 @@ describe("a message", () => {
     assert.deepStrictEqual(socket.calls, [head, "2\r\na\xff\r\n1\r\nb\r\n", "0\r\nX-Sum: 1\r\n\r\n"])
   })
 
-  it("is one call for all that is flushed in one turn, in order", async () => {
+  it("is one call for a head and the pieces after it, which do not wait for the end of the turn", async () => {
     const { socket, writer } = setup(length(20_001))
     writer.flush()
     writer.data(Buffer.alloc(20_000, "x"))
-    writer.flush()
+    assert.isFalse(writer.flush())
+    assert.deepStrictEqual(socket.calls, [`${head}${"x".repeat(20_000)}`])
     writer.data(Buffer.from("y"))
     writer.end([])
     writer.flush()
     await socket.turn()
-    assert.deepStrictEqual(socket.calls, [`${head}${"x".repeat(20_000)}y`])
+    assert.deepStrictEqual(socket.calls, [`${head}${"x".repeat(20_000)}`, "y"])
   })
 
   it("goes out before the end of its socket, in the same turn", async () => {
@@ -141,7 +142,9 @@ describe("a message", () => {
     socket.on("drain", () => writer.onDrain())
     socket.isFull = true
     writer.data(Buffer.alloc(500_000))
-    writer.flush()
+    // Its buffer is its own again when it goes on.
+    assert.isFalse(writer.flush())
+    assert.isFalse(writer.flush())
     assert.deepStrictEqual(told, ["pause", "waiting"])
     await socket.empty()
     assert.deepStrictEqual(told, ["pause", "waiting", "going on", "resume"])
