@@ -1,7 +1,7 @@
 /**
  * What is written to sockets in one turn of the event loop, and leaves at its end.
  *
- * A write wakes its peer where that one sleeps, which is a third of what the write costs, and between two writes that
+ * A write wakes its peer where that one sleeps, which is a quarter of what the write costs, and between two writes that
  * have a request's work between them the peer goes to sleep again. Many at a time find it awake, and find their code
  * in the cache: a tiny answer costs 8 % less. Owns nothing but the wait: the sockets keep the order of what is written
  * to them, and their end.
