@@ -61,6 +61,13 @@ const isLast = ({ fields, version }: Head): boolean => {
   return /close|upgrade/.test(connection) || (version === 0 && !connection.includes("keep-alive"))
 }
 
+/**
+ * Node reads a `Connection` among the trailers as if it stood in the head. But trailers are for what does not concern the
+ * handling of a message (RFC 9110 §6.5.1), and here they say nothing about their connection.
+ */
+const isLastForNode = (trailers: ReadonlyArray<string>): boolean =>
+  trailers.some((name, i) => i % 2 === 0 && /^(?:proxy-connection|connection|upgrade)$/i.test(name))
+
 /** The end of a reading of which only the messages are compared. */
 const notCompared = { status: 0, detail: "" }
 
@@ -80,7 +87,7 @@ const difference = <H extends Head>(ours: Reading<H>, node: Node.Opinion): strin
       return says(`we have another body, ${JSON.stringify([message.body, message.trailers])}`)
     }
     if (!message.isComplete && ours.ending === "incomplete" && seen.isComplete) return says("we wait for more")
-    if (isLast(message.head)) return undefined
+    if (isLast(message.head) || isLastForNode(message.trailers)) return undefined
   }
   return typeof ours.ending === "string" && node.messages.length !== ours.messages.length
     ? `Node has ${node.messages.length} messages, and not ${ours.messages.length}`
