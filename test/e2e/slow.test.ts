@@ -6,7 +6,7 @@ const host = "Host: example.com"
 const get = (target: string): string => message(`GET ${target} HTTP/1.1`, host)
 
 /** No timeout may do the work of the flow. */
-const patient = { idle: 60_000, response: 60_000 }
+const patient = { connect: 60_000, idle: 60_000, response: 60_000 }
 
 /** The body of the nth answer, which is like no other. */
 const bodyOf = (target: string, length: number): string =>
