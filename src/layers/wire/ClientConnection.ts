@@ -107,6 +107,10 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   protected override onBytes(chunk: Buffer): boolean {
+    if (!this.isAnswered && this.isRequestHeld) {
+      this.fail("reset_before_headers", "The backend answered what it had not been asked yet")
+      return false
+    }
     this.isAnswered = true
     this.isKept = false
     let at = 0
@@ -124,6 +128,11 @@ export class ClientConnection extends Connection implements Back, Listener {
       }
     }
     return this.isKept
+  }
+
+  /** Whether its request has been written and has not left. Only what is replayable waits, and it waits as a whole. */
+  private get isRequestHeld(): boolean {
+    return this.exchange?.isReplayable === true && this.socket.writableCorked > 0
   }
 
   private readHead(exchange: ClientExchange, chunk: Buffer, at: number): number {
