@@ -2,9 +2,9 @@
  * Zones: endpoints of the balancer's own zone first, as long as they are enough. A decorator for any strategy.
  *
  * As Envoy's zone-aware routing does, it assumes that every zone has its share of the balancers, so that each should
- * have the same share of the endpoints, by weight. A zone that has less keeps as much of its traffic as it can bear
- * like the others, and the rest goes to them. (Envoy, "Zone aware routing". It does so from six endpoints on, and looks
- * where its peers are; here all peers are taken to be spread evenly.)
+ * have the same share of the endpoints, by weight unless the strategy ignores weights. A zone that has less keeps as
+ * much of its traffic as it can bear like the others, and the rest goes to them. (Envoy, "Zone aware routing". It does
+ * so from six endpoints on, and looks where its peers are; here all peers are taken to be spread evenly.)
  */
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
@@ -12,13 +12,15 @@ import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
 
-const totalWeight = (endpoints: ReadonlyArray<Endpoint>): number =>
-  endpoints.reduce((sum, { backend }) => sum + backend.weight, 0)
-
 /** The part of the traffic that the zone keeps: from 0 to 1. */
-const keptBy = (local: ReadonlyArray<Endpoint>, all: ReadonlyArray<Endpoint>): number => {
+const keptBy = (
+  local: ReadonlyArray<Endpoint>,
+  all: ReadonlyArray<Endpoint>,
+  weightOf: (endpoint: Endpoint) => number
+): number => {
+  const total = (endpoints: ReadonlyArray<Endpoint>) => endpoints.reduce((sum, endpoint) => sum + weightOf(endpoint), 0)
   const zones = new Set(all.map(({ backend }) => backend.zone)).size
-  return Math.min(1, (totalWeight(local) * zones) / totalWeight(all))
+  return Math.min(1, (total(local) * zones) / total(all))
 }
 
 /**
@@ -53,7 +55,7 @@ export const layer = (zone: string | undefined): Layer.Layer<Strategy, never, St
         const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
         const local = zone === undefined ? [] : endpoints.filter(isLocal)
         if (local.length === 0 || local.length === endpoints.length) return strategy.make(endpoints)
-        const part = keptBy(local, endpoints)
+        const part = keptBy(local, endpoints, ({ backend }) => (strategy.ignoresWeights === true ? 1 : backend.weight))
         const here = strategy.make(local)
         if (part === 1) return here
         const elsewhere = strategy.make(endpoints.filter((endpoint) => !isLocal(endpoint)))

@@ -50,6 +50,12 @@ describe("a zone", () => {
       assert.closeTo(oneOfSix["b"]!, 3 / 10, 1e-3)
     }))
 
+  it.effect("keeps its share of the backends with a strategy that ignores weights", () =>
+    Effect.gen(function*() {
+      const strategy = yield* inZone("a", strategies["round-robin"])
+      assert.closeTo(shares(strategy.make(zoned(["a", 1000], "b", "b", "b")))["a"]!, 1 / 2, 1e-3)
+    }))
+
   for (const name of ["round-robin", "weighted-round-robin"] as const) {
     it.effect(`has each backend of a zone take its turn, with ${name}`, () =>
       Effect.gen(function*() {
