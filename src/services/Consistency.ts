@@ -20,7 +20,7 @@ export interface Findings {
  */
 export type Given = (key: string) => string | undefined
 
-type Times = Pick<Settings, "timeout">
+type Times = Pick<Settings, "ejection" | "timeout">
 
 const millis = Duration.toMillis
 const text = Duration.format
@@ -37,13 +37,27 @@ const outer = ({ timeout }: Times): readonly [key: string, limit: Duration.Durat
   return timeout.exchange && ["timeout.exchange", timeout.exchange]
 }
 
-/** The same settings, but for a default that would leave no time to what was set: a connection may take half of it. */
-export const settle = <S extends Times>(settings: S, given: Given): S => {
+/** A connection may take half of the limit that it has to leave time in. */
+const settleConnect = (settings: Times, given: Given): Times["timeout"] => {
   const [, limit] = outer(settings) ?? []
-  if (limit === undefined || given("timeout.connect") !== undefined) return settings
-  const connect = Duration.min(settings.timeout.connect, Duration.millis(Math.ceil(millis(limit) / 2)))
-  return { ...settings, timeout: { ...settings.timeout, connect } }
+  const { timeout } = settings
+  if (limit === undefined || given("timeout.connect") !== undefined) return timeout
+  return { ...timeout, connect: Duration.min(timeout.connect, Duration.millis(Math.ceil(millis(limit) / 2))) }
 }
+
+/** Of the first ejection and the longest one, what was set decides. */
+const settleEjection = ({ ejection }: Times, given: Given): Times["ejection"] => {
+  const { maxTime, time } = ejection
+  if (given("ejection.maxTime") === undefined) return { ...ejection, maxTime: Duration.max(time, maxTime) }
+  return given("ejection.time") === undefined ? { ...ejection, time: Duration.min(time, maxTime) } : ejection
+}
+
+/** The same settings, but for defaults that contradict what was set. */
+export const settle = <S extends Times>(settings: S, given: Given): S => ({
+  ...settings,
+  timeout: settleConnect(settings, given),
+  ejection: settleEjection(settings, given)
+})
 
 const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
   const { connect, exchange, try: oneTry } = settings.timeout
@@ -60,6 +74,13 @@ const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
     problems.push(
       `${place}: ${text(connect)} is not shorter than ${mention(key, limit, given)}, ` +
         "so that nobody would know whether anything was sent; set it to less"
+    )
+  }
+  const { maxTime, time } = settings.ejection
+  if (millis(time) > millis(maxTime)) {
+    problems.push(
+      `${given("ejection.time")}: ${text(time)} is longer than ${mention("ejection.maxTime", maxTime, given)}, ` +
+        "the longest of all ejections"
     )
   }
   return problems
@@ -103,7 +124,7 @@ const warningsOf = (
 }
 
 /** Checks settings of which each is valid by itself. */
-export const check = (settings: Pick<Settings, "retry" | "timeout">, given: Given): Findings => ({
+export const check = (settings: Pick<Settings, "ejection" | "retry" | "timeout">, given: Given): Findings => ({
   problems: problemsOf(settings, given),
   warnings: warningsOf(settings, given)
 })

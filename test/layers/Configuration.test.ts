@@ -506,6 +506,20 @@ describe("settings that contradict each other", () => {
     assert.strictEqual(connect({ exchange: "10s" }), 2_000)
     assert.strictEqual(connect({ try: "1s", connect: "900ms" }), 900)
   })
+
+  it("are not what nobody has set: of the first ejection and the longest, a default follows the other", () => {
+    const times = (ejection: NonNullable<Parameters<typeof Configuration.make>[0]>["ejection"]) => {
+      const { maxTime, time } = Configuration.make({ ejection: ejection ?? {} }).ejection
+      return [Duration.toSeconds(time), Duration.toSeconds(maxTime)]
+    }
+    assert.deepStrictEqual(times({ time: "600s" }), [600, 600])
+    assert.deepStrictEqual(times({ maxTime: "5s" }), [5, 5])
+    assert.deepStrictEqual(times({ time: "1s" }), [1, 300])
+    assert.throws(
+      () => Configuration.make({ ejection: { time: "10s", maxTime: "5s" } }),
+      /^ejection\.time: 10s is longer than ejection\.maxTime \(5s\), the longest of all ejections/
+    )
+  })
 })
 
 describe("a file", () => {
