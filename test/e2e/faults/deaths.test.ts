@@ -73,41 +73,38 @@ onEachEngine("backends that die and return", (test, engine) => {
     note("all drained and restarted in turn", await stage.end())
   })
 
-  // What follows is the work of the parts that both engines share.
-  if (engine === "wire") {
-    test("one that refuses connections, and closes those that it has, is not missed", async (lab) => {
-      const stage = await Stage.start(lab, { strategy })
-      const kills: Array<number> = []
-      const { backends, clients } = stage
-      await clients.sent(30)
-      await stage.trouble(async () => {
-        kills.push(performance.now())
-        await backends[0]!.stop()
-        await clients.sent(80)
-        await backends[0]!.start()
-      })
-      await clients.sent(30)
-      // A POST may be sent just when its connection is closed.
-      note("refuses connections", await stage.end(lost(...kills)))
+  test("one that refuses connections, and closes those that it has, is not missed", async (lab) => {
+    const stage = await Stage.start(lab, { strategy })
+    const kills: Array<number> = []
+    const { backends, clients } = stage
+    await clients.sent(30)
+    await stage.trouble(async () => {
+      kills.push(performance.now())
+      await backends[0]!.stop()
+      await clients.sent(80)
+      await backends[0]!.start()
     })
+    await clients.sent(30)
+    // A POST may be sent just when its connection is closed.
+    note("refuses connections", await stage.end(lost(...kills)))
+  })
 
-    test("one that dies and returns again and again: only POSTs that were under way fail", async (lab) => {
-      const times = 8
-      const stage = await Stage.start(lab, { strategy })
-      const kills: Array<number> = []
-      const { backends, clients } = stage
-      await clients.sent(30)
-      await stage.trouble(async () => {
-        for (let i = 0; i < times; i++) {
-          kills.push(performance.now())
-          await backends[0]!.kill()
-          await clients.sent(10)
-          await backends[0]!.start()
-          await clients.sent(10)
-        }
-      })
-      await clients.sent(30)
-      note(`flaps, ${times} times`, await stage.end(lost(...kills)))
+  test("one that dies and returns again and again: only POSTs that were under way fail", async (lab) => {
+    const times = 8
+    const stage = await Stage.start(lab, { strategy })
+    const kills: Array<number> = []
+    const { backends, clients } = stage
+    await clients.sent(30)
+    await stage.trouble(async () => {
+      for (let i = 0; i < times; i++) {
+        kills.push(performance.now())
+        await backends[0]!.kill()
+        await clients.sent(10)
+        await backends[0]!.start()
+        await clients.sent(10)
+      }
     })
-  }
+    await clients.sent(30)
+    note(`flaps, ${times} times`, await stage.end(lost(...kills)))
+  })
 })

@@ -26,6 +26,8 @@ export type Illness =
   | "answers garbage in the body"
   | "answers 503"
   | "trickles"
+  | "trickles the head of the answer"
+  | "trickles a head without an end"
 
 /** A request on which work was begun. */
 export interface Begun {
@@ -37,7 +39,7 @@ export interface Begun {
 const workTime = 20
 /** Until what was written before a reset has been read at the other end. */
 const arrivalTime = 3
-/** Between two of the pieces in which a body trickles. */
+/** Between two of the pieces in which a body or a head trickles, and how many of a body, or bytes of a head, they are. */
 const trickleTime = 10
 const pieces = 10
 const halfHead = "HTTP/1.1 200 OK\r\nContent-Le"
@@ -49,6 +51,13 @@ const bodyOf = async (request: Http.IncomingMessage): Promise<string> => {
   let body = ""
   for await (const chunk of request.setEncoding("latin1")) body += chunk
   return body
+}
+
+const trickle = async (socket: Net.Socket, text: string): Promise<void> => {
+  for (let at = 0; at < text.length; at += pieces) {
+    socket.write(text.slice(at, at + pieces))
+    await sleep(trickleTime)
+  }
 }
 
 export class Backend {
@@ -181,6 +190,14 @@ export class Backend {
         if (illness === "resets within the body of the answer") response.write(half)
         await sleep(arrivalTime)
         return void socket.resetAndDestroy()
+      case "trickles the head of the answer":
+        await trickle(socket, `HTTP/1.1 200 OK\r\n${backendField}: ${this.name}\r\nX-Long: ${"x".repeat(40)}\r\n`)
+        // Its server knows nothing of an answer, and reads no more.
+        return void socket.end(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+      case "trickles a head without an end":
+        socket.write("HTTP/1.1 200 OK\r\n")
+        while (!socket.destroyed) await trickle(socket, "X-More: x\r\n")
+        return
       case "trickles": {
         response.writeHead(200, fields)
         const length = Math.ceil(body.length / pieces)
