@@ -1,8 +1,8 @@
 /**
  * Field lines, and looking for fields by their names, which are the same in any case (RFC 9110 §5.1).
  *
- * Owns the comparison of names, and how it is done without a lower-case copy of every name of every message, which was
- * a twentieth of what a request cost. What the names mean is known to whoever looks.
+ * Owns the comparison of names, how it is done without a lower-case copy of every name of every message, which was a
+ * twentieth of what a request cost, and values that are lists. What the names mean is known to whoever looks.
  */
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
@@ -17,6 +17,22 @@ export const valueOf = (fields: FieldLines, lower: string): string | undefined =
   for (let i = 0; i < fields.length; i += 2) if (isNamed(fields[i]!, lower)) return fields[i + 1]
   return undefined
 }
+
+/** The values of all fields of this name, which is given in lower case, as one list (RFC 9110 §5.3). */
+export const listOf = (fields: FieldLines, lower: string): string | undefined => {
+  let list: string | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    if (isNamed(fields[i]!, lower)) list = list === undefined ? fields[i + 1] : `${list}, ${fields[i + 1]}`
+  }
+  return list
+}
+
+/** The text without white space around it, which is SP and HTAB and nothing else (RFC 9110 §5.6.3). */
+export const withoutBlanks = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, "")
+
+/** The elements of a list without quotes, in lower case. Empty ones do not count (RFC 9110 §5.6.1). */
+export const elementsOf = (list: string): ReadonlyArray<string> =>
+  list.toLowerCase().split(",").map(withoutBlanks).filter((element) => element !== "")
 
 /** Longer names than this share a row of the table. */
 const maxLength = 31

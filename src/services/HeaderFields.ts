@@ -6,7 +6,7 @@
  * to and how it gets there is not decided here.
  */
 import * as ClientAddress from "./ClientAddress.ts"
-import { type FieldLines, isNamed, Names, valueOf } from "./Fields.ts"
+import { elementsOf, type FieldLines, isNamed, listOf, Names, valueOf, withoutBlanks } from "./Fields.ts"
 import * as Target from "./Target.ts"
 
 /**
@@ -87,13 +87,9 @@ export const clientProtocol = (fields: FieldLines, { protocol, trusted }: Client
 /**
  * The names in `Connection` fields, in lower case; `undefined` when there is no such field, which is the usual case.
  */
-export const connectionOptions = (fields: FieldLines): Set<string> | undefined => {
-  let options: Set<string> | undefined
-  for (let i = 0; i < fields.length; i += 2) {
-    if (!isNamed(fields[i]!, "connection")) continue
-    for (const option of fields[i + 1]!.split(",")) (options ??= new Set()).add(option.trim().toLowerCase())
-  }
-  return options
+export const connectionOptions = (fields: FieldLines): ReadonlySet<string> | undefined => {
+  const list = listOf(fields, "connection")
+  return list === undefined ? undefined : new Set(elementsOf(list))
 }
 
 /** Whether nobody looks at a field with this name: it begins with no X and is none of ours. */
@@ -226,7 +222,9 @@ export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
  */
 export const isDecoded = (fields: FieldLines): boolean => {
   for (let i = 0; i < fields.length; i += 2) {
-    if (isNamed(fields[i]!, "transfer-encoding") && fields[i + 1]!.trim().toLowerCase() !== "chunked") return false
+    if (isNamed(fields[i]!, "transfer-encoding") && withoutBlanks(fields[i + 1]!).toLowerCase() !== "chunked") {
+      return false
+    }
   }
   return true
 }

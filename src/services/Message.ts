@@ -42,6 +42,8 @@ export interface RequestHead {
 /** The head of a request on its way to a backend. */
 export interface SentHead extends RequestHead {
   readonly origin: string
+  /** Whether its connection is closed after it (RFC 9112 §9.6). */
+  readonly isLast?: boolean | undefined
 }
 
 /** An engine's own handle on the body of a response, meaningful to that engine's server only. */

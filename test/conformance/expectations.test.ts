@@ -85,6 +85,38 @@ onEachEngine("expectations", (test) => {
     )
   }
 
+  const notForNode = { node: { fails: "node:http takes it for one that nobody knows" } }
+  for (
+    const [fields, differences] of [
+      [["Expect:"], notForNode],
+      [["Expect: ,"], notForNode],
+      [["Expect: 100-continue, "], {}],
+      [["Expect: 100-continue", "Expect: 100-Continue"], {}]
+    ] as const
+  ) {
+    test(`${fields.join(" and ")} is no other expectation (RFC 9110 §5.6.1, §10.1.1)`, async (lab) => {
+      const client = await lab.connect(await lab.balancer([await lab.answering(ok)]))
+      await client.send(`${post(...fields, "Content-Length: 5")}hello`)
+      assert.strictEqual((await allAnswers(client)).at(-1)!.status, 200)
+    }, differences)
+  }
+
+  test("an expectation that nobody knows on another line is refused with 417 (RFC 9110 §5.3)", async (lab) => {
+    const client = await lab.connect(await lab.balancer([await lab.answering(ok)]))
+    await client.send(post("Expect: 100-continue", "Expect: tea", "Content-Length: 5"))
+    assert.strictEqual((await client.response()).status, 417)
+  }, { node: { fails: "node:http looks at the first line" } })
+
+  test("a HEAD that is refused gets no content (RFC 9110 §9.3.2)", async (lab) => {
+    const client = await lab.connect(await lab.balancer([await lab.answering(ok)]))
+    const answer = await client.exchange(message("HEAD / HTTP/1.1", host, "Expect: tea", "Connection: close"), {
+      noBody: true
+    })
+    assert.strictEqual(answer.status, 417)
+    await client.untilOver()
+    assert.strictEqual(client.unread, "")
+  })
+
   test("who is refused with 417 sends its body to nobody (RFC 9110 §10.1.1)", async (lab) => {
     const backend = await lab.answering(ok)
     const client = await lab.connect(await lab.balancer([backend]))

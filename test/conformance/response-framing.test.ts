@@ -225,6 +225,15 @@ onEachEngine("framing of answers", (test) => {
     }, differences)
   }
 
+  test("a first chunk that is wrong, and comes with the head, is no answer at all (RFC 9112 §7.1)", async (lab) => {
+    const backend = await lab.answering(`${chunked}xyz\r\n`)
+    const lb = await lab.balancer([backend])
+    const answer = await (await lab.connect(lb)).exchange(get())
+    assert.deepStrictEqual([answer.status, answer.ending], [502, "complete"])
+    assert.strictEqual((await lb.completed()).reason, "protocol_error")
+    await backend.deserted()
+  }, { node: { fails: "undici has given the head to us before" } })
+
   test("an answer that comes byte by byte is an answer (RFC 9112 §2.1)", async (lab) => {
     const backend = await lab.raw(async (peer) => {
       await peer.request()

@@ -142,6 +142,24 @@ onEachEngine("security", (test) => {
     }
   })
 
+  for (const framing of ["Content-Length: 44", "Transfer-Encoding: chunked"]) {
+    test(
+      `a body that a 204 announces with ${framing} is nobody's answer, however late it comes (RFC 9110 §8.6)`,
+      async (lab) => {
+        const backend = await lab.raw(async (peer, nth) => {
+          await peer.request()
+          if (nth > 0) return peer.send(echo("right"))
+          await peer.send(message("HTTP/1.1 204 No Content", framing))
+          await peer.request()
+          return peer.send(echo("poisoned"))
+        })
+        const client = await lab.connect(await lab.balancer([backend]))
+        assert.strictEqual((await client.exchange(get())).status, 204)
+        assert.strictEqual((await client.exchange(get())).body.toString(), "right")
+      }
+    )
+  }
+
   test("a body that comes after an answer to HEAD is nobody's answer (undici GHSA-35p6-xmwp-9g52)", async (lab) => {
     const poison = `${message("HTTP/1.1 200 OK", "Content-Length: 6")}poison`
     const backend = await lab.answering(({ method, target }) =>

@@ -56,6 +56,12 @@ onEachEngine("upgrades", (test) => {
   )
   forwards(
     test,
+    { clause: "RFC 9110 §5.3", name: "to one of several on several lines", differences: noTunnels },
+    get("Connection: upgrade", "Upgrade: foo", "Upgrade: bar"),
+    { connection: "upgrade", fields: ["Upgrade: foo, bar"] }
+  )
+  forwards(
+    test,
     { clause: "RFC 9110 §7.8", name: "with a body", differences: noTunnels },
     `${post("Connection: upgrade", "Upgrade: foo", "Content-Length: 5")}hello`,
     { line: "POST / HTTP/1.1", connection: "upgrade", framing: "5", fields: ["Upgrade: foo"], body: "hello" }

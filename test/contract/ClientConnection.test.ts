@@ -10,7 +10,7 @@ import { type HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { message, type Peer } from "../e2e/support/Peer.ts"
+import { message, type Peer, value } from "../e2e/support/Peer.ts"
 import { answer, answering, backend } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 
@@ -37,6 +37,18 @@ onEachClient("a client", (row, client) => {
       assert.strictEqual(yield* text(origin), "hello")
       assert.strictEqual(yield* text(origin), "hello")
       assert.strictEqual(peers.length, 2)
+    })
+  )
+
+  row(
+    "does not use a connection again that the program wants closed, and says so to the backend",
+    Effect.gen(function*() {
+      const { origin, peers, requests } = yield* answering(answer("hello"))
+      const closing = HttpClient.get(origin, { headers: { connection: "close" } })
+      assert.strictEqual(yield* Effect.flatMap(closing, ({ text }) => text), "hello")
+      assert.strictEqual(yield* text(origin), "hello")
+      assert.strictEqual(peers.length, 2)
+      assert.strictEqual(value(requests[0]!, "connection"), "close")
     })
   )
 

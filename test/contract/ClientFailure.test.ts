@@ -1,8 +1,10 @@
 /** How a client says what went wrong. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { message, type Peer } from "../e2e/support/Peer.ts"
@@ -68,7 +70,8 @@ onEachClient("a request fails", (row) => {
   for (
     const [what, headers] of [
       ["value", { "x-a": "b\r\nX-Injected: c" }],
-      ["name", { "x-a: b\r\nx-injected": "c" }]
+      ["name", { "x-a: b\r\nx-injected": "c" }],
+      ["protocol", { "connection": "upgrade", "upgrade": "b\r\nX-Injected: c" }]
     ] as const
   ) {
     row(
@@ -78,6 +81,32 @@ onEachClient("a request fails", (row) => {
         const error = yield* Effect.flip(HttpClient.get(origin, { headers }))
         assert.strictEqual(error._tag, "HttpClientError")
         assert.deepStrictEqual(requests, [])
+      })
+    )
+  }
+
+  for (const method of ["GET /injected HTTP/1.1\r\nHost: x\r\n\r\nGET", "GET /", ""]) {
+    row(
+      `when the method is ${JSON.stringify(method)}, which is none, and nothing of it is sent`,
+      Effect.gen(function*() {
+        const { origin, requests } = yield* silent
+        // What a program without types may set.
+        const request = Object.assign(HttpClientRequest.get(origin), { method })
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(HttpClient.execute(request))))
+        assert.deepStrictEqual(requests, [])
+      })
+    )
+  }
+
+  for (const length of ["Infinity", "abc", "1e1", "-1"]) {
+    row(
+      `when it says that its stream is ${length} bytes long, and nothing of it is sent`,
+      Effect.gen(function*() {
+        const { origin, peers } = yield* backend(async (peer) => peer.until(() => peer.unread !== "", "a byte"))
+        const body = HttpBody.stream(Stream.make(new Uint8Array(5)), "a/b")
+        const request = HttpClientRequest.setHeader(HttpClientRequest.post(origin, { body }), "content-length", length)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.timeout(HttpClient.execute(request), "1 second"))))
+        assert.deepStrictEqual(peers.map(({ unread }) => unread).join(""), "")
       })
     )
   }

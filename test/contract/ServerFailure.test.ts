@@ -82,6 +82,7 @@ const unsendable: ReadonlyArray<readonly [what: string, response: HttpServerResp
   ["the name of a header has a line break", HttpServerResponse.text("x", { headers: { [injection]: "a" } })],
   ["the name of a header has a space", HttpServerResponse.text("x", { headers: { "x a": "a" } })],
   ["a Set-Cookie header has a line break", HttpServerResponse.text("x", { headers: { "set-cookie": injection } })],
+  ["the protocol that it offers has a line break", HttpServerResponse.text("x", { headers: { upgrade: injection } })],
   ["the type has a line break", HttpServerResponse.text("x", { contentType: injection })],
   ["the status is an interim one", HttpServerResponse.text("x", { status: 103 })],
   ["the status is 101 without an upgrade", HttpServerResponse.empty({ status: 101 })],

@@ -107,10 +107,7 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   protected override onBytes(chunk: Buffer): boolean {
-    if (!this.isAnswered && this.isRequestHeld) {
-      this.fail("reset_before_headers", "The backend answered what it had not been asked yet")
-      return false
-    }
+    if (!this.isAnswered && this.isHeld) return this.fail("reset_before_headers", "There was no request yet")
     this.isAnswered = true
     this.isKept = false
     let at = 0
@@ -131,7 +128,7 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   /** Whether its request has been written and has not left. Only what is replayable waits, and it waits as a whole. */
-  private get isRequestHeld(): boolean {
+  private get isHeld(): boolean {
     return this.exchange?.isReplayable === true && this.socket.writableCorked > 0
   }
 
@@ -167,8 +164,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
     if (framing instanceof Malformed) return this.refuse(framing, chunk)
     const { timeouts } = this.client
-    const options = Persistence.optionsOf(head.fields)
-    this.isLast = framing._tag === "Close" || !Persistence.isPersistent(options, head.version)
+    this.isLast = exchange.head.isLast === true || Persistence.endsConnection(head, framing)
     this.keepAlive = Math.min(timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
     // RFC 9112 §9.3: who sends a body watches for an answer that says that it is not wanted.
     if (head.status >= 400 && this.isLast) this.stopSending()
@@ -179,9 +175,12 @@ export class ClientConnection extends Connection implements Back, Listener {
       return rest
     }
     const flow = new Flow(this)
-    const intake = this.intake = new Intake(decoder, flow, Infinity)
-    this.deadline = this.deadlines.after(timeouts.idle)
-    const next = rest < chunk.length ? this.readBody(intake, chunk, rest) : rest
+    const intake = new Intake(decoder, flow, Infinity)
+    const read = intake.read(chunk, rest)
+    // Nobody has sent the head on yet, so there may be another answer. A program hears of it from the body.
+    if (read instanceof Malformed && exchange.head.body !== undefined) return this.refuse(read, chunk)
+    this.intake = intake
+    const next = read instanceof Malformed ? this.refuse(read, chunk) : this.onRead(intake, read, chunk)
     exchange.onHead(head, flow)
     if (flow.flush()) this.isKept = true
     return next
@@ -189,7 +188,10 @@ export class ClientConnection extends Connection implements Back, Listener {
 
   private readBody(intake: Intake, chunk: Buffer, at: number): number {
     const rest = intake.read(chunk, at)
-    if (rest instanceof Malformed) return this.refuse(rest, chunk)
+    return rest instanceof Malformed ? this.refuse(rest, chunk) : this.onRead(intake, rest, chunk)
+  }
+
+  private onRead(intake: Intake, rest: number, chunk: Buffer): number {
     this.deadline = this.deadlines.after(this.client.timeouts.idle)
     if (intake.isDone) {
       intake.end()
@@ -237,15 +239,15 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   /** The exchange cannot be completed. */
-  private fail(reason: TransportFailure["reason"], message: string): void {
+  private fail(reason: TransportFailure["reason"], message: string): false {
     const { exchange, intake, writer } = this
     this.forget()
     this.socket.destroy()
     writer?.abandon()
-    if (intake !== undefined) return intake.flow?.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
-    if (exchange === undefined) return
     const isStale = reason === "reset_before_headers" && this.isUsed && !this.isAnswered
-    this.owner.onLost(exchange, TransportFailure.make({ reason, message }), isStale)
+    if (intake !== undefined) intake.flow?.fail(TransportFailure.make({ reason: "reset_mid_body", message }))
+    else if (exchange !== undefined) this.owner.onLost(exchange, TransportFailure.make({ reason, message }), isStale)
+    return false
   }
 
   release(exchange: ClientExchange): void {

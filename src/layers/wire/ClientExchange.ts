@@ -67,10 +67,13 @@ export class ClientExchange implements ResponseBody {
 
   /** The head as it goes on the wire, with what concerns the connection only. */
   get headText(): string {
-    const { acceptsTrailers, fields, method, target, upgrade } = this.head
+    const { acceptsTrailers, fields, isLast, method, target, upgrade } = this.head
     let more = this.outgoing.framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
-    if (acceptsTrailers) more += `Connection: ${upgrade === undefined ? "TE" : "TE, upgrade"}\r\nTE: trailers\r\n`
-    else if (upgrade !== undefined) more += "Connection: upgrade\r\n"
+    let options = isLast ? ", close" : ""
+    if (acceptsTrailers) options += ", TE"
+    if (upgrade !== undefined) options += ", upgrade"
+    if (options !== "") more += `Connection: ${options.slice(2)}\r\n`
+    if (acceptsTrailers) more += "TE: trailers\r\n"
     if (upgrade !== undefined) more += `Upgrade: ${upgrade}\r\n`
     return formatRequest(method, target, fields, more)
   }

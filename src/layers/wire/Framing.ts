@@ -4,7 +4,7 @@
  * Owns the decision for requests and for responses, from the field lines alone. It is made once, on receipt; whoever
  * sends the message on writes the framing anew.
  */
-import { type FieldLines, isNamed } from "../../services/Fields.ts"
+import { type FieldLines, isNamed, withoutBlanks } from "../../services/Fields.ts"
 import { Malformed } from "./Grammar.ts"
 
 /** `length` counts bytes, `close` means until the connection ends. */
@@ -21,9 +21,9 @@ const untilClose: Framing = { _tag: "Close" }
 
 /**
  * A decimal number and nothing else: no sign, no list, no white space. A list of equal values may be repaired (RFC 9112
- * §6.3), but need not, and several Content-Length fields are how smuggling begins.
+ * §6.3), but need not, and several Content-Length fields are how smuggling begins. -1 for anything else.
  */
-const parseLength = (value: string): number => {
+export const parseLength = (value: string): number => {
   if (value.length === 0 || value.length > 15) return -1
   let length = 0
   for (let i = 0; i < value.length; i++) {
@@ -40,7 +40,7 @@ const parseLength = (value: string): number => {
  */
 const checkCoding = (coding: string): Malformed | undefined => {
   if (coding.toLowerCase() === "chunked") return undefined
-  const codings = coding.toLowerCase().split(",").map((coding) => coding.trim())
+  const codings = coding.toLowerCase().split(",").map(withoutBlanks)
   return codings.indexOf("chunked") === codings.length - 1
     ? new Malformed(501, "the only transfer coding that is understood is chunked")
     : new Malformed(400, "chunked is not the last transfer coding")
@@ -76,6 +76,16 @@ export const ofRequest = (fields: FieldLines, version: 0 | 1): Framing | Malform
 /** Whether a response to this method with this status has no body whatever its fields say (RFC 9112 §6.3, 1 and 2). */
 export const omitsBody = (method: string, status: number): boolean =>
   method === "HEAD" || status < 200 || status === 204 || status === 304 || (method === "CONNECT" && status < 300)
+
+/**
+ * Whether a response that must not announce a body does so all the same (RFC 9112 §6.1, RFC 9110 §8.6). Its sender may
+ * send one, which would be taken for the next answer. What is said of a HEAD or a 304 is about another response.
+ */
+export const announcesForbidden = (status: number, fields: FieldLines): boolean => {
+  if (status !== 204) return false
+  const framing = framingOf(fields, 1)
+  return framing instanceof Malformed || (framing !== undefined && framing._tag !== "None")
+}
 
 /**
  * The framing of a response to a request with this method. Fields that make no sense are refused also where there is no

@@ -1,7 +1,8 @@
 /** What a `Connection` field says about its connection and about the fields that it names (RFC 9110 §7.6.1). */
-import { type FieldLines, valueOf } from "../../services/Fields.ts"
+import { elementsOf, type FieldLines, listOf, valueOf } from "../../services/Fields.ts"
 import { connectionOptions } from "../../services/HeaderFields.ts"
-import type { Version } from "./Head.ts"
+import * as Framing from "./Framing.ts"
+import type { RequestLine, StatusLine, Version } from "./Head.ts"
 
 /** The options of a head; `undefined` when there are none, which is the usual case. */
 export type Options = ReturnType<typeof connectionOptions>
@@ -16,12 +17,19 @@ export const isPersistent = (options: Options, version: Version): boolean =>
   options === undefined ? version === 1 : !options.has("close") && (version === 1 || options.has("keep-alive"))
 
 /**
+ * Whether a response with this framing is the last one of its connection: it ends with it, says so, or announces a body
+ * where there must be none.
+ */
+export const endsConnection = ({ fields, status, version }: StatusLine, framing: Framing.Framing): boolean =>
+  framing._tag === "Close" || !isPersistent(optionsOf(fields), version) || Framing.announcesForbidden(status, fields)
+
+/**
  * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them:
  * this way to it is obsolete (RFC 9113 §3.1), and requests were smuggled through it.
  */
 export const upgradeOf = (options: Options, fields: FieldLines, version: Version): string | undefined => {
   if (version === 0 || options === undefined || !options.has("upgrade")) return undefined
-  const upgrade = valueOf(fields, "upgrade")
+  const upgrade = listOf(fields, "upgrade")
   return upgrade === undefined || upgrade === "" || /\bh2c?\b/i.test(upgrade) ? undefined : upgrade
 }
 
@@ -30,15 +38,19 @@ export const upgradeOf = (options: Options, fields: FieldLines, version: Version
  * attack (RFC 9110 §7.8).
  */
 export const isAmong = (fields: FieldLines, asked: string): boolean => {
-  const protocols = (list: string) => list.toLowerCase().split(",").map((protocol) => protocol.trim())
-  const all = protocols(asked)
-  return protocols(valueOf(fields, "upgrade") ?? "").every((protocol) => all.includes(protocol))
+  const all = elementsOf(asked)
+  const chosen = elementsOf(listOf(fields, "upgrade") ?? "")
+  return chosen.length > 0 && chosen.every((protocol) => all.includes(protocol))
 }
 
 /** Whether `TE` says that trailers are understood (RFC 9110 §10.1.4), and that it is meant for this connection. */
 export const acceptsTrailers = (options: Options, fields: FieldLines): boolean =>
   options !== undefined && options.has("te") &&
-  /(?:^|,)[ \t]*trailers[ \t]*(?:$|,|;)/i.test(valueOf(fields, "te") ?? "")
+  /(?:^|,)[ \t]*trailers[ \t]*(?:$|,|;)/i.test(listOf(fields, "te") ?? "")
+
+/** Whether the client waits for a 100 (Continue) before it sends a body (RFC 9110 §10.1.1). */
+export const expectsContinue = ({ fields, version }: RequestLine): boolean =>
+  version === 1 && elementsOf(listOf(fields, "expect") ?? "").length > 0
 
 /**
  * Milliseconds less than a server's `Keep-Alive` announces, so that we close first and lose no request;

@@ -5,7 +5,7 @@
  */
 import * as ErrorResponse from "../../services/ErrorResponse.ts"
 import { meaningOf, type Reason } from "../../services/Failure.ts"
-import { valueOf } from "../../services/Fields.ts"
+import { elementsOf, listOf } from "../../services/Fields.ts"
 import type { Framing } from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import type { RequestLine } from "./Head.ts"
@@ -30,15 +30,26 @@ export const objectionTo = (
 ): Reason | undefined => {
   if (framing instanceof Malformed) return reasonOf(framing)
   // RFC 9110 §10.1.1: there is no other expectation.
-  const expectation = valueOf(fields, "expect")
-  if (expectation !== undefined && expectation.toLowerCase() !== "100-continue") return "expectation_failed"
+  const expectations = listOf(fields, "expect")
+  if (expectations !== undefined && elementsOf(expectations).some((one) => one !== "100-continue")) {
+    return "expectation_failed"
+  }
   return framing._tag === "Length" && framing.length > maxBodyBytes ? "body_too_large" : undefined
 }
 
-/** The whole response, to be encoded as latin1. Its connection ends with it. */
-export const refusal = (reason: Reason, detail: string | undefined, date: string): string => {
+/**
+ * The whole response to a request with this method, if that is known, to be encoded as latin1. Its connection ends with
+ * it. A HEAD gets no content (RFC 9110 §9.3.2).
+ */
+export const refusal = (
+  reason: Reason,
+  detail: string | undefined,
+  date: string,
+  method: string | undefined
+): string => {
   const text = ErrorResponse.text(reason, detail)
   const { status } = meaningOf[reason]
   return `HTTP/1.1 ${status} ${ErrorResponse.titleOf(status)}\r\nContent-Type: text/plain\r\n` +
-    `Content-Length: ${text.length}\r\nCache-Control: no-store\r\nDate: ${date}\r\nConnection: close\r\n\r\n${text}`
+    `Content-Length: ${text.length}\r\nCache-Control: no-store\r\nDate: ${date}\r\nConnection: close\r\n\r\n` +
+    (method === "HEAD" ? "" : text)
 }

@@ -6,7 +6,6 @@
  */
 import type { Socket } from "node:net"
 import { type Reason, TransportFailure } from "../../services/Failure.ts"
-import { valueOf } from "../../services/Fields.ts"
 import { decoderFor } from "./Body.ts"
 import { Connection } from "./Connection.ts"
 import { Flow } from "./Flow.ts"
@@ -39,6 +38,8 @@ export class ServerConnection extends Connection implements Front {
   private isConsuming = false
   /** Whether there is no request after this one. */
   private isLast = false
+  /** Until when the client has to read what it was answered. */
+  private readAllBy = 0
   /** Whether the last response is out, or what comes makes no sense any more: everything else is thrown away. */
   private isDeaf = false
 
@@ -100,7 +101,7 @@ export class ServerConnection extends Connection implements Front {
     const framing = Framing.ofRequest(head.fields, head.version)
     const objection = objectionTo(head, framing, this.server.limits.bodyBytes)
     if (objection !== undefined || framing instanceof Malformed) {
-      this.refuse(objection ?? "bad_request", framing instanceof Malformed ? framing.detail : undefined)
+      this.refuse(objection ?? "bad_request", framing instanceof Malformed ? framing.detail : undefined, head.method)
       return chunk.length
     }
     const options = Persistence.optionsOf(head.fields)
@@ -114,8 +115,7 @@ export class ServerConnection extends Connection implements Front {
     const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
     if (flow !== undefined && this.intake !== undefined) {
       this.deadline = this.deadlines.after(this.server.timeouts.idle)
-      const isExpecting = head.version === 1 && valueOf(head.fields, "expect") !== undefined
-      if (isExpecting) flow.onTake = () => exchange.sendContinue()
+      if (Persistence.expectsContinue(head)) flow.onTake = () => exchange.sendContinue()
     } else {
       this.deadline = Infinity
     }
@@ -187,6 +187,7 @@ export class ServerConnection extends Connection implements Front {
 
   onResponded(): void {
     this.exchange = undefined
+    this.readAllBy = this.deadlines.after(this.server.timeouts.idle)
     const { intake } = this
     if (intake?.flow !== undefined) {
       // What is left of the request is read without anybody to read it to.
@@ -247,10 +248,16 @@ export class ServerConnection extends Connection implements Front {
     this.socket.resetAndDestroy()
   }
 
+  /** The client has not read all that it was answered. A clean end would make that look complete (RFC 9112 §8). */
+  private waitForReader(): void {
+    if (this.deadlines.now >= this.readAllBy) this.cut()
+    else this.deadline = Math.min(this.readAllBy, this.deadlines.after(this.server.timeouts.keepAlive))
+  }
+
   /** Answers what never became a request, and closes. */
-  private refuse(reason: Reason, detail?: string): void {
+  private refuse(reason: Reason, detail?: string, method?: string): void {
     this.server.onRefused(reason, this)
-    this.socket.write(refusal(reason, detail, this.deadlines.date), "latin1")
+    this.socket.write(refusal(reason, detail, this.deadlines.date, method), "latin1")
     this.close()
   }
 
@@ -282,7 +289,8 @@ export class ServerConnection extends Connection implements Front {
   protected override onExpire(): void {
     if (this.exchange === undefined) {
       if (this.reader.hasBegun && !this.isDeaf) this.refuse("request_timeout")
-      else this.socket.destroy()
+      else if (this.socket.writableLength === 0) this.socket.destroy()
+      else this.waitForReader()
     } else if (this.exchange.hasBegun || this.intake?.flow === undefined) {
       this.cut()
     } else {

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { STATUS_CODES } from "node:http"
 import { Readable } from "node:stream"
 import type { TransportFailure } from "../../services/Failure.ts"
+import { elementsOf } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { ClientExchange } from "./ClientExchange.ts"
 import type { Framing } from "./Framing.ts"
@@ -129,11 +130,12 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   const fields = fieldsOf(response, more)
   const framing = exchange.framingOf(status, fields)
   if (framing instanceof Malformed) throw new TypeError(framing.detail)
-  if (!areSendable(fields) || !areSendable(["reason", statusText])) {
+  const { connection = "", upgrade } = headers
+  if (!areSendable(fields) || !areSendable(["reason", statusText, "upgrade", upgrade ?? ""])) {
     throw new TypeError("a header has an invalid name or value")
   }
-  if (/(?:^|,)\s*close\s*(?:,|$)/i.test(headers["connection"] ?? "")) exchange.connection.endsWithExchange()
-  const start = { status, statusText, fields, upgrade: headers["upgrade"] }
+  if (elementsOf(connection).includes("close")) exchange.connection.endsWithExchange()
+  const start = { status, statusText, fields, upgrade }
   if (framing._tag === "None") return sendBytes(exchange, start, framing, asBuffer(nothing))
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
   if (framing._tag !== "Length") fields.push("content-length", String(content.length))

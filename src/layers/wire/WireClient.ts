@@ -13,6 +13,7 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import { Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
+import { elementsOf } from "../../services/Fields.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import { IsCheck } from "../../services/Probe.ts"
@@ -21,6 +22,8 @@ import { ClientResponse } from "./ClientResponse.ts"
 import { originOf, targetOf } from "./Connect.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import * as Deadlines from "./Deadlines.ts"
+import * as Framing from "./Framing.ts"
+import { isToken } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { empty, fromBody, fromFlow } from "./Outgoing.ts"
 import { ServerExchange } from "./ServerExchange.ts"
@@ -113,16 +116,29 @@ const transmit = (
     return Effect.sync(() => exchange.release())
   })
 
+const encodeError = (request: HttpClientRequest, cause: unknown): HttpClientError =>
+  new HttpClientError({ reason: new EncodeError({ request, cause }) })
+
+/** Also what a program says in a header, which may be no length. */
 const lengthOf = (request: HttpClientRequest): number | undefined => {
   const length = request.headers["content-length"]
-  return length === undefined ? undefined : Number(length)
+  return length === undefined ? undefined : Framing.parseLength(length)
 }
 
 /** A body of the platform, as it goes on the wire. */
 const encode = (request: HttpClientRequest) =>
   Effect.withFiber((fiber) =>
-    fromBody(request.body, lengthOf(request), fiber.context).pipe(
-      Effect.mapError((cause) => new HttpClientError({ reason: new EncodeError({ request, cause }) }))
+    Effect.flatMap(
+      Effect.mapError(
+        fromBody(request.body, lengthOf(request), fiber.context),
+        (cause) => encodeError(request, cause)
+      ),
+      (encoded) => {
+        const { framing } = encoded.outgoing
+        return framing._tag !== "Length" || (Number.isSafeInteger(framing.length) && framing.length >= 0)
+          ? Effect.succeed(encoded)
+          : Effect.fail(encodeError(request, new RangeError("the length of the body is no length")))
+      }
     )
   )
 
@@ -156,13 +172,15 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal:
     else if (framing._tag === "None" && (request.body._tag !== "Empty" || expectsContent.has(method))) {
       fields.push("content-length", "0")
     }
-    if (!Head.areSendable(fields)) {
-      const cause = new TypeError("a header has an invalid name or value")
-      return Effect.fail(new HttpClientError({ reason: new EncodeError({ request, cause }) }))
+    const { connection = "", upgrade } = headers
+    if (!isToken(method, 0, method.length) || !Head.areSendable([...fields, "upgrade", upgrade ?? ""])) {
+      return Effect.fail(
+        encodeError(request, new TypeError("the method, or the name or value of a header, is invalid"))
+      )
     }
     const target = url.pathname + url.search
-    const upgrade = headers["upgrade"]
-    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
+    const isLast = elementsOf(connection).includes("close")
+    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade, isLast }
     const sending = Effect.flatMap(IsCheck, (isCheck) => transmit(pools, request, head, outgoing, signal, isCheck))
     const raw = request.body._tag === "Raw" ? request.body.body : undefined
     return raw instanceof Readable ? Effect.onError(sending, () => Effect.sync(() => raw.destroy())) : sending

@@ -39,6 +39,7 @@ const refused: ReadonlyArray<Refused> = [
   ["chunked twice (RFC 9112 §6.1)", ["Transfer-Encoding: chunked, chunked"], 400],
   ["chunked in two lines (RFC 9112 §6.1)", ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], 400],
   ["chunked with a parameter (RFC 9112 §7)", ["Transfer-Encoding: chunked;a=b"], 400],
+  ["chunked after a no-break space (RFC 9110 §5.6.3)", ["Transfer-Encoding: \xa0chunked"], 400],
   ["chunked in quotation marks", ["Transfer-Encoding: \"chunked\""], 400],
   ["a coding that ends like chunked", ["Transfer-Encoding: xchunked"], 400],
   ["a coding that begins like chunked", ["Transfer-Encoding: chunkedx"], 400],

@@ -15,6 +15,8 @@ describe("a connection", () => {
     [1, ["x", "close"], false],
     [1, ["keep-alive, close"], false],
     [1, ["closed"], true],
+    [1, ["\xa0close"], true],
+    [1, [" , close\t"], false],
     [0, [], false],
     [0, ["keep-alive"], true],
     [0, ["Keep-Alive"], true],
