@@ -90,7 +90,7 @@ export const layer = (
 
       const requestTo = (
         { backend: { origin } }: Endpoint,
-        request: HttpServerRequest,
+        exchange: Exchange,
         head: Message.RequestHead,
         { fields, framing, host }: HeaderFields.RequestFields
       ) => {
@@ -100,9 +100,10 @@ export const layer = (
           ...head,
           origin,
           target: Target.originForm(head.method, head.target),
-          fields: ["Host", known ?? authorityOf(origin), ...fields]
+          fields: ["Host", known ?? authorityOf(origin), ...fields],
+          resending: exchange
         }
-        return Message.toBackend(sent, framing === "none" ? undefined : () => request.stream)
+        return Message.toBackend(sent, framing === "none" ? undefined : () => exchange.request.stream)
       }
 
       const handle = Effect.gen(function*() {
@@ -131,6 +132,7 @@ export const layer = (
         const hasBody = fields.framing !== "none"
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
+        exchange.mayResend = isIdempotent && retry.tries > 1 && retry.reasons.has("reset_before_headers")
         // A second backend would not know a session.
         const isFree = exchange.pinned === undefined && head.upgrade === undefined
         const mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
@@ -149,7 +151,7 @@ export const layer = (
         let kept: HttpClientResponse | undefined
         while (endpoint !== undefined) {
           const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Try>> = yield* Effect.result(
-            tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, request, head, fields))
+            tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
           )
           const answer: Message.ResponseHead | undefined = Result.isSuccess(sent)
             ? Message.answered(sent.success)

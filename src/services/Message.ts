@@ -21,7 +21,7 @@ import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import * as Backend from "./Backend.ts"
 import { type FieldLines, isNamed } from "./Fields.ts"
-import type { RequestBody } from "./RetryPolicy.ts"
+import type { RequestBody, Resending } from "./RetryPolicy.ts"
 
 /** The head of a request. */
 export interface RequestHead {
@@ -42,8 +42,8 @@ export interface RequestHead {
 /** The head of a request on its way to a backend. */
 export interface SentHead extends RequestHead {
   readonly origin: string
-  /** Whether its connection is closed after it (RFC 9112 §9.6). */
-  readonly isLast?: boolean | undefined
+  /** Without it, what is idempotent may be sent once more. */
+  readonly resending?: Resending | undefined
 }
 
 /** An engine's own handle on the body of a response, meaningful to that engine's server only. */

@@ -77,6 +77,13 @@ export interface RequestBody {
   settle(): void
 }
 
+/** Who sends a request, and decides whether it may be sent once more if it is lost with a connection that was kept. */
+export interface Resending {
+  readonly mayResend: boolean
+  /** It is sent once more, to the same backend on a new connection. */
+  resent(origin: string): void
+}
+
 /** What an exchange has come to. */
 export interface History {
   /** Tries that were answered, or have failed after the request, or a part of it, may have reached a backend. */

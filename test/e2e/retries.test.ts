@@ -242,3 +242,53 @@ onEachEngine("a try that is given up", (test) => {
     assert.strictEqual(lb.members[0]!.endpoint.load.failed, 0)
   })
 })
+
+onEachEngine("a request that is lost with a connection that was kept", (test, engine) => {
+  /** undici sends nothing once more by itself. */
+  const most = engine === "node" ? 2 : 3
+
+  /** Backends that answer GETs of `/`, and read anything else to its end and leave. */
+  const crashing = async (lab: Lab, count: number) => {
+    const seen: Array<number> = []
+    const backends = await Promise.all(Array.from({ length: count }, (_, i) =>
+      lab.raw(async (peer) => {
+        while (true) {
+          const { target } = await peer.request()
+          if (target === "/") await peer.send(ok)
+          else {
+            seen.push(i)
+            peer.end()
+          }
+        }
+      })))
+    return { backends, seen }
+  }
+  const remove = message("DELETE /crash HTTP/1.1", host)
+
+  for (
+    const [name, retry, expected] of [
+      ["goes to another backend, and before that once more to its own where the engine does so", {}, most],
+      ["goes to nobody else with retry.tries 1", { tries: 1 }, 1],
+      ["goes to nobody else when its method is none of retry.methods", { methods: ["GET"] }, 1],
+      [
+        "goes to nobody else when retry.on does not have the reason",
+        { on: ["connect_failed"] },
+        1
+      ]
+    ] as const
+  ) {
+    test(name, async (lab) => {
+      const { backends, seen } = await crashing(lab, 2)
+      const lb = await lab.balancer(backends, { retry })
+      const client = await lab.connect(lb)
+      for (let i = 0; i < 4; i++) assert.strictEqual((await client.exchange(get)).status, 200)
+      assert.strictEqual((await client.exchange(remove)).status, 502)
+      assert.strictEqual(seen.length, expected)
+      assert.strictEqual(new Set(seen).size, expected > 1 ? 2 : 1)
+      const { failed = [], reason } = await lb.completed(5)
+      assert.strictEqual(reason, "reset_before_headers")
+      // The log has each delivery.
+      assert.strictEqual(failed.length + 1, expected)
+    })
+  }
+})

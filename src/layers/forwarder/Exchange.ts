@@ -11,13 +11,13 @@ import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
 import type { Endpoint, Outcome, Stage } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
-import type { History } from "../../services/RetryPolicy.ts"
+import type { History, Resending } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
 import type { Aside, Books } from "./Books.ts"
 import { isBlameless, isGatewayFailure, outcomeOf } from "./Outcomes.ts"
 
 /** One client request, from its head to the end of its response. */
-export class Exchange implements History, PickContext {
+export class Exchange implements History, PickContext, Resending {
   readonly request: HttpServerRequest
   /** When the request came, in milliseconds. */
   readonly startedAt: number
@@ -25,6 +25,8 @@ export class Exchange implements History, PickContext {
   reached = 0
   /** Milliseconds that went by in tries in which nothing was sent. */
   unsentMs = 0
+  /** Whether its request may be sent once more if it is lost with a connection that was kept. Once is enough. */
+  mayResend = false
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
   /** The backend that a cookie names, for whoever has read it to set. */
@@ -258,6 +260,11 @@ export class Exchange implements History, PickContext {
       reason: this.reason,
       isOverBudget: this.isOverBudget ? true : undefined
     })
+  }
+
+  resent(origin: string): void {
+    this.mayResend = false
+    for (const one of this.tried) if (one.backend.origin === origin) this.note(one, "reset_before_headers")
   }
 
   private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {

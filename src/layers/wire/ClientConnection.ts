@@ -76,7 +76,7 @@ export class ClientConnection extends Connection implements Back, Listener {
 
   start(exchange: ClientExchange): void {
     this.exchange = exchange
-    exchange.connection = this
+    exchange.sentOn(this)
     this.isAnswered = this.isLast = false
     this.deadline = Infinity
     const { headText, isReplayable, outgoing } = exchange
@@ -164,7 +164,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
     if (framing instanceof Malformed) return this.refuse(framing, chunk)
     const { timeouts } = this.client
-    this.isLast = exchange.head.isLast === true || Persistence.endsConnection(head, framing)
+    this.isLast = exchange.isLast || Persistence.endsConnection(head, framing)
     this.keepAlive = Math.min(timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
     // RFC 9112 §9.3: who sends a body watches for an answer that says that it is not wanted.
     if (head.status >= 400 && this.isLast) this.stopSending()

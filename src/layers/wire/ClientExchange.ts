@@ -36,6 +36,9 @@ export interface Back extends Connection {
   close(): void
 }
 
+/** Milliseconds for the news of a close: a backend that has worked for longer has got the request. */
+const maxRace = 1_000
+
 /** Who waits for the answer. Exactly one of the last two is called, once. */
 export interface Waiting {
   /** A response before the response (RFC 9110 §15.2). */
@@ -50,6 +53,7 @@ export class ClientExchange implements ResponseBody {
   private readonly waiting: Waiting
   /** The connection that carries it, once there is one. */
   connection: Back | undefined
+  private sentAt = 0
   /** The body of the response; none, or not yet. */
   body: Flow | undefined
   /** Whether it was sent on a connection that turned out to be closed. */
@@ -58,6 +62,8 @@ export class ClientExchange implements ResponseBody {
   isOver = false
   /** Whether it is sent even when all connections that there may be are in use. */
   isExtra = false
+  /** Whether its connection is closed after it (RFC 9112 §9.6). */
+  isLast = false
 
   constructor(head: SentHead, outgoing: Outgoing, waiting: Waiting) {
     this.head = head
@@ -67,9 +73,9 @@ export class ClientExchange implements ResponseBody {
 
   /** The head as it goes on the wire, with what concerns the connection only. */
   get headText(): string {
-    const { acceptsTrailers, fields, isLast, method, target, upgrade } = this.head
+    const { acceptsTrailers, fields, method, target, upgrade } = this.head
     let more = this.outgoing.framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
-    let options = isLast ? ", close" : ""
+    let options = this.isLast ? ", close" : ""
     if (acceptsTrailers) options += ", TE"
     if (upgrade !== undefined) options += ", upgrade"
     if (options !== "") more += `Connection: ${options.slice(2)}\r\n`
@@ -80,7 +86,20 @@ export class ClientExchange implements ResponseBody {
 
   /** Whether a lost connection leaves no doubt that it may be sent once more (RFC 9112 §9.3.1). */
   get isReplayable(): boolean {
-    return !this.isReplay && !this.isOver && isIdempotent(this.head.method) && this.outgoing.isWhole
+    if (this.isReplay || this.isOver || !this.outgoing.isWhole) return false
+    const { method, resending } = this.head
+    return resending === undefined ? isIdempotent(method) : resending.mayResend
+  }
+
+  /** A connection that stands takes it. */
+  sentOn(connection: Back): void {
+    this.connection = connection
+    this.sentAt = connection.deadlines.now
+  }
+
+  /** Whether it was lost so soon that its connection may have been closed before it came. */
+  get mayHaveMissed(): boolean {
+    return this.connection !== undefined && this.connection.deadlines.now - this.sentAt <= maxRace
   }
 
   onInterim(status: number, statusText: string, fields: FieldLines): void {

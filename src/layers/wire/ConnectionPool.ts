@@ -90,8 +90,9 @@ export class ConnectionPool implements Owner, Mortal {
   }
 
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void {
-    if (!isStale || !exchange.isReplayable) return exchange.fail(failure)
+    if (!isStale || !exchange.mayHaveMissed || !exchange.isReplayable) return exchange.fail(failure)
     exchange.isReplay = true
+    exchange.head.resending?.resent(exchange.head.origin)
     // The others have probably been closed as well.
     this.connect(exchange)
   }

@@ -85,14 +85,20 @@ const releaseOn = (signal: AbortSignal, exchange: ClientExchange): void => {
   else signal.addEventListener("abort", release, { once: true })
 }
 
+/** What may be asked for beside what the head says. */
+interface Wishes {
+  readonly isExtra?: boolean
+  readonly isLast?: boolean
+  readonly signal?: AbortSignal
+}
+
 /** Sends, and waits for the head of the response. */
 const transmit = (
   pools: Pools,
   request: HttpClientRequest,
   head: Message.SentHead,
   outgoing: Outgoing,
-  signal?: AbortSignal,
-  isExtra = false
+  { isExtra = false, isLast = false, signal }: Wishes = {}
 ): Effect.Effect<HttpClientResponse, HttpClientError> =>
   Effect.callback((resume) => {
     const pool = pools.of(head.origin)
@@ -111,6 +117,7 @@ const transmit = (
     }
     const exchange = new ClientExchange(head, outgoing, waiting)
     exchange.isExtra = isExtra
+    exchange.isLast = isLast
     if (signal !== undefined) releaseOn(signal, exchange)
     if (!exchange.isOver) pool.send(exchange)
     return Effect.sync(() => exchange.release())
@@ -180,8 +187,11 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal:
     }
     const target = url.pathname + url.search
     const isLast = elementsOf(connection).includes("close")
-    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade, isLast }
-    const sending = Effect.flatMap(IsCheck, (isCheck) => transmit(pools, request, head, outgoing, signal, isCheck))
+    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
+    const sending = Effect.flatMap(
+      IsCheck,
+      (isExtra) => transmit(pools, request, head, outgoing, { isExtra, isLast, signal })
+    )
     const raw = request.body._tag === "Raw" ? request.body.body : undefined
     return raw instanceof Readable ? Effect.onError(sending, () => Effect.sync(() => raw.destroy())) : sending
   })

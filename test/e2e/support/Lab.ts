@@ -64,6 +64,7 @@ export interface Wishes {
   readonly shutdown?: number
   readonly port?: number
   readonly limit?: Partial<Settings["limit"]>
+  readonly retry?: Partial<Settings["retry"]>
   readonly hedge?: Partial<Settings["hedge"]>
   readonly exchange?: number
   readonly sticky?: Partial<Settings["sticky"]>
@@ -96,6 +97,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   limit: { ...defaults.limit, ...wishes.limit },
+  retry: { ...defaults.retry, ...wishes.retry },
   hedge: { ...defaults.hedge, ...wishes.hedge },
   sticky: { ...defaults.sticky, ...wishes.sticky },
   hostHeader: wishes.hostHeader ?? "preserve",
