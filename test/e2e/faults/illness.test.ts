@@ -38,7 +38,8 @@ const cases: ReadonlyArray<readonly [Illness, Allowed | undefined]> = [
   ["hangs before the answer", { ...posts("504 headers_timeout"), most: 16 }],
   ["hangs within the body of the answer", { ...any, most: 45 }],
   ["answers garbage", posts("502 protocol_error")],
-  ["answers garbage in the body", any],
+  // What has come with the head is looked at before anybody hears of an answer.
+  ["answers garbage in the body", { ...any, seeing: [...any.seeing, "502 protocol_error"] }],
   ["answers 503", posts("503 of a backend")],
   ["trickles", undefined],
   ["trickles the head of the answer", undefined],
