@@ -21,7 +21,7 @@ export interface Options {
 }
 
 /** The endpoints of the subset, in the order of the list. Weights do not count: within the subset they do already. */
-const subsetOf = (endpoints: ReadonlyArray<Endpoint>, { id, size }: Options): ReadonlyArray<Endpoint> => {
+export const of = (endpoints: ReadonlyArray<Endpoint>, { id, size }: Options): ReadonlyArray<Endpoint> => {
   if (endpoints.length <= size) return endpoints
   const seed = Hash.string(id)
   const ranked = endpoints
@@ -37,6 +37,6 @@ export const layer = (options: Options): Layer.Layer<Strategy, never, Strategy> 
     Strategy,
     Effect.map(Strategy, (strategy) => ({
       ...strategy,
-      make: (endpoints) => strategy.make(subsetOf(endpoints, options))
+      make: (endpoints) => strategy.make(of(endpoints, options))
     }))
   )

@@ -5,12 +5,16 @@
  * have the same share of the endpoints, by weight unless the strategy ignores weights. A zone that has less keeps as
  * much of its traffic as it can bear like the others, and the rest goes to them. (Envoy, "Zone aware routing". It does
  * so from six endpoints on, and looks where its peers are; here all peers are taken to be spread evenly.)
+ *
+ * Of a subset the zone has the same share as of the traffic, so that all of the subset are equally busy. That is why it
+ * is drawn here: one of all endpoints may have nobody of the zone.
  */
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
+import * as Subset from "./Subset.ts"
 
 /** The part of the traffic that the zone keeps: from 0 to 1. */
 const keptBy = (
@@ -32,47 +36,70 @@ const place = (key: string): number => {
   return (Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35) >>> 0) / 2 ** 32
 }
 
-/** Sends the part to one picker and the rest to the other: the same keys each time, or else evenly mixed. */
-const split = (part: number, usesKey: boolean): (context: PickContext) => boolean => {
-  let credit = 0
-  return (context) => {
-    const key = usesKey ? context.key() : undefined
-    if (key !== undefined) return place(key) < part
-    credit += part
-    if (credit < 1) return false
-    credit -= 1
-    return true
+/** Says who belongs to a part of the traffic: the same keys each time, or else evenly mixed. */
+type Split = (part: number) => (context: PickContext) => boolean
+
+const makeSplit = (usesKey: boolean): Split => {
+  // Kept across rebuilds, or a small part would be nothing where they are frequent. In arrays, because V8 makes an
+  // object of a fraction in a variable.
+  const last = Float64Array.of(0)
+  return (part) => {
+    const credit = last.slice()
+    return (context) => {
+      const key = usesKey ? context.key() : undefined
+      if (key !== undefined) return place(key) < part
+      const more = credit[0]! + part
+      const belongs = more >= 1
+      last[0] = credit[0] = belongs ? more - 1 : more
+      return belongs
+    }
   }
 }
 
-/** The strategy of the context, with a preference for the zone. Without one it is the strategy itself. */
-export const layer = (zone: string | undefined): Layer.Layer<Strategy, never, Strategy> =>
+/** How many of a subset are of the zone: one at least, and else the same part, as far as either side has so many. */
+const sizeHere = (part: number, local: number, others: number, size: number): number =>
+  Math.max(1, size - others, Math.min(local, size - 1, Math.round(size * part)))
+
+/**
+ * The strategy of the context, with a preference for the zone, and over no more than a subset where there is one to be.
+ * Without a zone it is the strategy itself.
+ */
+export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.Layer<Strategy, never, Strategy> =>
   Layer.effect(
     Strategy,
-    Effect.map(Strategy, (strategy) => ({
-      ...strategy,
-      make: (endpoints): Picker => {
-        const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
-        const local = zone === undefined ? [] : endpoints.filter(isLocal)
-        if (local.length === 0 || local.length === endpoints.length) return strategy.make(endpoints)
-        const part = keptBy(local, endpoints, ({ backend }) => (strategy.ignoresWeights === true ? 1 : backend.weight))
-        const here = strategy.make(local)
-        if (part === 1) return here
-        const elsewhere = strategy.make(endpoints.filter((endpoint) => !isLocal(endpoint)))
-        const isKept = split(part, strategy.usesKey === true)
-        return {
-          pick: (context) => (isKept(context) ? here : elsewhere).pick(context),
-          // The ranking of a key goes on in the other half.
-          ...(here.pickWhere === undefined ? {} : {
-            pickWhere: (context, accepts) => {
-              const [first, second] = isKept(context) ? [here, elsewhere] : [elsewhere, here]
-              return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
-            }
-          }),
-          observe: (endpoint, outcome, latencyMs) =>
-            (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
-          ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)
+    Effect.map(Strategy, (strategy) => {
+      const split = makeSplit(strategy.usesKey === true)
+      const weightOf = ({ backend }: Endpoint): number => (strategy.ignoresWeights === true ? 1 : backend.weight)
+      const someOf = (endpoints: ReadonlyArray<Endpoint>, size = subset?.size): ReadonlyArray<Endpoint> =>
+        subset === undefined || size === undefined ? endpoints : Subset.of(endpoints, { id: subset.id, size })
+      return {
+        ...strategy,
+        make: (endpoints): Picker => {
+          const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
+          const local = zone === undefined ? [] : endpoints.filter(isLocal)
+          if (local.length === 0 || local.length === endpoints.length) return strategy.make(someOf(endpoints))
+          const part = keptBy(local, endpoints, weightOf)
+          const others = endpoints.filter((endpoint) => !isLocal(endpoint))
+          const size = Math.min(subset?.size ?? Infinity, endpoints.length)
+          const mine = part === 1 || size === 1 ? size : sizeHere(part, local.length, others.length, size)
+          const here = strategy.make(someOf(local, mine))
+          if (mine === size) return here
+          const elsewhere = strategy.make(someOf(others, size - mine))
+          const isKept = split(part)
+          return {
+            pick: (context) => (isKept(context) ? here : elsewhere).pick(context),
+            // The ranking of a key goes on in the other half.
+            ...(here.pickWhere === undefined ? {} : {
+              pickWhere: (context, accepts) => {
+                const [first, second] = isKept(context) ? [here, elsewhere] : [elsewhere, here]
+                return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
+              }
+            }),
+            observe: (endpoint, outcome, latencyMs) =>
+              (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
+            ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)
+          }
         }
       }
-    }))
+    })
   )

@@ -57,6 +57,6 @@ export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, si
   const bounded = balanceFactor === undefined
     ? strategies[strategy]
     : Layer.provide(decorators.boundedLoad(balanceFactor), strategies[strategy])
-  const ofSome = size === undefined ? bounded : Layer.provide(decorators.subset({ id, size }), bounded)
-  return Layer.provide(decorators.zone(zone), ofSome)
+  // The zone divides a subset between itself and the others. Without a zone, it is the same as `decorators.subset`.
+  return Layer.provide(decorators.zone(zone, size === undefined ? undefined : { id, size }), bounded)
 }

@@ -16,6 +16,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type { Endpoint } from "../../services/Load.ts"
 import { Strategy } from "../../services/Strategy.ts"
+import * as KeyVerdicts from "./KeyVerdicts.ts"
 import * as ManualClock from "./ManualClock.ts"
 import * as PoolCase from "./PoolCase.ts"
 import * as Verdicts from "./StrategyVerdicts.ts"
@@ -80,25 +81,32 @@ export const nobodyStarves: Law = {
   judge: Verdicts.nobodyStarves
 }
 
+export const nobodyStarvesInChange: Law = {
+  name: "starves nobody who stays while somebody else comes and goes, unless it uses keys",
+  runs: 15,
+  space: { ...idlePool, size: [3, 12] },
+  judge: Verdicts.nobodyStarvesInChange
+}
+
 export const sameKey: Law = {
   name: "sends the same key to the same backend, where it uses keys",
   runs: 20,
   space: idlePool,
-  judge: Verdicts.sameKey
+  judge: KeyVerdicts.sameKey
 }
 
 export const fewKeysMove: Law = {
   name: "moves the keys of a backend that goes and hardly any other, where it uses keys",
   runs: 20,
   space: { ...idlePool, size: [2, 12] },
-  judge: Verdicts.fewKeysMove
+  judge: KeyVerdicts.fewKeysMove
 }
 
 export const nextBest: Law = {
   name: "finds whom it likes best of those that can be taken, where it ranks them",
   runs: 20,
   space: idlePool,
-  judge: Verdicts.nextBest
+  judge: KeyVerdicts.nextBest
 }
 
 /** All of them. */
@@ -109,6 +117,7 @@ export const laws: ReadonlyArray<Law> = [
   repeatable,
   fairShares,
   nobodyStarves,
+  nobodyStarvesInChange,
   sameKey,
   fewKeysMove,
   nextBest

@@ -1,7 +1,7 @@
 /**
  * How the laws of strategies are judged: each function tries a strategy on one pool and says what is wrong.
  *
- * Owns no pools and no names: those are in `StrategyLaws`.
+ * Owns no pools and no names: those are in `StrategyLaws`. What strategies that go by keys promise is in `KeyVerdicts`.
  */
 import * as Load from "../../services/Load.ts"
 import { anonymous, type PickContext, type Picker, type Strategy } from "../../services/Strategy.ts"
@@ -39,9 +39,10 @@ const contexts: ReadonlyArray<PickContext> = [
 ]
 
 /** Keys that are all different. */
-const keyOf = (n: number): PickContext => withKey(`client-${n}`)
+export const keyOf = (n: number): PickContext => withKey(`client-${n}`)
 
-const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
+/** A share as it is written in messages. */
+export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
 
 /** Milliseconds from one request to the next. */
 const pause = 10
@@ -212,68 +213,30 @@ export const nobodyStarves = ({ bounds, clock, list, strategy }: Trial): string 
   return undefined
 }
 
-/** An idle pool: a strategy that bounds the load may move keys in a busy one. */
-export const sameKey = ({ list, strategy }: Trial): string | undefined => {
-  if (strategy.usesKey !== true) return undefined
-  const all = list()
-  const [picker, another] = [strategy.make(all), strategy.make(all)]
-  for (let n = 0; n < 300; n++) {
-    const [first, again, rebuilt] = [picker.pick(keyOf(n)), picker.pick(keyOf(n)), another.pick(keyOf(n))]
-    if (first !== again) return `client-${n} went to ${first?.backend.id} and then to ${again?.backend.id}`
-    if (first !== rebuilt) return `client-${n} went to ${rebuilt?.backend.id} when the picker was made anew`
-  }
-  return undefined
-}
-
 /**
- * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the
- * strategy may be left out.
+ * One backend leaves and returns again and again, so that the picker is made anew every few picks, and everybody else
+ * must be picked in the second half. Who it is that comes and goes must not matter, nor how often.
  */
-export const nextBest = ({ list, strategy }: Trial): string | undefined => {
+export const nobodyStarvesInChange = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+  if (bounds.shares === "other" || strategy.usesKey === true) return undefined
+  const changes = 1_200
   const all = list()
-  const [picker, another] = [strategy.make(all), strategy.make(all)]
-  if (picker.pickWhere === undefined) return undefined
-  for (let n = 0; n < 30; n++) {
-    const taken: Array<Load.Endpoint> = []
-    const canBeTaken = (endpoint: Load.Endpoint) => !taken.includes(endpoint)
-    const liked = picker.pick(keyOf(n))
-    for (let left = all.length; left >= 0; left--) {
-      const found = picker.pickWhere(keyOf(n), canBeTaken)
-      const names = `For client-${n} it found ${found?.backend.id ?? "nobody"}`
-      if (found === undefined) {
-        if (left === 0) break
-        return `${names}, although ${all.find(canBeTaken)?.backend.id} can be taken`
+  for (const picksEach of [1, all.length >> 1]) {
+    for (const restless of [all[0], all.at(-1)]) {
+      const others = all.filter((endpoint) => endpoint !== restless)
+      const late = new Set<Load.Endpoint>()
+      for (let change = 0; change < changes; change++) {
+        const picker = strategy.make(change % 2 === 0 ? all : others)
+        const counts = serve(picker, clock, { requests: picksEach, concurrency: 1 })
+        if (change >= changes / 2) { for (const endpoint of counts.keys()) late.add(endpoint) }
       }
-      if (!all.includes(found)) return `${names}, which is not in its list of ${all.length}`
-      if (!canBeTaken(found)) return `${names}, which cannot be taken`
-      if (strategy.usesKey === true) {
-        if (taken.length === 0 && found !== liked) {
-          return `${names} when all can be taken, and it picks ${liked?.backend.id}`
-        }
-        const rebuilt = another.pickWhere?.(keyOf(n), canBeTaken)
-        if (found !== rebuilt) return `${names}, and ${rebuilt?.backend.id ?? "nobody"} when the picker was made anew`
+      const starved = others.find((endpoint) => !late.has(endpoint))
+      if (starved !== undefined) {
+        return `With a picker made anew every ${picksEach === 1 ? "pick" : `${picksEach} picks`}, because ` +
+          `${restless?.backend.id} comes and goes, ${starved.backend.id} got none of ${
+            (changes / 2) * picksEach
+          } requests`
       }
-      taken.push(found)
-    }
-  }
-  return undefined
-}
-
-/** Each backend goes in turn. Keys of the others may move only within the tolerance. */
-export const fewKeysMove = ({ bounds, list, strategy }: Trial): string | undefined => {
-  if (strategy.usesKey !== true) return undefined
-  const keys = 2_000
-  const all = list()
-  const whole = strategy.make(all)
-  for (const gone of all) {
-    const rest = strategy.make(all.filter((endpoint) => endpoint !== gone))
-    let moved = 0
-    for (let n = 0; n < keys; n++) {
-      const before = whole.pick(keyOf(n))
-      if (before !== gone && rest.pick(keyOf(n)) !== before) moved++
-    }
-    if (moved / keys > (bounds.moveTolerance ?? 0.05)) {
-      return `When ${gone.backend.id} went, ${percent(moved / keys)} of all keys left another backend that stayed`
     }
   }
   return undefined

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
-import { decorators, strategies } from "../../../src/layers/strategies/index.ts"
+import { decorators, strategies, type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import * as Load from "../../../src/services/Load.ts"
 import { anonymous, type Picker, Strategy } from "../../../src/services/Strategy.ts"
@@ -68,6 +68,31 @@ describe("a zone", () => {
         }
         for (const id of ["http://a1", "http://a2"]) assert.closeTo(counts[id] ?? 0, 100, 2, id)
       }))
+  }
+
+  for (const name of ["round-robin", "weighted-round-robin"] as const) {
+    it.effect.each([1, 40])(
+      `starves nobody where the pool changes every %i picks, with ${name}`,
+      (picksEach) =>
+        Effect.gen(function*() {
+          const strategy = yield* inZone("a", strategies[name])
+          const all = zoned("a", "a", "a", ...Array<string>(96).fill("b"), "b")
+          const stays = all.slice(0, -1)
+          const found = new Map<Load.Endpoint, number>()
+          const picks = 8_000
+          for (let change = 0; change < picks / picksEach; change++) {
+            const picker = strategy.make(change % 2 === 0 ? all : stays)
+            for (let i = 0; i < picksEach; i++) {
+              const endpoint = picker.pick(anonymous)!
+              found.set(endpoint, (found.get(endpoint) ?? 0) + 1)
+            }
+          }
+          // Three of a hundred keep 6 % for a zone of two, whose balancers get half of the traffic.
+          stays.forEach((endpoint, i) => {
+            assert.approximately(found.get(endpoint) ?? 0, i < 3 ? 160 : 77.5, 4, endpoint.backend.id)
+          })
+        })
+    )
   }
 
   it.effect("takes backends without a zone for another zone", () =>
@@ -139,4 +164,88 @@ describe("a zone", () => {
       assert.deepStrictEqual(told, ["1: a", "3: b", "1: a has ended", "3: b has ended"])
     })
   })
+})
+
+describe("a subset in a zone", () => {
+  const chosenOf = (
+    list: ReadonlyArray<Load.Endpoint>,
+    settings: { readonly size: number; readonly id?: string; readonly strategy?: StrategyName }
+  ) =>
+    Effect.map(
+      Effect.provide(
+        Strategy,
+        strategyOf({
+          strategy: settings.strategy ?? "round-robin",
+          hash: {},
+          subset: { id: settings.id ?? "lb-1", size: settings.size },
+          zone: "a"
+        })
+      ),
+      (strategy) => {
+        const picker = strategy.make(list)
+        const found = new Map<string, number>()
+        for (let i = 0; i < n; i++) {
+          const { id } = picker.pick(anonymous)!.backend
+          found.set(id, (found.get(id) ?? 0) + 1)
+        }
+        const isLocal = (id: string) => list.find(({ backend }) => backend.id === id)?.backend.zone === "a"
+        const ids = [...found.keys()]
+        return { found, size: ids.length, local: ids.filter(isLocal).length }
+      }
+    )
+
+  const pool = (local: number, others: number) =>
+    zoned(...Array<string>(local).fill("a"), ...Array<string>(others).fill("b"))
+
+  it.effect.each<readonly [what: string, local: number, others: number, size: number, chosen: number, mine: number]>([
+    ["is of the zone alone where that has its share", 50, 50, 10, 10, 10],
+    ["is smaller where the zone, which keeps everything, has fewer", 6, 6, 10, 6, 6],
+    ["has the zone's share of it where the zone has less than its share", 20, 80, 10, 10, 4],
+    ["has one of the zone at least", 1, 99, 10, 10, 1],
+    ["takes more of the others where the zone has not so many", 2, 6, 7, 7, 2],
+    ["takes all of the zone where hardly anybody is left out", 45, 46, 90, 90, 45],
+    ["is one of the zone where it is one", 1, 99, 1, 1, 1],
+    ["is everybody where there are fewer", 1, 3, 10, 4, 1],
+    ["is of the others where the zone has nobody", 0, 30, 10, 10, 0],
+    ["is of the zone where there are no others", 30, 0, 10, 10, 10]
+  ])("%s", ([, local, others, size, chosen, mine]) =>
+    Effect.gen(function*() {
+      const found = yield* chosenOf(pool(local, others), { size })
+      assert.deepStrictEqual({ size: found.size, local: found.local }, { size: chosen, local: mine })
+    }))
+
+  it.effect("has all its backends equally busy", () =>
+    Effect.gen(function*() {
+      const { found } = yield* chosenOf(pool(20, 80), { size: 10 })
+      for (const count of found.values()) assert.approximately(count, n / 10, 2)
+    }))
+
+  it.effect("never has more than it says, whatever the strategy and the pool", () =>
+    Effect.gen(function*() {
+      for (const strategy of ["round-robin", "weighted-round-robin"] as const) {
+        for (let local = 0; local <= 9; local++) {
+          for (let size = 1; size <= 12; size++) {
+            assert.isAtMost((yield* chosenOf(pool(local, 10), { size, strategy })).size, size)
+          }
+        }
+      }
+    }))
+
+  it.effect("takes more of the zone where there are not so many others, however heavy", () =>
+    Effect.gen(function*() {
+      const list = zoned(...Array<string>(6).fill("a"), ["b", 100], ["b", 100])
+      assert.strictEqual((yield* chosenOf(list, { size: 7, strategy: "weighted-round-robin" })).size, 7)
+      assert.strictEqual((yield* chosenOf(list, { size: 20, strategy: "weighted-round-robin" })).size, 8)
+    }))
+
+  it.effect("is another for another balancer", () =>
+    Effect.gen(function*() {
+      const [one, same, other] = [
+        yield* chosenOf(pool(20, 80), { size: 10 }),
+        yield* chosenOf(pool(20, 80).toReversed(), { size: 10 }),
+        yield* chosenOf(pool(20, 80), { size: 10, id: "lb-2" })
+      ].map(({ found }) => Array.from(found.keys()))
+      assert.notDeepEqual(one?.toSorted(), other?.toSorted())
+      assert.sameMembers(same ?? [], one ?? [])
+    }))
 })

@@ -144,6 +144,35 @@ describe("a broken strategy", () => {
       assert.deepStrictEqual(error.weights, [1, 1])
     }))
 
+  it.effect("that begins anew with each list breaks the law that nobody starves in change, with a pool of three", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(inTurn))
+      assert.strictEqual(
+        error.reason,
+        "With a picker made anew every pick, because a0 comes and goes, a2 got none of 600 requests"
+      )
+      assert.deepStrictEqual(error.weights, [1, 1, 1])
+      // It keeps every other law, and who goes by keys or leaves somebody out on purpose is not asked for this one.
+      yield* StrategyLaws.check(StrategyLaws.nobodyStarves, broken(inTurn))
+      yield* StrategyLaws.check(StrategyLaws.nobodyStarvesInChange, broken(byKey, { usesKey: true }))
+      yield* StrategyLaws.check(StrategyLaws.nobodyStarvesInChange, { layer: strategies.first, shares: "other" })
+    }))
+
+  it.effect("that goes on at the position of the last turn breaks it as well: positions move when somebody goes", () =>
+    Effect.gen(function*() {
+      let lastTurn = 0
+      const make: Make = (endpoints) => ({
+        pick: () => {
+          const endpoint = endpoints[lastTurn %= endpoints.length]
+          lastTurn++
+          return endpoint
+        }
+      })
+      const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(make))
+      assert.match(error.reason, /because a0 comes and goes, a\d got none/)
+      assert.deepStrictEqual(error.weights, [1, 1, 1])
+    }))
+
   it.effect("that sends a key to whoever is next breaks the law about the same key, and no other strategy does", () =>
     Effect.gen(function*() {
       const error = yield* breakOf(StrategyLaws.sameKey, broken(inTurn, { usesKey: true }))

@@ -1,0 +1,72 @@
+/**
+ * How the laws of strategies that go by keys or rank the endpoints are judged, as in `StrategyVerdicts`.
+ */
+import type * as Load from "../../services/Load.ts"
+import { keyOf, percent, type Trial } from "./StrategyVerdicts.ts"
+
+/** An idle pool: a strategy that bounds the load may move keys in a busy one. */
+export const sameKey = ({ list, strategy }: Trial): string | undefined => {
+  if (strategy.usesKey !== true) return undefined
+  const all = list()
+  const [picker, another] = [strategy.make(all), strategy.make(all)]
+  for (let n = 0; n < 300; n++) {
+    const [first, again, rebuilt] = [picker.pick(keyOf(n)), picker.pick(keyOf(n)), another.pick(keyOf(n))]
+    if (first !== again) return `client-${n} went to ${first?.backend.id} and then to ${again?.backend.id}`
+    if (first !== rebuilt) return `client-${n} went to ${rebuilt?.backend.id} when the picker was made anew`
+  }
+  return undefined
+}
+
+/**
+ * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the
+ * strategy may be left out.
+ */
+export const nextBest = ({ list, strategy }: Trial): string | undefined => {
+  const all = list()
+  const [picker, another] = [strategy.make(all), strategy.make(all)]
+  if (picker.pickWhere === undefined) return undefined
+  for (let n = 0; n < 30; n++) {
+    const taken: Array<Load.Endpoint> = []
+    const canBeTaken = (endpoint: Load.Endpoint) => !taken.includes(endpoint)
+    const liked = picker.pick(keyOf(n))
+    for (let left = all.length; left >= 0; left--) {
+      const found = picker.pickWhere(keyOf(n), canBeTaken)
+      const names = `For client-${n} it found ${found?.backend.id ?? "nobody"}`
+      if (found === undefined) {
+        if (left === 0) break
+        return `${names}, although ${all.find(canBeTaken)?.backend.id} can be taken`
+      }
+      if (!all.includes(found)) return `${names}, which is not in its list of ${all.length}`
+      if (!canBeTaken(found)) return `${names}, which cannot be taken`
+      if (strategy.usesKey === true) {
+        if (taken.length === 0 && found !== liked) {
+          return `${names} when all can be taken, and it picks ${liked?.backend.id}`
+        }
+        const rebuilt = another.pickWhere?.(keyOf(n), canBeTaken)
+        if (found !== rebuilt) return `${names}, and ${rebuilt?.backend.id ?? "nobody"} when the picker was made anew`
+      }
+      taken.push(found)
+    }
+  }
+  return undefined
+}
+
+/** Each backend goes in turn. Keys of the others may move only within the tolerance. */
+export const fewKeysMove = ({ bounds, list, strategy }: Trial): string | undefined => {
+  if (strategy.usesKey !== true) return undefined
+  const keys = 2_000
+  const all = list()
+  const whole = strategy.make(all)
+  for (const gone of all) {
+    const rest = strategy.make(all.filter((endpoint) => endpoint !== gone))
+    let moved = 0
+    for (let n = 0; n < keys; n++) {
+      const before = whole.pick(keyOf(n))
+      if (before !== gone && rest.pick(keyOf(n)) !== before) moved++
+    }
+    if (moved / keys > (bounds.moveTolerance ?? 0.05)) {
+      return `When ${gone.backend.id} went, ${percent(moved / keys)} of all keys left another backend that stayed`
+    }
+  }
+  return undefined
+}
