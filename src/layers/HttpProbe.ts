@@ -11,7 +11,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { urlOf } from "../services/Backend.ts"
+import { authorityOf, urlOf } from "../services/Backend.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
 
@@ -79,8 +79,10 @@ const judge = Effect.fnUntraced(function*(response: HttpClientResponse, options:
 })
 
 const requestFor = (origin: string, options: Options): HttpClientRequest.HttpClientRequest => {
-  const { headers = [], host, method = "GET", path } = options
-  return HttpClientRequest.make(method)(urlOf(Probe.originToCheck(origin, options), path)).pipe(
+  const { headers = [], method = "GET", path } = options
+  const place = Probe.originToCheck(origin, options)
+  const host = options.host ?? (place.startsWith("unix:") ? authorityOf(place) : undefined)
+  return HttpClientRequest.make(method)(urlOf(place, path)).pipe(
     HttpClientRequest.setHeaders({ accept: "*/*", "user-agent": Probe.probeUserAgent }),
     HttpClientRequest.setHeaders(headers.map(({ name, value }) => [name, value] as const)),
     HttpClientRequest.setHeaders(host === undefined ? {} : { host })

@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
-import { parseOrigin } from "../../services/Backend.ts"
+import { parseOrigin, urlOf } from "../../services/Backend.ts"
 import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
@@ -24,6 +24,7 @@ import * as Message from "../../services/Message.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { failureOf } from "./UndiciErrors.ts"
+import * as UnixOrigin from "./UnixOrigin.ts"
 
 /** More than any backend has reason to send before its answer. */
 const maxInterimResponses = 100
@@ -31,6 +32,7 @@ const maxInterimResponses = 100
 /** One request on its way through undici, and what was seen of its response. */
 class Transmission implements Dispatcher.DispatchHandler {
   readonly head: Message.RequestHead | undefined
+  readonly url: string
   /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
   started = false
   responseHead: { readonly statusText: string; readonly fields: FieldLines } | undefined
@@ -39,8 +41,9 @@ class Transmission implements Dispatcher.DispatchHandler {
   private handler: Dispatcher.DispatchHandler = {}
   private interim = 0
 
-  constructor(head: Message.RequestHead | undefined) {
+  constructor(head: Message.RequestHead | undefined, url: string) {
     this.head = head
+    this.url = url
   }
 
   listen(handler: Dispatcher.DispatchHandler): this {
@@ -93,7 +96,9 @@ class Transmission implements Dispatcher.DispatchHandler {
 const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (dispatch) => (request, handler) => {
   const transmission = "transmission" in request ? request.transmission : undefined
   if (!(transmission instanceof Transmission)) return dispatch(request, handler)
-  const timeouts = {
+  const origin = UnixOrigin.ofUrl(transmission.url)
+  const more = {
+    ...(origin === undefined ? undefined : { origin }),
     headersTimeout: Duration.toMillis(limits.responseTimeout),
     bodyTimeout: Duration.toMillis(limits.idleTimeout)
   }
@@ -102,11 +107,11 @@ const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (di
     const message = "this engine cannot send OPTIONS *"
     throw TransportFailure.make({ reason: "not_implemented", message })
   }
-  if (head === undefined) return dispatch({ ...request, ...timeouts }, transmission.listen(handler))
+  if (head === undefined) return dispatch({ ...request, ...more }, transmission.listen(handler))
   // Without a handle of ours the body is a stream already, or there is none.
   const body = request.body && head.body instanceof RequestBody ? head.body.open() : request.body
   return dispatch(
-    { ...request, ...timeouts, path: head.target, headers: [...head.fields], ...(body ? { body } : {}) },
+    { ...request, ...more, path: head.target, headers: [...head.fields], ...(body ? { body } : {}) },
     transmission.listen(handler)
   )
 }
@@ -146,14 +151,15 @@ const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
 
 const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   HttpClient.transform(client, (effect, request) => {
-    const transmission = new Transmission(Message.hasSentHead(request) ? request[Message.sentHead] : undefined)
+    const head = Message.hasSentHead(request) ? request[Message.sentHead] : undefined
+    const transmission = new Transmission(head, request.url)
     // undici hands options that it does not know on to interceptors, which is how `exactly` gets this one.
     const options: Partial<Dispatcher.RequestOptions> & { readonly transmission: Transmission } = { transmission }
     return effect.pipe(
       Effect.provideService(NodeHttpClient.UndiciOptions, options),
       Effect.mapError((error) => explain(error, transmission)),
       Effect.map((response) => {
-        const { head, responseHead } = transmission
+        const { responseHead } = transmission
         const body = nodeBodyOf(response)
         return head === undefined || responseHead === undefined || body === undefined
           ? response
@@ -195,7 +201,17 @@ const connecting = ({ connectTimeout }: Limits, signal?: AbortSignal) => ({
   ...(signal === undefined ? {} : { signal })
 })
 
-/** Makes a connection as the client does, and closes it. Other origins than those of HTTP fail. */
+/** Connects to what an origin says: a name and a port, or a unix socket. */
+const connectorOf = (build: typeof buildConnector, limits: Limits, signal?: AbortSignal): buildConnector.connector => {
+  const options = connecting(limits, signal)
+  const connect = build(options)
+  return (to, callback) => {
+    const socketPath = UnixOrigin.pathOf(to.hostname)
+    return socketPath === undefined ? connect(to, callback) : build({ ...options, socketPath })(to, callback)
+  }
+}
+
+/** Makes a connection as the client does, and closes it. Other origins than those of backends of HTTP fail. */
 export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Connector> =>
   Layer.effect(
     Connector,
@@ -203,14 +219,17 @@ export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Conn
       Connector.of({
         connect: (origin) =>
           Effect.callback((resume, signal) => {
-            const url = parseOrigin(origin) === origin && !origin.startsWith("unix:") ? new URL(origin) : undefined
+            const url = parseOrigin(origin) === origin
+              ? new URL(UnixOrigin.ofUrl(urlOf(origin, "")) ?? origin)
+              : undefined
             if (url === undefined) {
               const message = `no address to connect to: ${origin}`
               return resume(TransportFailure.make({ reason: "bad_request", message }))
             }
             const { host, port, protocol } = url
             const hostname = url.hostname.replace(/^\[|\]$/g, "")
-            buildConnector(connecting(limits, signal))({ host, hostname, port, protocol }, (...[error, socket]) => {
+            const connect = connectorOf(buildConnector, limits, signal)
+            connect({ host, hostname, port, protocol }, (...[error, socket]) => {
               socket?.destroy()
               resume(error === null ? Effect.void : failureOf(error, false))
             })
@@ -226,7 +245,7 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
       loadUndici.pipe(
         Effect.flatMap(({ buildConnector }) =>
           NodeHttpClient.makeDispatcherOptions({
-            connect: withResets(buildConnector(connecting(limits))),
+            connect: withResets(connectorOf(buildConnector, limits)),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,
