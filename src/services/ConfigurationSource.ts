@@ -102,6 +102,18 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
   }
 }
 
+/**
+ * What was probably meant by a value. Of a number in a file or in code, a codec for text says what it says of the
+ * digits in a flag or a variable.
+ */
+const suggest = (finding: Finding, option: Option, found: unknown): string | undefined => {
+  if (finding.suggestion !== undefined) return finding.suggestion
+  if (typeof found === "string") return Suggestion.nearest(found, option.choices)
+  if (typeof found !== "number" || finding.path.length > 0) return undefined
+  const result = SchemaParser.decodeUnknownResult(option.codec)(String(found))
+  return Result.isFailure(result) ? findings(result.failure, [])[0]?.suggestion : undefined
+}
+
 /** A finding as a line. `value` is the raw value of the whole setting. */
 const describe = (finding: Finding, option: Option, value: unknown, source: Source): string => {
   const path = [...option.path, ...finding.path]
@@ -116,9 +128,7 @@ const describe = (finding: Finding, option: Option, value: unknown, source: Sour
   const found = at(value, finding.path)
   const isShown = found !== undefined && said.startsWith("expected") && !option.isSecret
   const got = isShown ? `, got ${show(found)}` : ""
-  const meant = finding.suggestion ??
-    (typeof found === "string" ? Suggestion.nearest(found, option.choices) : undefined)
-  return `${source.where(path, "value")}: ${said}${got}${Suggestion.words(meant)}`
+  return `${source.where(path, "value")}: ${said}${got}${Suggestion.words(suggest(finding, option, found))}`
 }
 
 const decode = (option: Option, value: unknown, source: Source): Result.Result<unknown, ReadonlyArray<string>> =>

@@ -50,6 +50,13 @@ const parseMillis = (text: string): number | undefined => {
  */
 const maxMillis = 20 * milliseconds["d"]!
 
+/** A bare number with the unit that was probably meant: seconds, or milliseconds where it is large. */
+const withUnit = (text: string): Complaint => {
+  const suggestion = `${text}${Number(text) < 1000 ? "s" : "ms"}`
+  const millis = /^[\d.]+$/.test(text) ? parseMillis(suggestion) : undefined
+  return millis !== undefined && millis >= 1 && millis <= maxMillis ? { suggestion } : {}
+}
+
 /** `500ms`, `5s`, `1m`, `1h`, `1m 30s`, or as Effect writes it, `5 seconds`; from 1 ms to 20 days. */
 export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.String.pipe(
   Schema.decodeTo(
@@ -57,7 +64,7 @@ export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.
     SchemaTransformation.transformEffect({
       decode: (text: string) => {
         const millis = parseMillis(text.trim())
-        if (millis === undefined) return invalid()
+        if (millis === undefined) return invalid(withUnit(text.trim()))
         if (millis < 1) return invalid({ message: "expected a duration of 1ms or more" })
         if (millis > maxMillis) return invalid({ message: "expected a duration of 20d or less" })
         return Effect.succeed(Duration.millis(millis))
@@ -121,31 +128,46 @@ export const Bytes: Schema.Codec<number, number | string> = Schema.Union([Schema
   )
 )
 
-/** A share from 0 to 1, written in percent: `50%`. */
-export const Percent: Schema.Codec<number, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-    SchemaTransformation.transformEffect({
-      decode: (input: string) => {
-        const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(input.trim())
-        return match === null ? invalid() : Effect.succeed(Number(match[1]) / 100)
-      },
-      encode: (share) => Effect.succeed(`${share * 100}%`)
-    })
+/** The percentage that a bare number was probably meant to be: 50 is 50, and 0.5 as well. */
+const percentageOf = (text: string): number | undefined => {
+  if (!/^\d{1,3}(?:\.\d{1,6})?$/.test(text)) return undefined
+  const number = Number(text)
+  const percentage = number > 0 && number < 1 ? Number((number * 100).toFixed(6)) : number
+  return percentage <= 100 ? percentage : undefined
+}
+
+/** A share in percent. `instead` says what to take in place of one that makes no sense. */
+const share = (instead: (share: number) => string | undefined): Schema.Codec<number, string> =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+      SchemaTransformation.transformEffect({
+        decode: (input: string) => {
+          const text = input.trim()
+          const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(text)
+          if (match !== null) return Effect.succeed(Number(match[1]) / 100)
+          const percentage = percentageOf(text)
+          return invalid(
+            percentage === undefined ? {} : { suggestion: instead(percentage / 100) ?? `${percentage}%` }
+          )
+        },
+        encode: (share) => Effect.succeed(`${share * 100}%`)
+      })
+    ),
+    Schema.check(Schema.makeFilter((share: number) => {
+      const suggestion = instead(share)
+      return suggestion === undefined || new SchemaIssue.InvalidValue({ suggestion })
+    }))
   )
-)
+
+/** A share from 0 to 1, written in percent: `50%`. */
+export const Percent = share(() => undefined)
 
 /** A share of which nothing, 0%, makes no sense. */
-export const SomePercent: Schema.Codec<number, string> = Percent.pipe(Schema.check(
-  Schema.makeFilter((share: number) => share > 0 || new SchemaIssue.InvalidValue({ suggestion: "1%" }))
-))
+export const SomePercent = share((share) => share > 0 ? undefined : "1%")
 
 /** A share of which neither nothing nor all makes sense, because it parts the few from the many. */
-export const Quantile: Schema.Codec<number, string> = Percent.pipe(Schema.check(
-  Schema.makeFilter((share: number) =>
-    (share > 0 && share < 1) || new SchemaIssue.InvalidValue({ suggestion: share === 0 ? "95%" : "99%" })
-  )
-))
+export const Quantile = share((share) => share === 0 ? "95%" : share === 1 ? "99%" : undefined)
 
 /**
  * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0,

@@ -377,6 +377,60 @@ describe("what is wrong", () => {
       assert.deepStrictEqual(settings.hedge, { after: 0.9990000000000001, budget: 1 })
     }))
 
+  it.effect.each<readonly [where: string, given: Parameters<typeof problems>[0]]>([
+    ["--", {
+      flags: {
+        "health-interval": ["5"],
+        "timeout-idle": ["1500"],
+        "retry-backoff": ["0.5"],
+        "ejection-max-share": ["0"],
+        "slow-start-from": ["0"],
+        "hedge-after": ["0.95"]
+      }
+    }],
+    ["EVENKEEL_", {
+      variables: {
+        EVENKEEL_HEALTH_INTERVAL: "5",
+        EVENKEEL_TIMEOUT_IDLE: "1500",
+        EVENKEEL_RETRY_BACKOFF: "0.5",
+        EVENKEEL_EJECTION_MAX_SHARE: "0",
+        EVENKEEL_SLOW_START_FROM: "0",
+        EVENKEEL_HEDGE_AFTER: "0.95"
+      }
+    }],
+    ["f.yaml", {
+      flags: { "config": ["f.yaml"] },
+      files: {
+        "f.yaml": "{ health: { interval: 5 }, timeout: { idle: 1500 }, retry: { backoff: 0.5 }, " +
+          "ejection: { maxShare: 0 }, slowStart: { from: 0 }, hedge: { after: 0.95 } }"
+      }
+    }]
+  ])("is a bare number where a unit is needed, which is suggested by %s", ([where, given]) =>
+    Effect.gen(function*() {
+      const lines = yield* problems(given)
+      const said = lines.map((line) => /, got "?([\d.]+)"?(?: \(did you mean "(.+)"\?\))?$/.exec(line)?.slice(1))
+      // 1500 of a second would be rather long.
+      assert.sameDeepMembers(said, [
+        ["5", "5s"],
+        ["1500", "1500ms"],
+        ["0.5", "0.5s"],
+        ["0", "0%"],
+        ["0", "1%"],
+        ["0.95", "95%"]
+      ])
+      for (const line of lines) assert.isTrue(line.startsWith(where), line)
+    }))
+
+  it.effect("is a bare number of which no unit makes anything", () =>
+    Effect.gen(function*() {
+      const flags = { "health-interval": ["0"], "timeout-idle": ["99999999999"], "hedge-after": ["150"] }
+      assert.sameMembers([...yield* problems({ flags })], [
+        "--hedge-after: expected a share above 0% and below 100%, such as 95%, got \"150\"",
+        "--health-interval: expected a duration such as 5s or 500ms, got \"0\"",
+        "--timeout-idle: expected a duration such as 5s or 500ms, got \"99999999999\""
+      ])
+    }))
+
   it.effect("in a file is said with line and column", () =>
     Effect.gen(function*() {
       const file = golden("configuration/wrong.yaml").join("\n")
