@@ -153,9 +153,9 @@ export const layer = (
 
       const advance = (): void => line.advance(({ context, tried }) => select(context, tried))
 
-      const begin = (endpoint: Load.Endpoint): void => {
+      const begin = (endpoint: Load.Endpoint, isAgain = false): void => {
         totalInFlight++
-        Load.begin(endpoint.load)
+        Load.begin(endpoint.load, isAgain)
       }
 
       const answered = (endpoint: Load.Endpoint, millis: number, at: number, stage: Load.Stage): void => {
@@ -273,6 +273,10 @@ export const layer = (
         begin,
         answered,
         proven,
+        bypass: ({ load }) => {
+          Limits.bypass(load, options)
+          if (!line.isEmpty) advance()
+        },
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {

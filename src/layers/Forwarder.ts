@@ -39,6 +39,7 @@ import { Exchange } from "./forwarder/Exchange.ts"
 import * as Sender from "./forwarder/Sender.ts"
 import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
+import { Upload } from "./forwarder/Upload.ts"
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
@@ -92,7 +93,7 @@ export const layer = (
         { backend: { origin } }: Endpoint,
         exchange: Exchange,
         head: Message.RequestHead,
-        { fields, framing, host }: HeaderFields.RequestFields
+        { fields, host }: HeaderFields.RequestFields
       ) => {
         // HTTP/1.0 allows a request without Host, and what is sent is HTTP/1.1, which does not (RFC 9112 §3.2).
         const known = options.hostHeader === "preserve" ? host : undefined
@@ -103,7 +104,8 @@ export const layer = (
           fields: ["Host", known ?? authorityOf(origin), ...fields],
           resending: exchange
         }
-        return Message.toBackend(sent, framing === "none" ? undefined : () => exchange.request.stream)
+        const { request, upload } = exchange
+        return Message.toBackend(sent, upload && (() => upload.watch(request.stream)))
       }
 
       const handle = Effect.gen(function*() {
@@ -130,6 +132,7 @@ export const layer = (
 
         tries.open(exchange)
         const hasBody = fields.framing !== "none"
+        const upload = hasBody ? exchange.upload = new Upload(clock, head.body) : undefined
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
         exchange.mayResend = isIdempotent && retry.tries > 1 && retry.reasons.has("reset_before_headers")
@@ -150,6 +153,7 @@ export const layer = (
         // An answer that another try may do better than.
         let kept: HttpClientResponse | undefined
         while (endpoint !== undefined) {
+          if (upload?.isComplete === false && endpoint.load.isOnTrial) yield* Trial.spare(exchange, upload)
           const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Try>> = yield* Effect.result(
             tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
           )
@@ -189,8 +193,11 @@ export const layer = (
           if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (hasBody) head.body?.settle()
-        if (kept === undefined) return refuse(reason)
-        // What it says of its backend is not news any more, and is learned at its end.
+        if (kept === undefined) {
+          const refusal = refuse(reason)
+          // The client may go on with what nobody waits for any more (RFC 9110 §15.5.9).
+          return reason === "request_timeout" ? setHeader(refusal, "connection", "close") : refusal
+        }
         exchange.takeBack()
         const answer = Message.answered(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))

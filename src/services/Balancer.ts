@@ -92,22 +92,31 @@ export class Balancer extends Context.Service<Balancer, {
    * Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all.
    */
   readonly canTake: (endpoint: Endpoint) => boolean
-  readonly begin: (endpoint: Endpoint) => void
+  /** `isAgain` is a try that has ended and goes on all the same: it is in flight, and no other one. */
+  readonly begin: (endpoint: Endpoint, isAgain?: boolean) => void
   /**
-   * The head of a good answer has come, so many milliseconds after its try began, and they are learned now; `end`
-   * is told the same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is
+   * The head of a good answer has come, so many milliseconds after its try began, or after its request was complete,
+   * if that was later, and they are learned now; `end` is told the same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is
    * when it came, which whoever knows the latency knows as well: to look at the clock once more would cost as
    * much as all the rest.
    */
-  readonly answered: (endpoint: Endpoint, latencyMs: number, at: number, stage: Exclude<Stage, "sent">) => void
+  readonly answered: (
+    endpoint: Endpoint,
+    latencyMs: number,
+    at: number,
+    stage: Exclude<Stage, "sent" | "uploading">
+  ) => void
   /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
   readonly proven: (endpoint: Endpoint, millis: number) => void
+  /** A try goes on for as long as its client takes: if it is a trial, another one may begin beside it. */
+  readonly bypass: (endpoint: Endpoint) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /**
-   * `millis` is the latency of the try, unless that was told when it was `answered`: then, how long all of it took.
+   * `millis` is the latency of the try, as `answered` has it. Where that was told already, or the try's time is its
+   * client's, it is how long all of it took.
    * `why` is a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
    */
   readonly end: (endpoint: Endpoint, outcome: Outcome, millis: number, why?: string, stage?: Stage) => void

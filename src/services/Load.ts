@@ -14,9 +14,10 @@ export type Outcome = "success" | "failure" | "aborted"
 
 /**
  * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel,
- * which says nothing of how busy a backend is.
+ * which says nothing of how busy a backend is. `uploading` is a try whose request was still coming when it was answered
+ * or ended, so that its time is the client's.
  */
-export type Stage = "sent" | "answered" | "tunnel"
+export type Stage = "uploading" | "sent" | "answered" | "tunnel"
 
 /** What a backend did in the last 30 s, in buckets of 3 s that are used over and over. */
 export interface Window {
@@ -85,10 +86,10 @@ export interface Endpoint {
   readonly load: Load
 }
 
-/** Counts the begin of a try. */
-export const begin = (load: Load): void => {
+/** Counts the begin of a try; `isAgain` if one goes on that was counted from its begin to its end. */
+export const begin = (load: Load, isAgain = false): void => {
   load.inFlight++
-  load.total++
+  if (!isAgain) load.total++
 }
 
 /**
@@ -142,7 +143,7 @@ export const answered = (load: Load, latencyMs: number, now: number, stage: Stag
 
 /**
  * Counts the end of a try. `latencyMs` is its latency, to the head of its response or to its end without one, unless
- * that was learned when it was `answered`.
+ * that was learned when it was `answered`, or there is none to learn.
  */
 export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number, stage: Stage = "sent"): void => {
   load.inFlight--

@@ -73,6 +73,10 @@ export interface RequestBody {
   keep(maxBytes: number): void
   /** Whether all of it can be sent, once more or for the first time. */
   readonly isWhole: boolean
+  /** Whether it is the client that is waited for: more has to come, and whoever takes it is ready for more. */
+  readonly isAwaited: boolean
+  /** Calls when the last byte has come from the client: at once, if it has. */
+  whenComplete(done: () => void): void
   /** It will not be sent again. */
   settle(): void
 }

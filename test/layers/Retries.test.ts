@@ -22,6 +22,7 @@ import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import * as Backend from "../../src/services/Backend.ts"
+import { defaultOptions as defaultLimits, type Options as BalancerOptions } from "../../src/services/Balancer.ts"
 import { defaultOptions, type Options } from "../../src/services/Forwarder.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
@@ -30,13 +31,14 @@ const { delayed, handle, hangs, inTurn, refuses, resets, respond, unreachable } 
 const Fakes = FakeBackends.FakeBackends
 
 interface Wishes extends Partial<Omit<Options, "retry">> {
+  readonly limits?: Partial<BalancerOptions>
   readonly retry?: Partial<Policy>
 }
 
 /** A forwarder between fake clients and fake backends, which are all offered traffic, in turn. */
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { retry, ...options }: Wishes = {},
+  { limits, retry, ...options }: Wishes = {},
   entries: Array<Entry> = []
 ) =>
   LoadBalancer.layerServe.pipe(
@@ -45,7 +47,7 @@ const lab = (
     )),
     Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options, retry: { ...defaultPolicy, ...retry } })),
     Layer.provide(Drain.layer()),
-    Layer.provide(Balancer.layer()),
+    Layer.provide(Balancer.layer({ ...defaultLimits, ...limits })),
     Layer.provide(Ejection.layerNone),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
     Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
@@ -238,6 +240,15 @@ describe("a backend's 502, 503 or 504", () => {
     ))
   })
 
+  it.effect("makes room for the try on another backend, where one request at a time is allowed", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(), "200 b")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(lab(
+      { "http://a": fails("busy"), "http://b": respond("b") },
+      { limits: { maxTotalInFlight: 1 } }
+    ))))
+
   it.effect("counts in flight until its body has been read, when it is handed over after all", () => {
     const entries: Array<Entry> = []
     const slow = handle(() =>
@@ -249,7 +260,7 @@ describe("a backend's 502, 503 or 504", () => {
     return Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(FakeServer.request("/"))
       yield* TestClock.adjust(500)
-      assert.deepStrictEqual(yield* loads, [["a", 1, 0, 1], ["b", 1, 1, 0]])
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 1], ["b", 1, 1, 0]])
       yield* TestClock.adjust(1_000)
       assert.strictEqual((yield* Fiber.join(fiber)).text, "slow")
       assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 1, 1, 0]])
@@ -313,6 +324,27 @@ describe("Retry-After", () => {
       lab({ "http://a": inTurn(fails("busy", { "retry-after": "1" }), respond("a")) }, {}, entries)
     ))
   })
+
+  it.effect("is waited for where the backend may have one request in flight: the answer that is kept is none", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(999), "nothing yet")
+      yield* TestClock.adjust(26)
+      assert.deepStrictEqual(yield* loads, [["a", 2, 1, 0]])
+      assert.strictEqual(yield* get(0), "200 a")
+    }).pipe(Effect.provide(lab(
+      { "http://a": inTurn(fails("busy", { "retry-after": "1" }), respond("a")) },
+      { limits: { maxInFlight: 1 } }
+    ))))
+
+  it.effect("is waited for with other statuses as well, which take the backend's room until then", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(999), "nothing yet")
+      yield* TestClock.adjust(26)
+      assert.deepStrictEqual(yield* loads, [["a", 2, 1, 0]])
+    }).pipe(Effect.provide(lab(
+      { "http://a": inTurn(fails("slow down", { "retry-after": "1" }, 429), respond("a")) },
+      { limits: { maxInFlight: 1 }, retry: { statuses: new Set([429]) } }
+    ))))
 
   it.effect("is waited for up to 2 s without a deadline, and as long as fits the deadline with one", () => {
     /** What has become after so many milliseconds of a request to a backend that asks for so many seconds. */

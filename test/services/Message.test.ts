@@ -58,7 +58,13 @@ describe("received", () => {
     Message.received(HttpServerRequest.fromWeb(new Request("http://example.com/a%2Fb?c=%20", init)))
 
   it("is the head that the engine attached, untouched", () => {
-    const body: RequestBody = { keep: () => {}, isWhole: true, settle: () => {} }
+    const body: RequestBody = {
+      keep: () => {},
+      isWhole: true,
+      isAwaited: false,
+      whenComplete: () => {},
+      settle: () => {}
+    }
     const head = requestHead({ target: "//a/../b?", fields: ["A", "1", "a", "2"], body })
     const request = Message.attachRequestHead(HttpServerRequest.fromWeb(new Request("http://example.com/")), head)
     assert.strictEqual(Message.received(request), head)

@@ -49,6 +49,13 @@ export const answered = (
   apply(load, adaptive)
 }
 
+/** A try on the endpoint takes its client's time, so that a trial need not wait for its end. */
+export const bypass = (load: Load, { adaptive, maxInFlight }: Options): void => {
+  if (!load.isOnTrial) return
+  load.ceiling = Math.max(load.ceiling, trialCeiling(load, maxInFlight))
+  apply(load, adaptive)
+}
+
 /** A try has ended that is not in flight any more. `millis` is what `Balancer.end` is told. */
 export const end = (
   load: Load,
@@ -64,7 +71,7 @@ export const end = (
     apply(load, adaptive)
   }
   if (adaptive === undefined || load.adaptive === undefined) return
-  // A success was counted at its head.
+  // A success was counted at its head, or is none to learn from.
   const counted = stage === "sent" || outcome === "failure" ? outcome : "aborted"
   const inFlight = load.inFlight - load.tunnels + (stage === "tunnel" ? 0 : 1)
   AdaptiveLimit.end(load.adaptive, adaptive, counted, millis, inFlight, now, random)

@@ -1,10 +1,11 @@
-/** What exchanges report to, and what they keep of a try while another one is the current one. */
+/** What exchanges report to, what they keep of a try while another one is the current one, and how that one ends. */
 import type * as Clock from "effect/Clock"
 import type { AccessLog } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import type { Extract } from "../../services/HashKey.ts"
-import type { Endpoint } from "../../services/Load.ts"
+import type { Endpoint, Outcome } from "../../services/Load.ts"
 import type { ResponseBody } from "../../services/Message.ts"
+import { timedFrom, type Upload } from "./Upload.ts"
 
 /** What an exchange reports to. */
 export interface Books {
@@ -21,4 +22,23 @@ export interface Aside {
   readonly answeredAt: number | undefined
   readonly status: number | undefined
   readonly body: ResponseBody | undefined
+  /** Whether it has ended for the balancer. */
+  readonly isEnded: boolean
+}
+
+/**
+ * Ends a try of which the balancer knows no latency: the time to the response's head, or to the end of a try without
+ * one. How long a client takes to send or to read a body says nothing of the backend.
+ */
+export const settle = (
+  { balancer, clock }: Books,
+  { answeredAt, endpoint, triedAt }: Aside,
+  upload: Upload | undefined,
+  outcome: Outcome,
+  why: string | undefined
+): void => {
+  const at = answeredAt ?? clock.currentTimeMillisUnsafe()
+  const since = timedFrom(triedAt, at, upload)
+  if (since === undefined) balancer.end(endpoint, outcome, at - triedAt, why, "uploading")
+  else balancer.end(endpoint, outcome, at - since, why)
 }

@@ -13,8 +13,9 @@ import type { Endpoint, Outcome, Stage } from "../../services/Load.ts"
 import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
 import type { History, Resending } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
-import type { Aside, Books } from "./Books.ts"
+import { type Aside, type Books, settle } from "./Books.ts"
 import { isBlameless, isGatewayFailure, outcomeOf } from "./Outcomes.ts"
+import { timedFrom, type Upload } from "./Upload.ts"
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext, Resending {
@@ -31,6 +32,8 @@ export class Exchange implements History, PickContext, Resending {
   isOverBudget = false
   /** The backend that a cookie names, for whoever has read it to set. */
   pinned: string | undefined
+  /** The body of the request, if it has one, for whoever has found it to set. */
+  upload: Upload | undefined
   private readonly books: Books
   private readonly head: RequestHead
   private readonly path: string
@@ -49,6 +52,8 @@ export class Exchange implements History, PickContext, Resending {
   private answeredAt: number | undefined
   /** How far the current try has come, as the balancer was told. */
   private stage: Stage = "sent"
+  /** Whether the current try has ended before, and taught what it had to. */
+  private isEnded = false
   private status: number | undefined
   private body: ResponseBody | undefined
   private reason: Failure.Reason | undefined
@@ -97,6 +102,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The same, but the endpoint whose answer was set aside may be tried again. */
   selectAgain(): Endpoint | undefined {
+    this.giveBack()
     const again = this.aside?.endpoint
     return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
   }
@@ -113,12 +119,8 @@ export class Exchange implements History, PickContext, Resending {
     this.answeredAt = undefined
     this.triedAt = at
     this.books.balancer.begin(endpoint)
-    this.books.log.write({
-      _tag: "Sent",
-      method: this.head.method,
-      path: this.path,
-      backend: endpoint.backend.origin
-    })
+    const { head: { method }, path } = this
+    this.books.log.write({ _tag: "Sent", method, path, backend: endpoint.backend.origin })
   }
 
   /** Begins a second try while the current one still waits for its answer. */
@@ -142,13 +144,13 @@ export class Exchange implements History, PickContext, Resending {
       this.end(outcome, why)
       this.restore(rival)
     } else {
-      this.settle(rival.endpoint, outcome, rival.triedAt, undefined, why)
+      settle(this.books, rival, this.upload, outcome, why)
     }
   }
 
   private asAside(): Aside | undefined {
     const { answeredAt, body, current, status, triedAt } = this
-    return current && { endpoint: current, triedAt, answeredAt, status, body }
+    return current && { endpoint: current, triedAt, answeredAt, status, body, isEnded: false }
   }
 
   private restore(aside: Aside): void {
@@ -182,16 +184,23 @@ export class Exchange implements History, PickContext, Resending {
     this.end(isNoFault ? "aborted" : "failure", reason)
   }
 
-  /**
-   * Another try may find a better answer than this one, which is kept until then. One that was kept before is let go.
-   */
+  /** Another try may do better than this answer, which is kept until then; one that was kept before is let go. */
   setAside(): void {
     const aside = this.asAside()
     if (aside === undefined) return
     this.dropAside()
     this.aside = aside
     if (aside.status !== undefined) this.asideFailure = this.note(aside.endpoint, aside.status)
+    if (isGatewayFailure(aside.status)) this.giveBack()
     this.current = this.body = this.status = undefined
+  }
+
+  /** Of the answer that was set aside only an unread rest is left, which must not take the room of the next try. */
+  private giveBack(): void {
+    const { aside } = this
+    if (aside === undefined || aside.isEnded) return
+    this.aside = { ...aside, isEnded: true }
+    settle(this.books, aside, this.upload, "failure", `answered ${aside.status}`)
   }
 
   /** There was no better answer than the one that was set aside, which is the current one again. */
@@ -201,6 +210,10 @@ export class Exchange implements History, PickContext, Resending {
     this.aside = undefined
     this.failures = this.failures?.filter((failure) => failure !== this.asideFailure)
     this.restore(aside)
+    if (!aside.isEnded) return
+    this.isEnded = true
+    this.stage = "answered"
+    this.books.balancer.begin(aside.endpoint, true)
   }
 
   /**
@@ -210,9 +223,11 @@ export class Exchange implements History, PickContext, Resending {
     this.dropAside()
     const { answeredAt, current, status, triedAt } = this
     if (current === undefined || answeredAt === undefined || isGatewayFailure(status)) return false
-    this.stage = status === 101 ? "tunnel" : "answered"
-    this.books.balancer.answered(current, answeredAt - triedAt, answeredAt, this.stage)
-    return this.stage === "answered" && current.load.isOnTrial
+    const since = timedFrom(triedAt, answeredAt, this.upload)
+    const stage = this.stage = status === 101 ? "tunnel" : since === undefined ? "uploading" : "answered"
+    const latency = answeredAt - (since ?? triedAt)
+    if (stage !== "uploading") this.books.balancer.answered(current, latency, answeredAt, stage)
+    return stage !== "tunnel" && current.load.isOnTrial
   }
 
   /** The answer has been coming for long enough to show that its backend is well. */
@@ -221,13 +236,18 @@ export class Exchange implements History, PickContext, Resending {
     this.books.balancer.proven(this.current, this.books.clock.currentTimeMillisUnsafe() - this.triedAt)
   }
 
+  /** The current try goes on for as long as its client takes. */
+  bypass(): void {
+    if (this.current !== undefined) this.books.balancer.bypass(this.current)
+  }
+
   /** There is a better answer than the one that was set aside, if any. */
   private dropAside(): void {
     const { aside } = this
     if (aside === undefined) return
-    this.aside = undefined
     aside.body?.release()
-    this.settle(aside.endpoint, "failure", aside.triedAt, aside.answeredAt, `answered ${aside.status}`)
+    this.giveBack()
+    this.aside = undefined
   }
 
   /** The client gets an answer of our own. */
@@ -269,32 +289,18 @@ export class Exchange implements History, PickContext, Resending {
 
   private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {
     const failure = { backend: backend.origin, reason }
-    this.failures ??= []
-    this.failures.push(failure)
+    ;(this.failures ??= []).push(failure)
     return failure
   }
 
   /** `why` is a failure in a word. */
   private end(outcome: Outcome, why: string | undefined, now = this.books.clock.currentTimeMillisUnsafe()): void {
     const { current, stage, triedAt } = this
-    if (current === undefined) return
+    const unlearned = stage === "sent" ? this.asAside() : undefined
     this.current = undefined
-    if (stage === "sent") this.settle(current, outcome, triedAt, this.answeredAt ?? now, why)
-    else this.books.balancer.end(current, outcome, now - triedAt, why, stage)
-  }
-
-  /**
-   * Ends a try of which the balancer knows no latency: the time to the response's head, or to the end of a try without
-   * one. How long a client takes to read a body says nothing of the backend.
-   */
-  private settle(
-    endpoint: Endpoint,
-    outcome: Outcome,
-    triedAt: number,
-    answeredAt: number | undefined,
-    why: string | undefined
-  ): void {
-    const latency = (answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - triedAt
-    this.books.balancer.end(endpoint, outcome, latency, why)
+    if (unlearned !== undefined) settle(this.books, unlearned, this.upload, outcome, why)
+    else if (current !== undefined) {
+      this.books.balancer.end(current, this.isEnded ? "aborted" : outcome, now - triedAt, why, stage)
+    }
   }
 }

@@ -13,6 +13,7 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Scope from "effect/Scope"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Message from "../../services/Message.ts"
+import type { Upload } from "./Upload.ts"
 
 /** A request on its way: the head of the response, or why there is none. Whatever comes of it ends with the scope. */
 export type Try = Effect.Effect<HttpClientResponse, HttpClientError | TransportFailure, Scope.Scope>
@@ -53,19 +54,31 @@ export const make = (client: HttpClient.HttpClient): Sender => {
   }
 }
 
-/** Keeps a limit of so many milliseconds, if there is one: usually there is none, and nothing is added. */
-export const within = (sending: Try, millis: number, reason: "deadline_exceeded" | "headers_timeout"): Try => {
+/**
+ * Keeps a limit of so many milliseconds, if there is one: usually there is none, and nothing is added. A try that is over
+ * while its client is waited for has not failed for this reason, but for want of the request.
+ */
+export const within = (
+  sending: Try,
+  millis: number,
+  reason: "deadline_exceeded" | "headers_timeout",
+  upload: Upload | undefined
+): Try => {
   if (millis === Infinity) return sending
   return Effect.suspend(() => {
     // An answer that comes at the same instant must not be lost, because nobody would let go of it.
     let late: HttpClientResponse | undefined
     const noting = Effect.map(sending, (response) => late = response)
-    return Effect.timeoutOrElse(noting, {
-      duration: Math.max(0, millis),
-      orElse: () =>
-        late === undefined
-          ? Effect.fail(TransportFailure.make({ reason, message: "No answer in time" }))
-          : Effect.succeed(late)
-    })
+    // Looked at before the try is interrupted, which waits for nobody then.
+    const over = Effect.flatMap(Effect.sleep(Math.max(0, millis)), () =>
+      Effect.fail(
+        upload?.isAwaited
+          ? TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" })
+          : TransportFailure.make({ reason, message: "No answer in time" })
+      ))
+    return Effect.catch(
+      Effect.raceFirst(noting, over),
+      (failure) => late === undefined ? Effect.fail(failure) : Effect.succeed(late)
+    )
   })
 }

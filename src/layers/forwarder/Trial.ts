@@ -1,14 +1,17 @@
 /**
- * When a trial is over whose answer has no end, or none for a long time, such as a stream of events or a download.
+ * When a trial is over whose answer has no end, or none for a long time, such as a stream of events or a download, and
+ * when another one begins beside it, because its request has none.
  *
  * Owns the rule: a backend has shown that it is well when the body of its answer still comes after a while.
  * What that means for its health is in `Ejection`. A body that has fallen silent shows nothing: it goes on, or
- * ends by `timeout.idle`.
+ * ends by `timeout.idle`. How long a client takes to send shows nothing either, and must not keep the backend from the
+ * requests of others.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { LazyBody, ResponseBody } from "../../services/Message.ts"
 import type { Exchange } from "./Exchange.ts"
+import type { Upload } from "./Upload.ts"
 
 /**
  * Bytes have to come so long after the head. Nearly every answer is over by then and was judged at its end;
@@ -17,7 +20,10 @@ import type { Exchange } from "./Exchange.ts"
  */
 const patience = "5 seconds"
 
-/** How often is looked whether there are more bytes. */
+/** So long a request may take to come before another trial begins beside it. */
+const uploadPatience = "3 seconds"
+
+/** How often is looked whether there are more bytes, or whose time it is. */
 const every = "1 second"
 
 /**
@@ -39,4 +45,17 @@ export const watch = Effect.fnUntraced(function*(
   })
   yield* Effect.forkScoped(over)
   return () => Stream.tap(stream(), (piece) => Effect.sync(() => bytes += piece.length))
+})
+
+/** Watches the request of a trial until it is complete, or has taken its time. A backend that does not read holds it. */
+export const spare = Effect.fnUntraced(function*(exchange: Exchange, upload: Upload) {
+  const { attempt } = exchange
+  const over = Effect.gen(function*() {
+    yield* Effect.sleep(uploadPatience)
+    while (!upload.isComplete && exchange.attempt === attempt) {
+      if (upload.isAwaited) return exchange.bypass()
+      yield* Effect.sleep(every)
+    }
+  })
+  yield* Effect.forkScoped(over)
 })

@@ -46,8 +46,8 @@ export const make = (
   const once = (exchange: Exchange, request: HttpClientRequest): Sender.Try => {
     const left = timeLeft(exchange)
     return left > tryTimeout
-      ? Sender.within(send(request), tryTimeout, "headers_timeout")
-      : Sender.within(send(request), left, "deadline_exceeded")
+      ? Sender.within(send(request), tryTimeout, "headers_timeout", exchange.upload)
+      : Sender.within(send(request), left, "deadline_exceeded", exchange.upload)
   }
 
   /** The same, and once more beside it if it takes longer than usual and there is a budget for that. */

@@ -40,6 +40,15 @@ export class RequestBody implements RetryPolicy.RequestBody {
     return this.kept !== undefined || !this.isRead
   }
 
+  get isAwaited(): boolean {
+    return this.source.readableFlowing === true && !this.source.complete
+  }
+
+  whenComplete(done: () => void): void {
+    if (this.source.readableEnded) done()
+    else this.source.once("end", done)
+  }
+
   settle(): void {
     this.kept = undefined
   }

@@ -58,6 +58,8 @@ export class Flow {
   isTaken = false
   /** Called when somebody first asks for the body, which is when an expected 100 (Continue) is due. */
   onTake: (() => void) | undefined
+  /** Called when the last byte has been pushed. */
+  onComplete: (() => void) | undefined
 
   constructor(source: Source) {
     this.source = source
@@ -66,6 +68,11 @@ export class Flow {
   /** Whether the body has ended or failed, so that nothing more will come. */
   get isOver(): boolean {
     return this.isComplete || this.failure !== undefined
+  }
+
+  /** Whether somebody takes it who is ready for more than there is. */
+  get isAwaited(): boolean {
+    return this.taker !== undefined && !this.isPaused && !this.isOver
   }
 
   /** The next piece, which is valid until `flush` returns. */
@@ -79,6 +86,7 @@ export class Flow {
     if (this.isOver) return
     this.isComplete = true
     this.trailers = trailers
+    this.onComplete?.()
     // There is nothing left to hold back, and the next message comes from the same source.
     this.resume()
     this.taker?.end(trailers)

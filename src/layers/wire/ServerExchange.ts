@@ -93,6 +93,15 @@ export class ServerExchange implements Listener, RequestBody {
     return this.body?.isWhole ?? true
   }
 
+  get isAwaited(): boolean {
+    return this.body?.isAwaited ?? false
+  }
+
+  whenComplete(done: () => void): void {
+    if (this.body === undefined || this.body.isComplete) done()
+    else this.body.onComplete = done
+  }
+
   settle(): void {
     this.body?.settle()
   }

@@ -24,6 +24,8 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
     const began: Array<Endpoint> = []
     const answered: Array<readonly [id: string, latencyMs: number, at: number, stage: Stage]> = []
     const proven: Array<readonly [id: string, millis: number]> = []
+    const again: Array<string> = []
+    const bypassed: Array<string> = []
     const ended: Array<readonly [id: string, outcome: Outcome, millis: number]> = []
     const stages: Array<Stage | undefined> = []
     const whys: Array<string | undefined> = []
@@ -38,6 +40,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
           wait: () => Effect.die("there is always room"),
           answered: ({ backend }, latencyMs, at, stage) => void answered.push([backend.id, latencyMs, at, stage]),
           proven: ({ backend }, millis) => void proven.push([backend.id, millis]),
+          bypass: ({ backend }) => void bypassed.push(backend.id),
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),
@@ -45,7 +48,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
             selections.push([context, [...tried]])
             return endpoints.find((endpoint) => !tried.includes(endpoint))
           },
-          begin: (endpoint) => void began.push(endpoint),
+          begin: (endpoint, isAgain) => void (isAgain ? again.push(endpoint.backend.id) : began.push(endpoint)),
           end: ({ backend }, outcome, millis, why, stage) => {
             ended.push([backend.id, outcome, millis])
             whys.push(why)
@@ -62,7 +65,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
       assert(last?._tag === "Completed")
       return last
     }
-    return { exchange, entries, began, answered, proven, ended, stages, whys, selections, completed }
+    return { exchange, entries, began, again, answered, proven, bypassed, ended, stages, whys, selections, completed }
   })
 
 const a = endpoint("a")
@@ -344,7 +347,7 @@ const answer = (status: number, released: Array<number> = []) => ({
 })
 
 describe("an answer that is set aside", () => {
-  it.effect("is in flight and not released until there is a better one", () =>
+  it.effect("has ended for its backend, and is not released until there is a better one", () =>
     Effect.gen(function*() {
       const released: Array<number> = []
       const { completed, ended, exchange, whys } = yield* open(head)
@@ -354,10 +357,10 @@ describe("an answer that is set aside", () => {
       exchange.setAside()
       yield* TestClock.adjust(20)
       exchange.begin(b)
-      assert.deepStrictEqual([ended, released], [[], []])
+      assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [], ["answered 503"]])
       exchange.answered(answer(200, released))
       exchange.accept()
-      assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [503], ["answered 503"]])
+      assert.deepStrictEqual([ended.length, released], [1, [503]])
       exchange.finish(Exit.void)
       assert.deepStrictEqual([ended[1], whys[1]], [["b", "success", 0], undefined])
       assert.deepInclude(completed(), {
@@ -371,7 +374,7 @@ describe("an answer that is set aside", () => {
   it.effect("is the client's when there is no better one, with its time and its backend", () =>
     Effect.gen(function*() {
       const released: Array<number> = []
-      const { completed, ended, exchange, whys } = yield* open(head)
+      const { again, completed, ended, exchange, stages, whys } = yield* open(head)
       exchange.begin(a)
       yield* TestClock.adjust(3)
       exchange.answered(answer(503, released))
@@ -379,11 +382,14 @@ describe("an answer that is set aside", () => {
       exchange.begin(b)
       yield* TestClock.adjust(20)
       exchange.failed("reset_before_headers")
+      assert.deepStrictEqual(again, [])
       exchange.takeBack()
-      assert.deepStrictEqual([ended, released], [[["b", "failure", 20]], []])
+      // It is in flight until its body is read, and teaches nothing more.
+      assert.deepStrictEqual(again, ["a"])
+      assert.deepStrictEqual([ended, released], [[["a", "failure", 3], ["b", "failure", 20]], []])
       exchange.finish(Exit.void)
-      assert.deepStrictEqual(ended[1], ["a", "failure", 3])
-      assert.deepStrictEqual([released, whys], [[503], ["reset_before_headers", "answered 503"]])
+      assert.deepStrictEqual([ended[2], stages[2]], [["a", "aborted", 23], "answered"])
+      assert.deepStrictEqual([released, whys.slice(0, 2)], [[503], ["answered 503", "reset_before_headers"]])
       assert.deepInclude(completed(), {
         status: 503,
         backend: "http://a.test",

@@ -1,0 +1,63 @@
+/**
+ * The body of a request on its way from the client: when it was complete, and whose time it is until then.
+ *
+ * Owns the moment from which a backend is timed: before it, the time is the client's. Requests without a body have none
+ * of these. What comes of it for a try is in `Exchange`.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import * as Stream from "effect/Stream"
+import type { RequestBody } from "../../services/RetryPolicy.ts"
+
+export class Upload {
+  /** When the last byte came from the client, in milliseconds; infinite until then. */
+  completeAt = Infinity
+  private readonly clock: Clock.Clock
+  private readonly body: RequestBody | undefined
+  private isPulled = false
+
+  /** `body` is the engine's, if it has one of its own. The platform's has to be watched. */
+  constructor(clock: Clock.Clock, body: RequestBody | undefined) {
+    this.clock = clock
+    this.body = body
+    body?.whenComplete(() => this.complete())
+  }
+
+  get isComplete(): boolean {
+    return this.completeAt !== Infinity
+  }
+
+  /** Whether it is the client that is waited for. A backend that does not read keeps its client waiting. */
+  get isAwaited(): boolean {
+    return !this.isComplete && (this.body?.isAwaited ?? this.isPulled)
+  }
+
+  private complete(): void {
+    if (!this.isComplete) this.completeAt = this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** The body as the platform has it, for engines that have none of their own: each pull waits for the client. */
+  watch<E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E> {
+    if (this.body !== undefined) return stream
+    return Stream.transformPull(stream, (pull) =>
+      Effect.succeed(
+        Effect.suspend(() => {
+          this.isPulled = true
+          return pull
+        }).pipe(Effect.onExit((exit) =>
+          Effect.sync(() => {
+            this.isPulled = false
+            if (Exit.isFailure(exit) && Pull.isDoneCause(exit.cause)) this.complete()
+          })
+        ))
+      ))
+  }
+}
+
+/** From when on the time of a try up to `at` was the backend's: nothing, if its request was not complete by then. */
+export const timedFrom = (triedAt: number, at: number, upload: Upload | undefined): number | undefined => {
+  const completeAt = upload?.completeAt ?? 0
+  return completeAt > at ? undefined : Math.max(triedAt, completeAt)
+}
