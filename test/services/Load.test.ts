@@ -29,6 +29,15 @@ describe("the counters", () => {
     assert.deepInclude(load, { inFlight: 1, total: 2, failed: 0, consecutiveFailures: 0 })
   })
 
+  it("have one in flight again that goes on after its end, and no other one", () => {
+    const load = Load.make()
+    attempt(load, "failure")
+    Load.begin(load, true)
+    assert.deepInclude(load, { inFlight: 1, total: 1, failed: 1 })
+    Load.end(load, "aborted", 60_000, 0, "answered")
+    assert.deepInclude(load, { inFlight: 0, total: 1, failed: 1, latency: 1_000 })
+  })
+
   it("count failures in a row until a success", () => {
     const load = Load.make()
     attempt(load, "failure")
@@ -44,6 +53,22 @@ describe("the counters", () => {
     attempt(load, "aborted")
     assert.deepInclude(load, { inFlight: 0, total: 2, failed: 1, consecutiveFailures: 1 })
     assert.deepStrictEqual(Load.recent(load, 0), { total: 1, succeeded: 0 })
+  })
+})
+
+describe("a try whose request is still coming at its end", () => {
+  it("counts, but has no latency, and a failure is that of a second", () => {
+    const load = Load.make()
+    const end = (outcome: Load.Outcome) => {
+      Load.begin(load)
+      Load.end(load, outcome, 60_000, 0, "uploading")
+    }
+    end("aborted")
+    end("success")
+    assert.deepInclude(load, { inFlight: 0, total: 2, failed: 0, latency: 0 })
+    assert.deepStrictEqual(Load.recent(load, 0), { total: 1, succeeded: 1 })
+    end("failure")
+    assert.deepInclude(load, { inFlight: 0, consecutiveFailures: 1, latency: 1_000 })
   })
 })
 

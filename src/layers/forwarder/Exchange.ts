@@ -179,8 +179,9 @@ export class Exchange implements History, PickContext, Resending {
     this.body?.release()
     this.body = this.status = undefined
     if (this.current !== undefined) this.note(this.current, reason)
-    // What is left of the time after another try is not this backend's to answer for.
-    const isNoFault = isBlameless(reason) || (reason === "deadline_exceeded" && this.tried.length > 1)
+    // What is left of the time after another try, or when the request has come, is not this backend's to answer for.
+    const isLeft = reason === "deadline_exceeded" && this.tried.length > 1
+    const isNoFault = isBlameless(reason) || isLeft || this.upload?.excuses(this.triedAt)
     this.end(isNoFault ? "aborted" : "failure", reason)
   }
 

@@ -72,7 +72,7 @@ export const within = (
     // Looked at before the try is interrupted, which waits for nobody then.
     const over = Effect.flatMap(Effect.sleep(Math.max(0, millis)), () =>
       Effect.fail(
-        upload?.isAwaited
+        upload?.expire(millis)
           ? TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" })
           : TransportFailure.make({ reason, message: "No answer in time" })
       ))

@@ -17,6 +17,8 @@ export class Upload {
   private readonly clock: Clock.Clock
   private readonly body: RequestBody | undefined
   private isPulled = false
+  /** Whether a try has ended before it had half of its time for itself. */
+  private isLate = false
 
   /** `body` is the engine's, if it has one of its own. The platform's has to be watched. */
   constructor(clock: Clock.Clock, body: RequestBody | undefined) {
@@ -32,6 +34,17 @@ export class Upload {
   /** Whether it is the client that is waited for. A backend that does not read keeps its client waiting. */
   get isAwaited(): boolean {
     return !this.isComplete && (this.body?.isAwaited ?? this.isPulled)
+  }
+
+  /** The time of a try, so many milliseconds, is over. Whether that is for want of the request. */
+  expire(millis: number): boolean {
+    this.isLate = this.isComplete && this.completeAt > this.clock.currentTimeMillisUnsafe() - millis / 2
+    return this.isAwaited
+  }
+
+  /** Whether a try that began then had too little of its time to be blamed for having taken all of it. */
+  excuses(triedAt: number): boolean {
+    return this.isLate && this.completeAt > triedAt
   }
 
   private complete(): void {

@@ -177,6 +177,20 @@ describe("a deadline that is over while the client still sends", () => {
     })
   }
 
+  it.effect("is nobody's when it leaves the backend less than half of the time, and the backend's when that has more", () =>
+    Effect.gen(function*() {
+      const loadAfter = Effect.fnUntraced(function*(bytes: number) {
+        const uploading = yield* Effect.forkChild(FakeServer.request(upload(bytes, 100)))
+        yield* TestClock.adjust("2 seconds")
+        const { status, text } = yield* Fiber.join(uploading)
+        assert.strictEqual(status, 504)
+        assert.include(text, "headers_timeout")
+        return yield* loadOf("http://a")
+      })
+      assert.strictEqual((yield* loadAfter(15)).failed, 0)
+      assert.strictEqual((yield* loadAfter(8)).failed, 1)
+    }).pipe(lab({ "http://a": delayed("5 seconds", respond("slow")) }, { timeout: { try: "2s" } })))
+
   it.effect("is the backend's when all of the request was there", () =>
     Effect.gen(function*() {
       const request = HttpClientRequest.post("/", { body: HttpBody.text("all at once") })
