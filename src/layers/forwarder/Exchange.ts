@@ -57,8 +57,8 @@ export class Exchange implements History, PickContext, Resending {
   private status: number | undefined
   private body: ResponseBody | undefined
   private reason: Failure.Reason | undefined
-  private hashed = false
-  private hashKey: string | undefined
+  /** `null` until it is asked for. */
+  private hashKey: string | undefined | null = null
 
   constructor(books: Books, request: HttpServerRequest, head: RequestHead, client: string | undefined) {
     this.books = books
@@ -88,10 +88,7 @@ export class Exchange implements History, PickContext, Resending {
   }
 
   key(): string | undefined {
-    if (!this.hashed) {
-      this.hashed = true
-      this.hashKey = this.books.hashKey(this.head, this.client)
-    }
+    if (this.hashKey === null) this.hashKey = this.books.hashKey(this.head, this.client)
     return this.hashKey
   }
 
@@ -140,12 +137,9 @@ export class Exchange implements History, PickContext, Resending {
     const isFault = typeof failure === "number" || (failure !== undefined && !isBlameless(failure))
     const outcome = isFault ? "failure" : "aborted"
     const why = typeof failure === "number" ? `answered ${failure}` : failure
-    if (firstWins) {
-      this.end(outcome, why)
-      this.restore(rival)
-    } else {
-      settle(this.books, rival, this.upload, outcome, why)
-    }
+    if (!firstWins) return settle(this.books, rival, this.upload, outcome, why)
+    this.end(outcome, why)
+    this.restore(rival)
   }
 
   private asAside(): Aside | undefined {
@@ -244,9 +238,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** There is a better answer than the one that was set aside, if any. */
   private dropAside(): void {
-    const { aside } = this
-    if (aside === undefined) return
-    aside.body?.release()
+    this.aside?.body?.release()
     this.giveBack()
     this.aside = undefined
   }

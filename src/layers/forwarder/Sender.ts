@@ -76,9 +76,8 @@ export const within = (
           ? TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" })
           : TransportFailure.make({ reason, message: "No answer in time" })
       ))
-    return Effect.catch(
-      Effect.raceFirst(noting, over),
-      (failure) => late === undefined ? Effect.fail(failure) : Effect.succeed(late)
+    return Effect.raceFirst(noting, over).pipe(
+      Effect.catch((failure) => late === undefined ? Effect.fail(failure) : Effect.succeed(late))
     )
   })
 }
