@@ -37,21 +37,21 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
         ? [yield* mac.generateKey(Mac.hmacSha256)]
         : yield* Effect.forEach(policy.keys, (key) => Mac.key(Mac.hmacSha256, encoder.encode(Redacted.value(key))))
 
-      let known = empty
+      let known = empty.positions
       let tokens = noTokens
       const lock = yield* Semaphore.make(1)
       const makeTokens = Effect.gen(function*() {
         const state = Ref.getUnsafe(pool.state)
-        if (state === known) return
+        if (state.positions === known) return
         tokens = yield* tokensOf(keys, state.members.map(({ endpoint }) => endpoint.backend.id), tokens)
-        known = state
+        known = state.positions
       }).pipe(
         Semaphore.withPermit(lock),
         Effect.provideService(Mac.Mac, mac),
         // Web Crypto always has HMAC, and keys are not empty.
         Effect.orDie
       )
-      const upToDate = Effect.suspend(() => (Ref.getUnsafe(pool.state) === known ? Effect.void : makeTokens))
+      const upToDate = Effect.suspend(() => (Ref.getUnsafe(pool.state).positions === known ? Effect.void : makeTokens))
 
       const pinOf = ({ fields }: RequestHead, client: Client): Pin => {
         const value = Cookie.valueOf(fields, policy.cookie)

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
-import { empty, Pool, type PoolState } from "../services/Pool.ts"
+import { empty, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 import * as SlowStart from "../services/SlowStart.ts"
 import { inTiers, type PickContext, type Picker, Strategy } from "../services/Strategy.ts"
 import { follow } from "./balancer/Follow.ts"
@@ -280,7 +280,7 @@ export const layer = (
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {
-            const member = current().members.find(({ endpoint }) => endpoint.backend.id === id)
+            const member = memberOf(current(), id)
             return member === undefined ? Effect.void : idle.wait(member.endpoint.load)
           }),
         swap: (next) =>

@@ -13,26 +13,37 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as Ejection from "../services/Ejection.ts"
 import type { Signal } from "../services/Health.ts"
-import { Pool, type PoolState } from "../services/Pool.ts"
+import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** Signals that may wait for the pool. What does not fit is said again by the next failure. */
 const capacity = 1_024
 
-/** Milliseconds until the next ejection is over; infinite when there is none. */
-const untilNext = ({ members }: PoolState, now: number): number =>
-  members.reduce(
+/** Milliseconds until the next of these ejections is over; infinite when there is none. */
+const untilNext = (ejected: ReadonlyArray<Member>, now: number): number =>
+  ejected.reduce(
     (least, { health: { changed, circuit } }) =>
       // Not longer than the whole of it, if the clock was set back.
       circuit._tag === "Open" ? Math.min(least, circuit.until - Math.max(now, changed.circuit.at)) : least,
     Infinity
   )
 
-/** Since when the backends with these ids are on trial. */
-const trialsOf = ({ members }: PoolState): ReadonlyMap<string, number> =>
-  new Map(
-    members.filter(({ health }) => health.circuit._tag === "Trial")
-      .map(({ endpoint, health }) => [endpoint.backend.id, health.changed.circuit.at])
-  )
+/** Who is ejected, with the same list as long as the same ones are. */
+const ejectedIn = () => {
+  let known = empty
+  let ejected: ReadonlyArray<Member> = []
+  const isOpen = ({ health }: Member): boolean => health.circuit._tag === "Open"
+  return (state: PoolState): ReadonlyArray<Member> => {
+    let isChanged = false
+    forEachChange(known, state, (member, before) => {
+      isChanged ||= isOpen(member) || (before !== undefined && isOpen(before))
+    })
+    const hasLeft = state.positions !== known.positions &&
+      ejected.some(({ endpoint }) => !state.positions.has(endpoint.backend.id))
+    known = state
+    if (isChanged || hasLeft) ejected = state.members.filter(isOpen)
+    return ejected
+  }
+}
 
 /** Judges by this policy. */
 export const layer = (
@@ -49,36 +60,36 @@ export const layer = (
         Effect.forever(Effect.flatMap(Queue.take(signals), ([id, signal]) => pool.signal(id, signal)))
       )
 
-      /** Until the state changes, which another one follows. */
-      const elapse = Effect.fnUntraced(function*(state: PoolState) {
+      /** Until others are ejected, whom another one follows. */
+      const elapse = Effect.fnUntraced(function*(ejected: ReadonlyArray<Member>) {
         while (true) {
-          const left = untilNext(state, yield* Clock.currentTimeMillis)
+          const left = untilNext(ejected, yield* Clock.currentTimeMillis)
           if (left === Infinity) return
           // A timer may be early by a part of a millisecond.
           yield* Effect.sleep(Math.max(1, left))
-          for (const { endpoint, health } of state.members) {
-            if (health.circuit._tag === "Open") yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
-          }
+          for (const { endpoint } of ejected) yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
         }
       })
       yield* pool.changes.pipe(
-        Stream.switchMap((state) => Stream.fromEffect(elapse(state))),
+        Stream.map(ejectedIn()),
+        Stream.changesWith((a, b) => a === b),
+        Stream.switchMap((ejected) => Stream.fromEffect(elapse(ejected))),
         Stream.runDrain,
         Effect.forkScoped
       )
 
       let known: PoolState | undefined
-      let trials: ReadonlyMap<string, number> = new Map()
       /** Those of whom the pool, as it is, has heard: it would refuse again what it has refused. */
       const reported = new Set<string>()
+      /** Since when a backend is on trial, if it is. */
       const onTrialSince = (id: string): number | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
-          trials = trialsOf(state)
           reported.clear()
         }
-        return trials.get(id)
+        const health = memberOf(state, id)?.health
+        return health?.circuit._tag === "Trial" ? health.changed.circuit.at : undefined
       }
 
       return Ejection.Ejection.of({

@@ -1,7 +1,7 @@
 /**
  * The fibers that check backends: one for each member of the pool, for as long as it is a member.
  *
- * First checks start at once and in parallel. Whatever a check does, also throw, its fiber goes on.
+ * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw, its fiber goes on.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -14,8 +14,8 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import type { Signal } from "../services/Health.ts"
-import { defaultTimetable, type Timetable, untilNextCheck } from "../services/HealthChecker.ts"
-import { Pool } from "../services/Pool.ts"
+import { defaultTimetable, type Timetable, untilFirstCheck, untilNextCheck } from "../services/HealthChecker.ts"
+import { empty, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
 
 /** What a check that failed says of the backend, if it says anything. */
@@ -35,8 +35,7 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       const probe = yield* Probe
       const fibers = yield* FiberMap.make<string>()
 
-      const memberOf = (id: string) =>
-        Effect.map(Ref.get(pool.state), (state) => state.members.find((member) => member.endpoint.backend.id === id))
+      const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
 
       const check = (backend: Backend): Effect.Effect<Signal | undefined> =>
         Effect.suspend(() => probe.check(backend)).pipe(
@@ -44,14 +43,15 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
           Effect.catchCause((cause) => Effect.succeed(failed(cause)))
         )
 
-      const keepChecking = Effect.fnUntraced(function*(id: string) {
+      const keepChecking = Effect.fnUntraced(function*(id: string, delay: number) {
+        if (delay > 0) yield* Effect.sleep(delay)
         while (true) {
-          const member = yield* memberOf(id)
+          const member = yield* current(id)
           if (member === undefined) return
           const startedAt = yield* Clock.currentTimeMillis
           const signal = yield* check(member.endpoint.backend)
           if (signal !== undefined) yield* pool.signal(id, signal)
-          const health = (yield* memberOf(id))?.health ?? member.health
+          const health = (yield* current(id))?.health ?? member.health
           const now = yield* Clock.currentTimeMillis
           // The clock may have been set back meanwhile.
           const took = Math.max(0, now - startedAt)
@@ -59,11 +59,17 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
         }
       })
 
-      yield* Stream.runForEach(pool.changes, (state) =>
+      let known = empty.positions
+      yield* Stream.runForEach(pool.changes, ({ positions }) =>
         Effect.gen(function*() {
-          const ids = new Set(state.members.map((member) => member.endpoint.backend.id))
-          for (const [id] of fibers) if (!ids.has(id)) yield* FiberMap.remove(fibers, id)
-          for (const id of ids) yield* FiberMap.run(fibers, id, keepChecking(id), { onlyIfMissing: true })
+          if (positions === known) return
+          known = positions
+          for (const [id] of fibers) if (!positions.has(id)) yield* FiberMap.remove(fibers, id)
+          const joined = Array.from(positions.keys()).filter((id) => !FiberMap.hasUnsafe(fibers, id))
+          for (const [i, id] of joined.entries()) {
+            const delay = untilFirstCheck(i, joined.length, timetable, yield* Random.next)
+            yield* FiberMap.run(fibers, id, keepChecking(id, delay))
+          }
         })).pipe(Effect.forkScoped)
     })
   )

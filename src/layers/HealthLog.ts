@@ -9,7 +9,7 @@ import { AccessLog, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
 import type { Endpoint } from "../services/Load.ts"
-import { Pool } from "../services/Pool.ts"
+import { empty, forEachChange, Pool } from "../services/Pool.ts"
 
 /** The first tier of these, which is the one that gets the traffic; infinite when there is nobody. */
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
@@ -25,23 +25,28 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
   Effect.gen(function*() {
     const log = yield* AccessLog
     const pool = yield* Pool
-    const known = new Map<string, Health.Status>()
+    let known = empty
+    let first = Infinity
+    let tier = Infinity
     let wasInPanic = false
     let wasBackup: number | undefined
-    yield* Stream.runForEach(pool.changes, ({ eligible, members, panic }) =>
+    yield* Stream.runForEach(pool.changes, (state) =>
       Effect.sync(() => {
-        const ids = new Set(members.map((member) => member.endpoint.backend.id))
-        for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
-        for (const { endpoint: { backend }, health } of members) {
+        const { eligible, members, panic } = state
+        let hasOthers = state.positions !== known.positions
+        forEachChange(known, state, ({ endpoint, health }, before) => {
+          const { backend } = endpoint
+          hasOthers ||= endpoint !== before?.endpoint
           const status = Health.status(health)
-          const before = known.get(backend.id) ?? "Checking"
-          known.set(backend.id, status)
-          if (status !== before) {
+          if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
+        })
+        if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))
+        if (hasOthers || eligible !== known.eligible) {
+          tier = eligible.some(({ backend }) => backend.tier === first) ? first : tierOf(eligible)
         }
-        const first = tierOf(members.map(({ endpoint }) => endpoint))
-        const tier = tierOf(eligible)
+        known = state
         const backup = tier === first ? undefined : tier
         // Where nobody is well there is no traffic, and each backend has its line.
         if (backup !== wasBackup && tier !== Infinity) {

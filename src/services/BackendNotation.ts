@@ -129,13 +129,16 @@ export const BackendNotation: Schema.Codec<Backend, string | typeof BackendField
 export const Backends = Schema.Array(BackendNotation).check(
   Schema.makeFilter((backends: ReadonlyArray<Backend>) => {
     if (backends.length === 0) return "expected at least one backend"
-    return backends.flatMap((backend, i) => {
-      const earlier = backends.slice(0, i)
-      const issue = earlier.some((other) => other.origin === backend.origin)
-        ? `${backend.origin} is there twice`
-        : earlier.some((other) => other.id === backend.id)
-        ? `the id "${backend.id}" is there twice`
+    const origins = new Set<string>()
+    const ids = new Set<string>()
+    return backends.flatMap(({ id, origin }, i) => {
+      const issue = origins.has(origin)
+        ? `${origin} is there twice`
+        : ids.has(id)
+        ? `the id "${id}" is there twice`
         : undefined
+      origins.add(origin)
+      ids.add(id)
       return issue === undefined ? [] : [{ path: [i], issue }]
     })
   })

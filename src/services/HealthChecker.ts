@@ -50,3 +50,23 @@ const intervalOf = ({ changed, probe }: Health, interval: number, now: number): 
  */
 export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
   intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)
+
+/** So many of those that join together are checked at once. */
+const atOnce = 100
+
+/** So many first checks begin in a second from then on, which leaves most of a core to the traffic. */
+const perSecond = 2_000
+
+/**
+ * Milliseconds from when a backend has joined to its first check. `index` is its place among the `count` that have
+ * joined together, `random` as above.
+ *
+ * The first ones begin at once. The others are spread evenly, over the interval at the most, as HAProxy does it with
+ * all: ten thousand checks in one instant would keep this process from reading the answers in time.
+ */
+export const untilFirstCheck = (index: number, count: number, timetable: Timetable, random: number): number => {
+  if (index < atOnce) return 0
+  const later = count - atOnce
+  const spread = Math.min(Duration.toMillis(timetable.interval), (later / perSecond) * 1_000)
+  return (spread * (index - atOnce + random)) / later
+}

@@ -32,14 +32,61 @@ export interface Member {
 export interface PoolState {
   /** In the order of the configuration. */
   readonly members: ReadonlyArray<Member>
+  /** Where each member is, by its id. Keeps its identity as long as the same ids are in the same places. */
+  readonly positions: ReadonlyMap<string, number>
   /** The endpoints that may be offered new exchanges, in the same order. */
   readonly eligible: ReadonlyArray<Endpoint>
   /** Whether so few are well that ill ones are among the eligible: see `Policy`. */
   readonly panic: boolean
+  /** What has changed since snapshots before: for `forEachChange`. */
+  readonly journal: Journal
+  /** How much of the journal is about this snapshot and those before. */
+  readonly written: number
 }
 
+/**
+ * The positions of the members that have changed, one after the other. Snapshots that differ in nothing else share it.
+ */
+export type Journal = ReadonlyArray<number>
+
 /** The pool before discovery has spoken. */
-export const empty: PoolState = { members: [], eligible: [], panic: false }
+export const empty: PoolState = {
+  members: [],
+  positions: new Map(),
+  eligible: [],
+  panic: false,
+  journal: [],
+  written: 0
+}
+
+/** The member with this id. */
+export const memberOf = ({ members, positions }: PoolState, id: string): Member | undefined => {
+  const position = positions.get(id)
+  return position === undefined ? undefined : members[position]
+}
+
+/**
+ * Tells of each member that is not the one that it was, with what it was, if it was a member. Whoever follows the pool
+ * compares a snapshot with one before by it: where the two have a journal in common, nobody else is looked at.
+ */
+export const forEachChange = (
+  before: PoolState,
+  after: PoolState,
+  tell: (member: Member, known: Member | undefined) => void
+): void => {
+  if (before.journal === after.journal) {
+    for (const position of new Set(after.journal.slice(before.written, after.written))) {
+      const member = after.members[position]!
+      const known = before.members[position]
+      if (member !== known) tell(member, known)
+    }
+    return
+  }
+  for (const member of after.members) {
+    const known = memberOf(before, member.endpoint.backend.id)
+    if (member !== known) tell(member, known)
+  }
+}
 
 /** The rules that concern the pool as a whole, beside those for each backend. */
 export interface Policy extends HealthPolicy {

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import type { Options } from "../../services/Balancer.ts"
 import * as Health from "../../services/Health.ts"
 import * as Load from "../../services/Load.ts"
-import type { Member, PoolState } from "../../services/Pool.ts"
+import { forEachChange, type Member, type PoolState } from "../../services/Pool.ts"
 import * as Limits from "./Limits.ts"
 
 const isOnTrial = ({ health }: Member): boolean => health.circuit._tag === "Trial"
@@ -24,12 +24,10 @@ export const follow = (
   now: number,
   starting: WeakSet<Load.Load>
 ): void => {
-  const earlier = new Map(before.members.map((member) => [member.endpoint.backend.id, member]))
   const isStart = before.members.length === 0
   const usesSlowStart = Duration.toMillis(options.slowStart.duration) > 0 && !isStart
-  for (const member of after.members) {
+  forEachChange(before, after, (member, known) => {
     const { load } = member.endpoint
-    const known = earlier.get(member.endpoint.backend.id)
     Limits.follow(load, isOnTrial(member), options, now)
     // The states between the two are not always seen, so that the trial may be one that nobody saw.
     if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
@@ -39,5 +37,5 @@ export const follow = (
     if (member.health.probe.state === "Failing") starting.delete(load)
     const hasReturned = isEligible && (known === undefined || !Health.isEligible(known.health))
     if (usesSlowStart && hasReturned && !starting.delete(load)) load.warmingSince = now
-  }
+  })
 }

@@ -1,14 +1,12 @@
 /**
- * Who is pinned to whom may stay there: the members of the pool by their ids, looked up only for
- * exchanges that have a pin.
+ * Who is pinned to whom may stay there. Looked up only for exchanges that have a pin.
  */
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { empty, type Member, type PoolState } from "../../services/Pool.ts"
+import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 
 export class Pins {
   private state: PoolState = empty
-  private members: ReadonlyMap<string, Member> = new Map()
   /** The ill ones are among them, in a panic. */
   private offered: ReadonlySet<Endpoint> = new Set()
 
@@ -21,10 +19,9 @@ export class Pins {
   endpointOf(state: PoolState, id: string, isUpgrade: boolean): Endpoint | undefined {
     if (state !== this.state) {
       this.state = state
-      this.members = new Map(state.members.map((member) => [member.endpoint.backend.id, member]))
       this.offered = new Set(state.panic ? state.eligible : [])
     }
-    const member = this.members.get(id)
+    const member = memberOf(state, id)
     if (member === undefined) return undefined
     const { endpoint, health } = member
     if (isUpgrade && health.mode === "Draining") return undefined

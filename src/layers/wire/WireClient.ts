@@ -47,6 +47,7 @@ export interface Options {
 /** Pools are made when they are first needed, and dropped when there is nothing in them. */
 class Pools {
   private readonly pools = new Map<string, ConnectionPool>()
+  private sweepAt = 0
   private readonly make: (origin: string) => ConnectionPool | undefined
 
   constructor(make: (origin: string) => ConnectionPool | undefined) {
@@ -56,10 +57,16 @@ class Pools {
   of(origin: string): ConnectionPool | undefined {
     const known = this.pools.get(origin)
     if (known !== undefined) return known
-    for (const [origin, pool] of this.pools) if (pool.isEmpty) this.pools.delete(origin)
+    if (this.pools.size >= this.sweepAt) this.sweep()
     const pool = this.make(origin)
     if (pool !== undefined) this.pools.set(origin, pool)
     return pool
+  }
+
+  private sweep(): void {
+    for (const [origin, pool] of this.pools) if (pool.isEmpty) this.pools.delete(origin)
+    // So that a look at all is paid for by as many that are new.
+    this.sweepAt = 2 * this.pools.size
   }
 
   close(): void {
