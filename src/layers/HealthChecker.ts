@@ -11,12 +11,16 @@ import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import type { Signal } from "../services/Health.ts"
-import { defaultTimetable, type Timetable, untilFirstCheck, untilNextCheck } from "../services/HealthChecker.ts"
+import { atOnce, defaultTimetable, type Timetable, untilFirstCheck, untilNextCheck } from "../services/HealthChecker.ts"
 import { empty, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
+
+/** So many checks of a large pool begin before everything else has its turn. */
+const atATime = 32
 
 /** What a check that failed says of the backend, if it says anything. */
 const failed = (cause: Cause.Cause<ProbeFailed | ProbeSkipped>): Signal | undefined => {
@@ -37,6 +41,11 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
 
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
 
+      // When many checks are due, because the process was busy for a moment, requests get their turns between them.
+      const begins = yield* Semaphore.make(atATime)
+      const nextTurn = Effect.yieldNow.pipe(Semaphore.withPermit(begins))
+      const inTurn = Effect.suspend(() => (Ref.getUnsafe(pool.state).members.length > atOnce ? nextTurn : Effect.void))
+
       const check = (backend: Backend): Effect.Effect<Signal | undefined> =>
         Effect.suspend(() => probe.check(backend)).pipe(
           Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
@@ -46,6 +55,7 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       const keepChecking = Effect.fnUntraced(function*(id: string, delay: number) {
         if (delay > 0) yield* Effect.sleep(delay)
         while (true) {
+          yield* inTurn
           const member = yield* current(id)
           if (member === undefined) return
           const startedAt = yield* Clock.currentTimeMillis

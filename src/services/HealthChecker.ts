@@ -51,8 +51,8 @@ const intervalOf = ({ changed, probe }: Health, interval: number, now: number): 
 export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
   intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)
 
-/** So many of those that join together are checked at once. */
-const atOnce = 100
+/** Up to so many backends are a small pool, and of those that join together so many are checked at once. */
+export const atOnce = 100
 
 /** So many first checks begin in a second from then on, which leaves most of a core to the traffic. */
 const perSecond = 2_000

@@ -99,6 +99,45 @@ describe("first checks", () => {
     }).pipe(checking(new Journal(), ({ id }) => (id === "a" ? passes : refused))))
 })
 
+describe("first checks of many backends", () => {
+  const many = (n: number) => Array.from({ length: n }, (_, i) => backend(`b${i}`))
+
+  it.effect("begin at once when they are a hundred", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(...many(100))
+      yield* settle
+      assert.deepStrictEqual(journal.begun.map(({ at }) => at), Array.from({ length: 100 }, () => 0))
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("begin at once for a hundred, and in turn for the others, 2,000 a second", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(...many(1_100))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(new Set(journal.begun.map(({ id }) => id)).size, 1_100)
+      assert.isAtMost(Math.max(...journal.begun.map(({ at }) => at)), 510)
+      assert.strictEqual(journal.begun.filter(({ at }) => at < 1).length, 101)
+      for (let begin = 1; begin < 500; begin += 10) {
+        const n = journal.begun.filter(({ at }) => at >= begin && at < begin + 10).length
+        assert.isAtMost(n, 22, `from ${begin} ms on`)
+      }
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("begin at once for those who join a large pool", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(...many(1_000))
+      yield* TestClock.adjust("2 seconds")
+      yield* reconcile(...many(1_000), a)
+      yield* settle
+      assert.deepStrictEqual(journal.timesOf("a"), [2_000])
+    }).pipe(checking(journal, () => passes))
+  })
+})
+
 describe("the timetable", () => {
   it.effect("checks a healthy backend every 5 s, give or take 10 %, and never twice at the same distance", () => {
     const journal = new Journal()

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import { type Health, initial, type Probe } from "../../src/services/Health.ts"
-import { defaultTimetable, untilNextCheck } from "../../src/services/HealthChecker.ts"
+import { defaultTimetable, untilFirstCheck, untilNextCheck } from "../../src/services/HealthChecker.ts"
 
 const health = (state: Probe["state"], streak: number): Health => ({ ...initial, probe: { state, streak } })
 
@@ -77,5 +77,24 @@ describe("untilNextCheck", () => {
       untilNextCheck(draining, defaultTimetable, 0.3, 0),
       untilNextCheck(health("Failing", 0), defaultTimetable, 0.3, 0)
     )
+  })
+})
+
+describe("untilFirstCheck", () => {
+  const first = (index: number, count: number, random = 0) => untilFirstCheck(index, count, defaultTimetable, random)
+
+  it("is nothing for a hundred, however many join with them", () => {
+    for (const count of [1, 100, 101, 10_000]) {
+      assert.deepStrictEqual([first(0, count, 0.9), first(Math.min(count, 100) - 1, count, 0.9)], [0, 0])
+    }
+  })
+
+  it("spreads the others evenly, 2,000 a second", () => {
+    assert.deepStrictEqual([first(100, 1_100), first(600, 1_100), first(1_099, 1_100, 1)], [0, 250, 500])
+  })
+
+  it("spreads them over no more than the interval", () => {
+    assert.strictEqual(first(99_999, 100_000, 1), 5_000)
+    assert.strictEqual(untilFirstCheck(1_099, 1_100, { interval: Duration.millis(200) }, 1), 200)
   })
 })
