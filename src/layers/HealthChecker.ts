@@ -5,13 +5,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import type { Signal } from "../services/Health.ts"
@@ -20,7 +21,7 @@ import { empty, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
 
 /** So many checks of a large pool begin before everything else has its turn. */
-const atATime = 32
+const atATime = 16
 
 /** What a check that failed says of the backend, if it says anything. */
 const failed = (cause: Cause.Cause<ProbeFailed | ProbeSkipped>): Signal | undefined => {
@@ -42,9 +43,21 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
 
       // When many checks are due, because the process was busy for a moment, requests get their turns between them.
-      const begins = yield* Semaphore.make(atATime)
-      const nextTurn = Effect.yieldNow.pipe(Semaphore.withPermit(begins))
-      const inTurn = Effect.suspend(() => (Ref.getUnsafe(pool.state).members.length > atOnce ? nextTurn : Effect.void))
+      const due = yield* Queue.unbounded<Deferred.Deferred<void>>()
+      yield* Queue.takeBetween(due, 1, atATime).pipe(
+        Effect.map((checks) => {
+          for (const check of checks) Deferred.doneUnsafe(check, Effect.void)
+        }),
+        Effect.andThen(Effect.yieldNow),
+        Effect.forever,
+        Effect.forkScoped
+      )
+      const inTurn = Effect.suspend(() => {
+        if (Ref.getUnsafe(pool.state).members.length <= atOnce) return Effect.void
+        const turn = Deferred.makeUnsafe<void>()
+        Queue.offerUnsafe(due, turn)
+        return Deferred.await(turn)
+      })
 
       const check = (backend: Backend): Effect.Effect<Signal | undefined> =>
         Effect.suspend(() => probe.check(backend)).pipe(
