@@ -171,21 +171,15 @@ export const layer = (
       const proven = (endpoint: Load.Endpoint, millis: number): void =>
         ejection.observe(endpoint, "success", Math.max(0, millis), undefined)
 
-      const end = (
-        endpoint: Load.Endpoint,
-        outcome: Load.Outcome,
-        duration: number,
-        why?: string,
-        stage: Load.Stage = "sent"
-      ): void => {
+      const end: Balancer["Service"]["end"] = (endpoint, outcome, latencyMs, why, stage = "sent", took = latencyMs) => {
         totalInFlight--
-        const millis = Math.max(0, duration)
+        const millis = Math.max(0, latencyMs)
         const now = clock.currentTimeMillisUnsafe()
         Load.end(endpoint.load, outcome, millis, now, stage)
         Limits.end(endpoint.load, options, outcome, millis, now, nextRandom, stage)
         if (stage === "sent" || outcome === "failure") picker.observe?.(endpoint, outcome, millis)
         picker.ended?.(endpoint)
-        ejection.observe(endpoint, outcome, millis, why)
+        ejection.observe(endpoint, outcome, Math.max(0, took), why)
         if (!line.isEmpty) advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }

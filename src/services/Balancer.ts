@@ -118,6 +118,14 @@ export class Balancer extends Context.Service<Balancer, {
    * `millis` is the latency of the try, as `answered` has it. Where that was told already, or the try's time is its
    * client's, it is how long all of it took.
    * `why` is a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
+   * `took` is how long ago the try began, where `millis` is less.
    */
-  readonly end: (endpoint: Endpoint, outcome: Outcome, millis: number, why?: string, stage?: Stage) => void
+  readonly end: (
+    endpoint: Endpoint,
+    outcome: Outcome,
+    millis: number,
+    why?: string,
+    stage?: Stage,
+    took?: number
+  ) => void
 }>()("evenkeel/services/Balancer") {}

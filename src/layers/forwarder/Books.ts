@@ -37,8 +37,9 @@ export const settle = (
   outcome: Outcome,
   why: string | undefined
 ): void => {
-  const at = answeredAt ?? clock.currentTimeMillisUnsafe()
+  const now = clock.currentTimeMillisUnsafe()
+  const at = answeredAt ?? now
   const since = timedFrom(triedAt, at, upload)
   if (since === undefined) balancer.end(endpoint, outcome, at - triedAt, why, "uploading")
-  else balancer.end(endpoint, outcome, at - since, why)
+  else balancer.end(endpoint, outcome, at - since, why, undefined, now - triedAt)
 }

@@ -277,7 +277,8 @@ export class Exchange implements History, PickContext, Resending {
 
   resent(origin: string): void {
     this.mayResend = false
-    for (const one of this.tried) if (one.backend.origin === origin) this.note(one, "reset_before_headers")
+    const lost = this.tried.findLast(({ backend }) => backend.origin === origin)
+    if (lost !== undefined) this.note(lost, "reset_before_headers")
   }
 
   private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {

@@ -105,7 +105,9 @@ export const make = (
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
       let select = () => exchange.select()
       let endpoint = select()
-      if (endpoint === undefined && answer !== undefined) {
+      const isAgain = endpoint === undefined
+      if (isAgain) {
+        if (answer === undefined) return undefined
         const asked = RetryPolicy.retryAfter(
           Message.toHeaders(answer.fields)["retry-after"],
           clock.currentTimeMillisUnsafe()
@@ -113,14 +115,15 @@ export const make = (
         if (asked === undefined || asked > maxWait) return undefined
         wait += asked
         select = () => exchange.selectAgain()
-        endpoint = select()
       }
-      if (endpoint === undefined || wait >= timeLeft(exchange)) return undefined
+      if (wait >= timeLeft(exchange)) return undefined
       if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
         exchange.isOverBudget = true
         return undefined
       }
-      if (wait < 1) return endpoint
+      // Not before it is certain that the client does not get the answer that is kept.
+      if (isAgain) endpoint = select()
+      if (endpoint === undefined || wait < 1) return endpoint
       yield* Effect.sleep(wait)
       // Others may have filled it meanwhile, or it was taken out.
       return balancer.canTake(endpoint) ? endpoint : select()

@@ -38,6 +38,8 @@ export class ClientConnection extends Connection implements Back, Listener {
   private isUsed = false
   /** Whether anything has come since the request was sent. */
   private isAnswered = false
+  /** Whether all of the request was written at once. */
+  private isWhole = false
   private isUnwritable = false
   /** Whether somebody still refers to the chunk that is being read. */
   private isKept = false
@@ -82,6 +84,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     const { headText, isReplayable, outgoing } = exchange
     this.writer = new MessageWriter(this.socket, headText, outgoing.framing, outgoing.source, this)
     outgoing.start(this.writer)
+    this.isWhole = this.writer === undefined
     // Who may not run into a close had better go at once.
     if (!isReplayable) sendNow(this.socket)
   }
@@ -107,7 +110,9 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   protected override onBytes(chunk: Buffer): boolean {
-    if (!this.isAnswered && this.isHeld) return this.fail("reset_before_headers", "There was no request yet")
+    // The request has been written, but has not left.
+    const isHeld = this.isWhole && this.socket.writableCorked > 0
+    if (!this.isAnswered && isHeld) return this.fail("reset_before_headers", "There was no request yet")
     this.isAnswered = true
     this.isKept = false
     let at = 0
@@ -125,11 +130,6 @@ export class ClientConnection extends Connection implements Back, Listener {
       }
     }
     return this.isKept
-  }
-
-  /** Whether its request has been written and has not left. Only what is replayable waits, and it waits as a whole. */
-  private get isHeld(): boolean {
-    return this.exchange?.isReplayable === true && this.socket.writableCorked > 0
   }
 
   private readHead(exchange: ClientExchange, chunk: Buffer, at: number): number {
