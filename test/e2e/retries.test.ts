@@ -292,3 +292,24 @@ onEachEngine("a request that is lost with a connection that was kept", (test, en
     })
   }
 })
+
+onEachEngine("a 429 that the client gets, though retry.statuses has it", (test) => {
+  for (
+    const [name, fields, wishes] of [
+      ["without a Retry-After", [], {}],
+      ["with one beyond the deadline", ["Retry-After: 60"], { exchange: 2_000 }],
+      ["with a short one, and no budget", ["Retry-After: 0"], { retry: { budget: 0, minPerSecond: 0 } }]
+    ] as const
+  ) {
+    test(`${name} is no failure of its backend`, async (lab) => {
+      const busy = await lab.answering(message("HTTP/1.1 429 Too Many", "Content-Length: 0", ...fields))
+      const retry = { ...("retry" in wishes ? wishes.retry : {}), statuses: [429] }
+      const lb = await lab.balancer([busy], { ...wishes, retry, health: { kind: "off" } })
+      const client = await lab.connect(lb)
+      for (let i = 0; i < 3; i++) assert.strictEqual((await client.exchange(get)).status, 429)
+      await lb.completed(3)
+      const { consecutiveFailures, failed } = lb.members[0]!.endpoint.load
+      assert.deepStrictEqual([consecutiveFailures, failed, lb.inFlight], [0, 0, 0])
+    })
+  }
+})

@@ -13,34 +13,11 @@ import * as Backend from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Load } from "../../src/services/Load.ts"
 import { defaultPolicy, type Policy, Pool, type PoolState } from "../../src/services/Pool.ts"
-
-type Wanted = readonly [id: number, weight: number, tier: number]
-
-type Event =
-  | { readonly _tag: "Reconcile"; readonly members: ReadonlyArray<Wanted> }
-  | { readonly _tag: "Signal"; readonly id: number; readonly signal: Health.Signal }
+import { type PoolEvent, reconcile, signalled } from "./PoolEvents.ts"
 
 const id = fc.nat({ max: 3 })
 
-const signal = fc.constantFrom<Array<Health.Signal>>(
-  { _tag: "ProbePassed", why: "status: 200" },
-  { _tag: "ProbeFailed", why: "Connection refused" },
-  { _tag: "ProbeFailed", why: "status: 500", answered: true },
-  { _tag: "Tripped", why: "failures" },
-  { _tag: "Recovered", why: "success" },
-  { _tag: "Elapsed" },
-  { _tag: "ModeSet", mode: "Draining", why: "deploy" },
-  { _tag: "ModeSet", mode: "Disabled", why: "maintenance" },
-  { _tag: "ModeSet", mode: "Ready", why: "done" }
-)
-
-const event: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Reconcile"),
-    members: fc.array(fc.tuple(id, fc.integer({ min: 1, max: 3 }), fc.constantFrom(0, 0, 1, 2)), { maxLength: 6 })
-  }),
-  { weight: 9, arbitrary: fc.record({ _tag: fc.constant("Signal"), id, signal }) }
-)
+const event = fc.oneof(reconcile(id, 6), { weight: 9, arbitrary: signalled(id) })
 
 const share = fc.constantFrom(0, 0.5, 1)
 
@@ -113,7 +90,7 @@ class Model {
       (isUncapped || others.filter(isEjected).length + 1 <= ready * this.policy.maxEjected)
   }
 
-  apply(event: Event): void {
+  apply(event: PoolEvent): void {
     if (event._tag === "Signal") {
       const member = this.members.get(`b${event.id}`)
       if (member === undefined || (event.signal._tag === "Tripped" && !this.mayEject(member))) return
@@ -150,7 +127,7 @@ class Model {
 }
 
 /** What must hold whatever the model says. */
-const checkPromises = (event: Event, state: PoolState, before: PoolState): void => {
+const checkPromises = (event: PoolEvent, state: PoolState, before: PoolState): void => {
   const tiersOf = (members: ReadonlyArray<PoolState["members"][number]>) =>
     members.map(({ endpoint }) => endpoint.backend.tier)
   const well = state.members.filter(({ health }) => Health.isEligible(health))

@@ -10,15 +10,12 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import * as Backend from "../../src/services/Backend.ts"
-import type * as Health from "../../src/services/Health.ts"
 import type { Endpoint } from "../../src/services/Load.ts"
 import { defaultPolicy, empty, forEachChange, type Member, Pool, type PoolState } from "../../src/services/Pool.ts"
-
-type Wanted = readonly [id: number, weight: number, tier: number]
+import { type PoolEvent, reconcile, signalled, type Wanted } from "./PoolEvents.ts"
 
 type Event =
-  | { readonly _tag: "Reconcile"; readonly members: ReadonlyArray<Wanted> }
-  | { readonly _tag: "Signal"; readonly id: number; readonly signal: Health.Signal }
+  | PoolEvent
   /** So many changes of one member, which fills the journal. */
   | { readonly _tag: "Flap"; readonly id: number; readonly times: number }
   /** A follower looks at the pool. The others miss it. */
@@ -26,26 +23,11 @@ type Event =
 
 const id = fc.nat({ max: 5 })
 
-const signal = fc.constantFrom<Array<Health.Signal>>(
-  { _tag: "ProbePassed", why: "status: 200" },
-  { _tag: "ProbeFailed", why: "Connection refused" },
-  { _tag: "ProbeFailed", why: "status: 500", answered: true },
-  { _tag: "Tripped", why: "failures" },
-  { _tag: "Recovered", why: "success" },
-  { _tag: "Elapsed" },
-  { _tag: "ModeSet", mode: "Draining", why: "deploy" },
-  { _tag: "ModeSet", mode: "Disabled", why: "maintenance" },
-  { _tag: "ModeSet", mode: "Ready", why: "done" }
-)
-
 const event: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Reconcile"),
-    members: fc.array(fc.tuple(id, fc.integer({ min: 1, max: 2 }), fc.constantFrom(0, 0, 1)), { maxLength: 8 })
-  }),
-  { weight: 8, arbitrary: fc.record({ _tag: fc.constant("Signal"), id, signal }) },
-  fc.record({ _tag: fc.constant("Flap"), id, times: fc.constantFrom(1, 2, 997, 1_000, 1_001) }),
-  { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Look"), follower: fc.nat({ max: 2 }) }) }
+  reconcile(id, 8),
+  { weight: 8, arbitrary: signalled(id) },
+  fc.record({ _tag: fc.constant("Flap" as const), id, times: fc.constantFrom(1, 2, 997, 1_000, 1_001) }),
+  { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Look" as const), follower: fc.nat({ max: 2 }) }) }
 )
 
 const byId = ({ members }: PoolState): Map<string, Member> =>
