@@ -1,7 +1,8 @@
 /**
  * The fibers that check backends: one for each member of the pool, for as long as it is a member.
  *
- * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw, its fiber goes on.
+ * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw,
+ * its fiber goes on.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

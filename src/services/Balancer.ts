@@ -96,9 +96,9 @@ export class Balancer extends Context.Service<Balancer, {
   readonly begin: (endpoint: Endpoint, isAgain?: boolean) => void
   /**
    * The head of a good answer has come, so many milliseconds after its try began, or after its request was complete,
-   * if that was later, and they are learned now; `end` is told the same stage. A tunnel is as good as a success, although nobody knows when it will end. `at` is
-   * when it came, which whoever knows the latency knows as well: to look at the clock once more would cost as
-   * much as all the rest.
+   * if that was later, and they are learned now; `end` is told the same stage. A tunnel is as good as a success,
+   * although nobody knows when it will end. `at` is when it came, which whoever knows the latency knows as well: to
+   * look at the clock once more would cost as much as all the rest.
    */
   readonly answered: (
     endpoint: Endpoint,

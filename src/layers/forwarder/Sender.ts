@@ -55,8 +55,8 @@ export const make = (client: HttpClient.HttpClient): Sender => {
 }
 
 /**
- * Keeps a limit of so many milliseconds, if there is one: usually there is none, and nothing is added. A try that is over
- * while its client is waited for has not failed for this reason, but for want of the request.
+ * Keeps a limit of so many milliseconds, if there is one: usually there is none, and nothing is added. A try that is
+ * over while its client is waited for has not failed for this reason, but for want of the request.
  */
 export const within = (
   sending: Try,

@@ -3,8 +3,8 @@
  *
  * A write wakes its peer where that one sleeps, which is a quarter of what the write costs, and between two writes that
  * have a request's work between them the peer goes to sleep again. Many at a time find it awake, and find their code
- * in the cache: a tiny answer costs 4 to 9 % less. Owns nothing but the wait: the sockets keep the order of what is written
- * to them, and their end.
+ * in the cache: a tiny answer costs 4 to 9 % less. Owns nothing but the wait: the sockets keep the order of what is
+ * written to them, and their end.
  */
 import type { Socket } from "node:net"
 
