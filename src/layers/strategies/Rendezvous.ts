@@ -3,9 +3,9 @@
  * joins, exactly its share of the keys moves, whatever the weights.
  *
  * The key draws a number for every backend, and the highest wins (Thaler and Ravishankar, "Using Name-Based
- * Mappings to Increase Hit Rates", 1998); -weight / ln(number) makes shares follow the weights (Schindelhauer and
- * Schomaker, "Weighted Distributed Hash Tables", 2005). There is nothing to build and no memory to speak of, but a
- * pick looks at every backend.
+ * Mappings to Increase Hit Rates", 1998). With weights it is the lowest -ln(number) / weight, so that shares follow
+ * them (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005). There is nothing to build and no memory
+ * to speak of, but a pick looks at every backend.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,18 +19,19 @@ const everybody = (): boolean => true
 
 const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preference => {
   const seeds = Int32Array.from(endpoints, ({ backend }) => Hash.string(backend.id))
-  const weights = Float64Array.from(endpoints, ({ backend }) => backend.weight)
-  // The logarithm does not change the order of equals, and takes most of the time.
-  const areEqual = weights.every((weight) => weight === weights[0])
+  const inverses = Float64Array.from(endpoints, ({ backend }) => 1 / backend.weight)
 
   const firstWhere = (hash: number, accepts: Accepts): Endpoint | undefined => {
-    let best = -1
+    let lowest = Infinity
     let winner: Endpoint | undefined
     for (let i = 0; i < seeds.length; i++) {
-      const drawn = Hash.integer(hash, seeds[i]!) >>> 0
-      const score = areEqual ? drawn : -weights[i]! / Math.log((drawn + 0.5) / 0x1_0000_0000)
-      if (score > best && accepts(endpoints[i]!)) {
-        best = score
+      const drawn = ((Hash.integer(hash, seeds[i]!) >>> 0) + 0.5) / 0x1_0000_0000
+      // The logarithm takes most of the time. It is 1 - drawn at least, which is enough to know of nearly
+      // all that they do not win: of ten backends seven, of a thousand all but eight.
+      if ((1 - drawn) * inverses[i]! >= lowest) continue
+      const value = -Math.log(drawn) * inverses[i]!
+      if (value < lowest && accepts(endpoints[i]!)) {
+        lowest = value
         winner = endpoints[i]
       }
     }
