@@ -27,8 +27,17 @@ export const listOf = (fields: FieldLines, lower: string): string | undefined =>
   return list
 }
 
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+
 /** The text without white space around it, which is SP and HTAB and nothing else (RFC 9110 §5.6.3). */
-export const withoutBlanks = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, "")
+export const withoutBlanks = (text: string): string => {
+  // Not by a pattern, which would look at each run of blanks within the text as often as it has blanks.
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
 
 /** The elements of a list without quotes, in lower case. Empty ones do not count (RFC 9110 §5.6.1). */
 export const elementsOf = (list: string): ReadonlyArray<string> =>

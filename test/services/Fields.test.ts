@@ -1,7 +1,7 @@
 /** Fields are found by their names in any case, and sets of names have what a set of lower-case names has. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { isNamed, Names, valueOf } from "../../src/services/Fields.ts"
+import { elementsOf, isNamed, Names, valueOf, withoutBlanks } from "../../src/services/Fields.ts"
 
 const mixed = (name: string): fc.Arbitrary<string> =>
   fc.mixedCase(fc.constant(name), { toggleCase: (char) => char.toUpperCase() })
@@ -24,6 +24,22 @@ describe("a field", () => {
     assert.strictEqual(valueOf(fields, "b"), "2")
     assert.isUndefined(valueOf(fields, "c"))
     assert.isUndefined(valueOf(["a", "b"], "b"))
+  })
+})
+
+describe("a value", () => {
+  it("has no blanks around it, and those that it has within", () => {
+    assert.strictEqual(withoutBlanks(" \t a \tb \t"), "a \tb")
+    assert.strictEqual(withoutBlanks("a"), "a")
+    assert.strictEqual(withoutBlanks(" \t "), "")
+    assert.strictEqual(withoutBlanks("\u00a0\u00a0"), "\u00a0\u00a0")
+  })
+
+  it("is looked at once, however many blanks it has within", () => {
+    // What looks at each blank as often as there are some takes half a minute for 200,000 of them.
+    const long = `a${" ".repeat(200_000)}b`
+    assert.strictEqual(withoutBlanks(long), long)
+    assert.deepStrictEqual(elementsOf(`${long}, c`), [long, "c"])
   })
 })
 
