@@ -9,17 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
-import {
-  Affinity,
-  isUnder,
-  mayPin,
-  noTokens,
-  type Pin,
-  type Policy,
-  setCookie,
-  tokensOf
-} from "../services/Affinity.ts"
+import { Affinity, isUnder, noTokens, type Pin, type Policy, setCookie, tokensOf } from "../services/Affinity.ts"
 import * as Cookie from "../services/Cookie.ts"
+import { gatewayErrors } from "../services/Failure.ts"
 import { type Client, clientProtocol } from "../services/HeaderFields.ts"
 import type { RequestHead } from "../services/Message.ts"
 import { empty, Pool } from "../services/Pool.ts"
@@ -59,7 +51,8 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
           id: value === undefined ? undefined : tokens.ids.get(value),
           fields: value === undefined ? fields : Cookie.without(fields, policy.cookie),
           stamp: (id, status) => {
-            if (id === undefined || !mayPin(status)) return Effect.undefined
+            // A backend that could not do its work is no place to stay.
+            if (id === undefined || gatewayErrors.has(status)) return Effect.undefined
             // Somebody may have joined while the exchange was under way.
             return Effect.map(upToDate, () => {
               const token = tokens.byId.get(id)?.[0]

@@ -77,7 +77,7 @@ export const layer = (
         const millis = Math.max(0, latencyMs)
         const now = clock.currentTimeMillisUnsafe()
         Load.end(endpoint.load, outcome, millis, now, stage)
-        Limits.end(endpoint.load, options, outcome, millis, now, random, stage)
+        Limits.end(endpoint.load, options, outcome, millis, now, random, stage, now - took)
         if (stage === "sent" || outcome === "failure") selection.observer.observe?.(endpoint, outcome, millis)
         selection.observer.ended?.(endpoint)
         ejection.observe(endpoint, outcome, Math.max(0, took), why)
@@ -164,7 +164,7 @@ export const layer = (
         answered,
         proven,
         bypass: ({ load }) => {
-          Limits.bypass(load, options)
+          Limits.bypass(load, options, clock.currentTimeMillisUnsafe())
           if (!line.isEmpty) advance()
         },
         end,

@@ -142,7 +142,7 @@ export const layer = (
 
         let endpoint: Endpoint | undefined = exchange.select()
         if (endpoint === undefined) {
-          const waited = yield* Effect.result(exchange.wait())
+          const waited = yield* Effect.result(tries.wait(exchange))
           if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
           endpoint = waited.success
         } else {

@@ -126,6 +126,3 @@ export const isUnder = (cookiePath: string, { method, target }: RequestHead): bo
   if (!path.startsWith(cookiePath)) return false
   return path.length === cookiePath.length || cookiePath.endsWith("/") || path[cookiePath.length] === "/"
 }
-
-/** A backend that could not do its work is no place to stay. */
-export const mayPin = (status: number): boolean => status !== 502 && status !== 503 && status !== 504

@@ -104,7 +104,7 @@ export class Balancer extends Context.Service<Balancer, {
     endpoint: Endpoint,
     latencyMs: number,
     at: number,
-    stage: Exclude<Stage, "sent" | "uploading">
+    stage: Exclude<Stage, "sent" | "unmeasured">
   ) => void
   /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
   readonly proven: (endpoint: Endpoint, millis: number) => void

@@ -20,7 +20,7 @@ export interface Findings {
  */
 export type Given = (key: string) => string | undefined
 
-type Times = Pick<Settings, "ejection" | "timeout">
+type Times = Pick<Settings, "ejection" | "queue" | "timeout">
 
 const millis = Duration.toMillis
 const text = Duration.format
@@ -76,6 +76,13 @@ const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
         "so that nobody would know whether anything was sent; set it to less"
     )
   }
+  const wait = settings.queue.timeout
+  if (given("queue.timeout") !== undefined && exchange !== undefined && millis(wait) > millis(exchange)) {
+    problems.push(
+      `${given("queue.timeout")}: ${text(wait)} is longer than ${mention("timeout.exchange", exchange, given)}, ` +
+        "which ends every wait before"
+    )
+  }
   const { maxTime, time } = settings.ejection
   if (millis(time) > millis(maxTime)) {
     problems.push(
@@ -124,7 +131,7 @@ const warningsOf = (
 }
 
 /** Checks settings of which each is valid by itself. */
-export const check = (settings: Pick<Settings, "ejection" | "retry" | "timeout">, given: Given): Findings => ({
+export const check = (settings: Times & Pick<Settings, "retry">, given: Given): Findings => ({
   problems: problemsOf(settings, given),
   warnings: warningsOf(settings, given)
 })

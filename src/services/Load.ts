@@ -9,15 +9,18 @@
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Backend } from "./Backend.ts"
 
-/** What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. */
+/**
+ * What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. If the
+ * head of a good answer had come before, the try went well as far as anybody can know.
+ */
 export type Outcome = "success" | "failure" | "aborted"
 
 /**
  * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel,
- * which says nothing of how busy a backend is. `uploading` is a try whose request was still coming when it was answered
- * or ended, so that its time is the client's.
+ * which says nothing of how busy a backend is. `unmeasured` is a try whose time is its client's: its request was still
+ * coming when it was answered or ended, or it has ended before and only hands its answer over.
  */
-export type Stage = "uploading" | "sent" | "answered" | "tunnel"
+export type Stage = "unmeasured" | "sent" | "answered" | "tunnel"
 
 /**
  * What a backend did in the last 30 s, in buckets of 3 s that are used over and over. The counts of the bucket that is
@@ -60,6 +63,8 @@ export interface Load {
   ceiling: number
   /** Whether the ceiling is that of a trial: what has no end yet from before, and one. */
   isOnTrial: boolean
+  /** Tries that began before this are beside the trial, for as long as they take; `NaN` when there is none. */
+  trialFrom: number
   /** What the adaptive limit goes by, if there is one. */
   adaptive: AdaptiveLimit.State | undefined
   /** When the backend came back or joined, for its slow start; `NaN` when it is warm. */
@@ -87,6 +92,7 @@ export const make = (): Load => ({
   limit: Infinity,
   ceiling: Infinity,
   isOnTrial: false,
+  trialFrom: NaN,
   adaptive: undefined,
   warmingSince: NaN
 })
@@ -168,13 +174,15 @@ export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number
   load.inFlight--
   if (stage === "tunnel") load.tunnels--
   const isLearned = stage !== "sent"
-  if (outcome === "aborted") {
+  // Streams and tunnels have no other end than that their client leaves, and their head was good.
+  const isGood = outcome === "success" || (outcome === "aborted" && (stage === "answered" || stage === "tunnel"))
+  if (outcome === "aborted" && !isGood) {
     // It would have taken at least as long.
     if (!isLearned && latencyMs > load.latency && load.latency > 0) observe(load, latencyMs, now)
     return
   }
   turn(load, now)
-  if (outcome === "success") {
+  if (isGood) {
     load.consecutiveFailures = 0
     load.successes++
     if (!isLearned) observe(load, latencyMs, now)

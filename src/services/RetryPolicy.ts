@@ -51,7 +51,7 @@ export const defaultMaxWait = 2_000
 export const defaultPolicy: Policy = {
   tries: 2,
   reasons: new Set(reasons),
-  statuses: new Set([502, 503, 504]),
+  statuses: Failure.gatewayErrors,
   methods: Failure.idempotentMethods,
   bodyLimit: 64 * 1024,
   backoff: 25,

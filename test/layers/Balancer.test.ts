@@ -140,6 +140,30 @@ describe("select", () => {
       assert.deepStrictEqual(idsOf(tried), ["a", "b", "c"])
     }).pipe(over(stubborn(new Journal()))))
 
+  it.effect("asks a strategy that ranks them once for the next one, also when there is none", () => {
+    let asked = 0
+    const ranking = Layer.succeed(Strategy, {
+      name: "ranking",
+      make: (endpoints: ReadonlyArray<Endpoint>): Picker => ({
+        pick: () => endpoints[0],
+        pickWhere: (_, accepts) => {
+          asked++
+          return endpoints.find(accepts)
+        }
+      })
+    })
+    return Effect.gen(function*() {
+      const { begin, select } = yield* Balancer
+      yield* reconcile("a", "b")
+      const a = select(anonymous)!
+      const b = select(anonymous, [a])!
+      begin(b)
+      asked = 0
+      assert.isUndefined(select(anonymous, [a]))
+      assert.strictEqual(asked, 1)
+    }).pipe(over(ranking, { maxInFlight: 1 }))
+  })
+
   it.effect("knows a tried backend again when its weight has changed meanwhile", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer
@@ -441,6 +465,7 @@ describe("an adaptive limit", () => {
       yield* fill
       assert.strictEqual(a.load.limit, 1)
       assert.strictEqual(a.load.inFlight, 1)
+      yield* TestClock.adjust(20)
       end(a, "success", 20)
       assert.strictEqual(a.load.limit, 1)
       yield* pool.signal("a", { _tag: "Recovered", why: "the trial passed" })

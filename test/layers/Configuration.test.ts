@@ -509,6 +509,9 @@ describe("settings that contradict each other", () => {
         "{ timeout: { try: 3s, exchange: 6s }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 6025ms }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 10s }, retry: { tries: 3, backoff: 500ms } }",
+        "{ queue: { timeout: 5s }, timeout: { exchange: 3s } }",
+        "{ queue: { timeout: 3s }, timeout: { exchange: 3s } }",
+        "timeout: { exchange: 500ms }",
         "retry: { budget: 0%, minPerSecond: 0 }",
         "retry: { budget: 0%, minPerSecond: 0, tries: 1 }"
       ]

@@ -42,6 +42,14 @@ const tries = (endpoint: Endpoint, outcome: Outcome, n = 1, why?: string) =>
     for (let i = 0; i < 20; i++) yield* Effect.yieldNow
   })
 
+/** Nine tries that begin and have no end yet, on whom the balancer selects. */
+const nine = Effect.map(BalancerService.Balancer, ({ begin, select }) =>
+  Array.from({ length: 9 }, () => {
+    const endpoint = select(anonymous)!
+    begin(endpoint)
+    return endpoint
+  }))
+
 const healthOf = (id: string) =>
   Effect.gen(function*() {
     const { members } = yield* Ref.get((yield* Pool).state)
@@ -106,24 +114,54 @@ describe("a backend that fails real traffic", () => {
   it.effect("has its trial although requests from before have no end, such as tunnels", () =>
     Effect.gen(function*() {
       const [a] = yield* three
-      const { begin, end, select } = yield* BalancerService.Balancer
+      const { begin, end } = yield* BalancerService.Balancer
       for (let i = 0; i < 3; i++) begin(a!)
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       assert.strictEqual(yield* statusOf("a"), "Trial")
-      const fill = () =>
-        Array.from({ length: 9 }, () => {
-          const endpoint = select(anonymous)!
-          begin(endpoint)
-          return endpoint
-        })
-      assert.strictEqual(idsOf(fill()).filter((id) => id === "a").length, 1)
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
       // The client of the trial leaves, then a tunnel ends: there is one trial at a time.
+      yield* TestClock.adjust(10)
       end(a!, "aborted", 10)
-      end(a!, "aborted", 10)
-      assert.strictEqual(idsOf(fill()).filter((id) => id === "a").length, 1)
+      end(a!, "aborted", 12_510)
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
       end(a!, "success", 0)
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("has one trial at a time also when requests from before end during it", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      for (let i = 0; i < 3; i++) begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+      let more = 0
+      for (let i = 0; i < 3; i++) {
+        // It began before the ejection: it says nothing, and leaves no room for a second trial.
+        end(a!, "failure", 12_500, "headers_timeout")
+        more += idsOf(yield* nine).filter((id) => id === "a").length
+      }
+      assert.strictEqual(more, 0)
+    }).pipe(lab))
+
+  it.effect("is not ejected for failures between which it has answered streams well, which end by their clients", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { answered, begin, end } = yield* BalancerService.Balancer
+      for (let failure = 0; failure < 5; failure++) {
+        // Streams of events, which their clients end: nothing else ever ends one.
+        for (let i = 0; i < 100; i++) {
+          begin(a!)
+          answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
+          yield* TestClock.adjust("1 second")
+          end(a!, "aborted", 1_000, undefined, "answered")
+        }
+        yield* tries(a!, "failure", 1, "reset_before_headers")
+      }
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 

@@ -81,6 +81,8 @@ const last = (entries: ReadonlyArray<Entry>): string => pretty(entries.at(-1)!)
 const fails = (text: string, headers: Readonly<Record<string, string>> = {}, status = 503) =>
   respond(text, { status, headers })
 
+const slow = (ms: number) => delayed(ms, respond(`after ${ms} ms`))
+
 describe("a request that no backend has seen", () => {
   it.effect("goes to every endpoint at once, and to none twice", () => {
     const entries: Array<Entry> = []
@@ -203,6 +205,22 @@ describe("a request that a backend may have seen", () => {
     }).pipe(Effect.provide(
       lab({ "http://a": fails("busy", { "retry-after": "1" }) }, {}, entries)
     ))
+  })
+
+  it.effect("has its failed try in the log also when the client leaves before the next one", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(100)
+      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(entries.at(-1), {
+        reason: "client_aborted",
+        tries: 1,
+        failed: [{ backend: "http://a", reason: 503 }]
+      })
+    }).pipe(
+      Effect.provide(lab({ "http://a": fails("busy", { "retry-after": "1" }) }, {}, entries))
+    )
   })
 })
 
@@ -336,11 +354,11 @@ describe("Retry-After", () => {
       { limits: { maxInFlight: 1 } }
     ))))
 
-  it.effect("is waited for with other statuses as well, which take the backend's room until then", () =>
+  it.effect("is waited for with other statuses as well, which take the room of a backend until then and are no failures of it", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* get(999), "nothing yet")
       yield* TestClock.adjust(26)
-      assert.deepStrictEqual(yield* loads, [["a", 2, 1, 0]])
+      assert.deepStrictEqual(yield* loads, [["a", 2, 0, 0]])
     }).pipe(Effect.provide(lab(
       { "http://a": inTurn(fails("slow down", { "retry-after": "1" }, 429), respond("a")) },
       { limits: { maxInFlight: 1 }, retry: { statuses: new Set([429]) } }
@@ -419,6 +437,50 @@ describe("the deadline of an exchange", () => {
     Effect.gen(function*() {
       assert.strictEqual(yield* get(1_000), "503 busy")
     }).pipe(Effect.provide(lab({ "http://a": fails("busy"), "http://b": hangs }, { exchangeTimeout: 1_000 }))))
+
+  it.effect("does not blame a backend for the time that its request has waited for room", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(0)
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(2_000)
+      assert.deepStrictEqual(yield* loads, [["a", 2, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": slow(900) }, { exchangeTimeout: 1_000, limits: { maxInFlight: 1 } }))))
+
+  it.effect("ends the wait for room, and nothing is sent then", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(0)
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(300)
+      assert.deepInclude(entries.at(-1), { _tag: "Completed", tries: 0, durationMs: 300, reason: "overloaded" })
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": FakeBackends.stalls(1, respond("long")) }, {
+          exchangeTimeout: 300,
+          limits: { maxInFlight: 1 }
+        }, entries)
+      )
+    )
+  })
+
+  it.effect("blames a backend that hangs for all of it, also where a hedge has failed meanwhile", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      for (let i = 0; i < 100; i++) yield* get(20)
+      yield* script("http://a", hangs)
+      yield* script("http://b", resets)
+      assert.strictEqual(yield* get(1_000), "504 reason: deadline_exceeded")
+      assert.deepStrictEqual((yield* loads).map(([name, , failed]) => [name, failed]), [["a", 1], ["b", 1]])
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": slow(20), "http://b": slow(20) }, {
+          exchangeTimeout: 1_000,
+          hedge: { after: 0.95, budget: 1 }
+        })
+      )
+    ))
 })
 
 describe("the deadline of a try", () => {
@@ -433,8 +495,6 @@ describe("the deadline of a try", () => {
 })
 
 describe("hedging", () => {
-  const slow = (ms: number) => delayed(ms, respond(`after ${ms} ms`))
-
   /** Teaches the forwarder that answers take 20 ms. */
   const warmUp = Effect.gen(function*() {
     const { script } = yield* Fakes
@@ -520,4 +580,17 @@ describe("hedging", () => {
         assert.strictEqual((yield* receivedBy(origin)).at(-1)?.outcome, "aborted")
       }
     }).pipe(Effect.provide(hedging())))
+
+  it.effect("does not count a hedge that reached nobody as a try", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      for (let i = 0; i < 102; i++) yield* get(20)
+      yield* script("http://a", delayed(100, fails("busy")))
+      yield* script("http://b", refuses)
+      assert.strictEqual(yield* get(200), "200 after 20 ms")
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": slow(20), "http://b": slow(20), "http://c": slow(20) }, { hedge: { after: 0.95, budget: 1 } })
+      )
+    ))
 })

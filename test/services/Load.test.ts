@@ -61,7 +61,7 @@ describe("a try whose request is still coming at its end", () => {
     const load = Load.make()
     const end = (outcome: Load.Outcome) => {
       Load.begin(load)
-      Load.end(load, outcome, 60_000, 0, "uploading")
+      Load.end(load, outcome, 60_000, 0, "unmeasured")
     }
     end("aborted")
     end("success")

@@ -14,18 +14,19 @@ const apply = (load: Load, adaptive: AdaptiveLimit.Options | undefined): void =>
     : Math.min(load.ceiling, AdaptiveLimit.current(load.adaptive, adaptive) + load.tunnels)
 }
 
-/** Tries in flight on an endpoint that has to show whether it is well. */
-const trialLimit = 1
-
 /**
- * What is in flight from before may have no end for hours, such as tunnels, and must not keep the trial from beginning.
+ * One try more than are in flight, which is the trial. What was there before may have no end for hours, such as
+ * tunnels, and must not keep it from beginning.
  */
-const trialCeiling = ({ inFlight }: Load, most: number): number => Math.min(most, inFlight + trialLimit)
+const beginTrial = (load: Load, most: number, now: number): void => {
+  load.ceiling = Math.min(most, load.inFlight + 1)
+  load.trialFrom = now
+}
 
 /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
 export const follow = (load: Load, isOnTrial: boolean, { adaptive, maxInFlight }: Options, now: number): void => {
   if (!isOnTrial) load.ceiling = maxInFlight
-  else if (!load.isOnTrial) load.ceiling = trialCeiling(load, maxInFlight)
+  else if (!load.isOnTrial) beginTrial(load, maxInFlight, now)
   load.isOnTrial = isOnTrial
   if (adaptive !== undefined) load.adaptive ??= AdaptiveLimit.make(adaptive, now)
   apply(load, adaptive)
@@ -50,9 +51,9 @@ export const answered = (
 }
 
 /** A try on the endpoint takes its client's time, so that a trial need not wait for its end. */
-export const bypass = (load: Load, { adaptive, maxInFlight }: Options): void => {
+export const bypass = (load: Load, { adaptive, maxInFlight }: Options, now: number): void => {
   if (!load.isOnTrial) return
-  load.ceiling = Math.max(load.ceiling, trialCeiling(load, maxInFlight))
+  beginTrial(load, maxInFlight, now)
   apply(load, adaptive)
 }
 
@@ -64,10 +65,12 @@ export const end = (
   millis: number,
   now: number,
   random: () => number,
-  stage: Stage
+  stage: Stage,
+  beganAt: number
 ): void => {
-  if (load.isOnTrial) {
-    load.ceiling = trialCeiling(load, load.ceiling)
+  // The clock may have been set back.
+  if (load.isOnTrial && now >= load.trialFrom && beganAt < load.trialFrom) {
+    load.ceiling--
     apply(load, adaptive)
   }
   if (adaptive === undefined || load.adaptive === undefined) return

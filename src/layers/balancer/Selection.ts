@@ -107,22 +107,33 @@ export class Selection {
   /** The same without regard to pins. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
     const picker = this.refreshed()
-    if (tried.length > 0 && picker.pickWhere !== undefined) {
-      // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.
-      const next = picker.pickWhere(context, isFreeBut(tried))
-      if (next !== undefined) return next
-    }
+    if (this.eligible.length === 0) return undefined
+    return picker.pickWhere === undefined
+      ? this.proposed(picker, context, tried)
+      : this.ranked(picker, context, tried)
+  }
+
+  /** Of a strategy that ranks the endpoints, the one that it likes best of those that can be taken. */
+  private ranked(picker: Picker, context: PickContext, tried: Tried): Endpoint | undefined {
     let passedOver: Endpoint | undefined
-    // The strategy gets one chance more than there are such that were tried.
+    // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.
+    const first = tried.length === 0 ? picker.pick(context) : undefined
+    if (first !== undefined && hasRoom(first)) {
+      if (isWarm(first) || this.mayWarm(first)) return first
+      passedOver = first
+    }
+    return picker.pickWhere?.(context, isFreeBut(tried)) ?? this.firstWithRoom(tried, passedOver)
+  }
+
+  /** Of another strategy, what it proposes, for once more than there are endpoints that were tried, and once again. */
+  private proposed(picker: Picker, context: PickContext, tried: Tried): Endpoint | undefined {
+    let passedOver: Endpoint | undefined
     for (let i = 0; i <= tried.length + 1; i++) {
       const endpoint = picker.pick(context)
       if (endpoint === undefined) return undefined
-      const canBeTaken = hasRoom(endpoint) && !isAmong(tried, endpoint) && endpoint !== passedOver
-      if (canBeTaken && (isWarm(endpoint) || this.mayWarm(endpoint))) return endpoint
-      if (canBeTaken) passedOver = endpoint
-      if (picker.pickWhere !== undefined) {
-        return picker.pickWhere(context, isFreeBut(tried)) ?? passedOver ?? this.firstWithRoom(tried)
-      }
+      if (!hasRoom(endpoint) || isAmong(tried, endpoint) || endpoint === passedOver) continue
+      if (isWarm(endpoint) || this.mayWarm(endpoint)) return endpoint
+      passedOver = endpoint
     }
     return this.firstWithRoom(tried, passedOver)
   }

@@ -1,21 +1,32 @@
 /**
- * The books of one exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
+ * One exchange: which endpoints were tried, how each try ended, and what is said about it in the log.
  *
- * Owns the pairing of `begin` and `end`, whatever happens in between, and the answer that is kept while another try may
- * find a better one. It neither translates nor sends.
+ * Owns which try is the current one, the answer that is kept while another try may find a better one, and that no try
+ * is left without an end. What a try tells the balancer is in `Try`. It neither translates nor sends.
  */
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type FailedTry, pathOf } from "../../services/AccessLog.ts"
+import { type AccessLog, type FailedTry, pathOf } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Endpoint, Outcome, Stage } from "../../services/Load.ts"
-import type { RequestHead, ResponseBody, ResponseHead } from "../../services/Message.ts"
+import type { Extract } from "../../services/HashKey.ts"
+import type { Endpoint } from "../../services/Load.ts"
+import type { RequestHead, ResponseHead } from "../../services/Message.ts"
 import type { History, Resending } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
-import { type Aside, type Books, settle } from "./Books.ts"
-import { isBlameless, isGatewayFailure, outcomeOf } from "./Outcomes.ts"
-import { timedFrom, type Upload } from "./Upload.ts"
+import { outcomeOf, wordOf } from "./Outcomes.ts"
+import { type Books as TryBooks, Try } from "./Try.ts"
+import type { Upload } from "./Upload.ts"
+
+/** What an exchange reports to, and what its key is. */
+export interface Books extends TryBooks {
+  readonly log: AccessLog["Service"]
+  readonly hashKey: Extract
+}
+
+/** Whether a failure says that nothing was sent to the backend. */
+const isUnsent = (reason: FailedTry["reason"] | undefined): boolean =>
+  typeof reason === "string" && Failure.meaningOf[reason].tryAnother === "always"
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext, Resending {
@@ -39,23 +50,16 @@ export class Exchange implements History, PickContext, Resending {
   private readonly path: string
   private readonly client: string | undefined
   private readonly tried: Array<Endpoint> = []
-  /** The try that has begun and not ended. */
-  private current: Endpoint | undefined
-  private aside: Aside | undefined
-  /** The entry of the try that was set aside. */
+  /** The try that has begun and not ended, or whose answer the client gets. */
+  private current: Try | undefined
+  /** An answer that another try may do better than, and its entry among the failures. */
+  private aside: Try | undefined
   private asideFailure: FailedTry | undefined
   /** The first of two tries at a time; the current one is the second. */
-  private rival: Aside | undefined
+  private rival: Try | undefined
   /** The tries that failed, in the order in which they did. One that was given up for another is not among them. */
   private failures: Array<FailedTry> | undefined
-  private triedAt = 0
-  private answeredAt: number | undefined
-  /** How far the current try has come, as the balancer was told. */
-  private stage: Stage = "sent"
-  /** Whether the current try has ended before, and taught what it had to. */
-  private isEnded = false
-  private status: number | undefined
-  private body: ResponseBody | undefined
+  /** Why the client gets an answer of our own, or none. */
   private reason: Failure.Reason | undefined
   /** `null` until it is asked for. */
   private hashKey: string | undefined | null = null
@@ -75,7 +79,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The id of the backend of the current try. */
   get answeringId(): string | undefined {
-    return this.current?.backend.id
+    return this.current?.endpoint.backend.id
   }
 
   get isUpgrade(): boolean {
@@ -84,7 +88,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** Milliseconds from the request to the head of the response. */
   get answeredAfter(): number {
-    return (this.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
+    return (this.current?.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
   }
 
   key(): string | undefined {
@@ -109,93 +113,65 @@ export class Exchange implements History, PickContext, Resending {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
   }
 
-  /** `at` is when, if that is known. */
+  /** Begins a try. `at` is when, if that is known. */
   begin(endpoint: Endpoint, at = this.books.clock.currentTimeMillisUnsafe()): void {
     this.tried.push(endpoint)
-    this.current = endpoint
-    this.answeredAt = undefined
-    this.triedAt = at
-    this.books.balancer.begin(endpoint)
+    this.current = new Try(this.books, endpoint, at, this.upload)
     const { head: { method }, path } = this
     this.books.log.write({ _tag: "Sent", method, path, backend: endpoint.backend.origin })
   }
 
   /** Begins a second try while the current one still waits for its answer. */
   beginBeside(endpoint: Endpoint): void {
-    this.rival = this.asAside()
+    this.rival = this.current
     this.begin(endpoint)
   }
 
   /** One of two tries at a time has lost, by this failure or because it was given up: the current one is the other. */
   endRace(firstWins: boolean, failure: FailedTry["reason"] | undefined): void {
     const { current, rival } = this
-    if (rival === undefined) return
+    if (rival === undefined || current === undefined) return
+    const [winner, loser] = firstWins ? [rival, current] : [current, rival]
+    this.current = winner
     this.rival = undefined
-    this.reached++
-    const loser = firstWins ? current : rival.endpoint
-    if (failure !== undefined && loser !== undefined) this.note(loser, failure)
-    const isFault = typeof failure === "number" || (failure !== undefined && !isBlameless(failure))
-    const outcome = isFault ? "failure" : "aborted"
-    const why = typeof failure === "number" ? `answered ${failure}` : failure
-    if (!firstWins) return settle(this.books, rival, this.upload, outcome, why)
-    this.end(outcome, why)
-    this.restore(rival)
-  }
-
-  private asAside(): Aside | undefined {
-    const { answeredAt, body, current, status, triedAt } = this
-    return current && { endpoint: current, triedAt, answeredAt, status, body, isEnded: false }
-  }
-
-  private restore(aside: Aside): void {
-    this.current = aside.endpoint
-    this.triedAt = aside.triedAt
-    this.answeredAt = aside.answeredAt
-    this.status = aside.status
-    this.body = aside.body
+    if (!isUnsent(failure)) this.reached++
+    if (failure === undefined) return loser.end("aborted")
+    this.note(loser, failure)
+    loser.failed(failure, this.startedAt)
   }
 
   /** The head of the response has come; the body may still take any time. */
-  answered({ body, status }: ResponseHead): void {
-    this.status = status
-    this.body = body
+  answered(head: ResponseHead): void {
     this.reached++
-    this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
+    this.current?.answered(head)
   }
 
   /** The try has failed before there was a head that is of use. */
   failed(reason: Failure.Reason): void {
-    if (Failure.meaningOf[reason].tryAnother === "always") {
-      this.unsentMs += this.books.clock.currentTimeMillisUnsafe() - this.triedAt
-    } else if (this.answeredAt === undefined) {
-      this.reached++
-    }
-    this.body?.release()
-    this.body = this.status = undefined
-    if (this.current !== undefined) this.note(this.current, reason)
-    // What is left of the time after another try, or when the request has come, is not this backend's to answer for.
-    const isLeft = reason === "deadline_exceeded" && this.tried.length > 1
-    const isNoFault = isBlameless(reason) || isLeft || this.upload?.excuses(this.triedAt)
-    this.end(isNoFault ? "aborted" : "failure", reason)
+    const { current } = this
+    if (current === undefined) return
+    if (isUnsent(reason)) this.unsentMs += this.books.clock.currentTimeMillisUnsafe() - current.beganAt
+    else if (current.answeredAt === undefined) this.reached++
+    this.note(current, reason)
+    current.release()
+    current.failed(reason, this.startedAt)
+    this.current = undefined
   }
 
   /** Another try may do better than this answer, which is kept until then; one that was kept before is let go. */
   setAside(): void {
-    const aside = this.asAside()
-    if (aside === undefined) return
+    const { current } = this
+    if (current?.status === undefined) return
     this.dropAside()
-    this.aside = aside
-    if (aside.status !== undefined) this.asideFailure = this.note(aside.endpoint, aside.status)
-    if (isGatewayFailure(aside.status)) this.giveBack()
-    this.current = this.body = this.status = undefined
+    this.aside = current
+    this.asideFailure = this.note(current, current.status)
+    this.current = undefined
+    if (Failure.gatewayErrors.has(current.status)) this.giveBack()
   }
 
   /** Of the answer that was set aside only an unread rest is left, which must not take the room of the next try. */
   private giveBack(): void {
-    const { aside } = this
-    if (aside === undefined || aside.isEnded) return
-    this.aside = { ...aside, isEnded: true }
-    settle(this.books, aside, this.upload, "failure", `answered ${aside.status}`)
+    if (this.aside?.status !== undefined) this.aside.failed(this.aside.status, this.startedAt)
   }
 
   /** There was no better answer than the one that was set aside, which is the current one again. */
@@ -203,12 +179,16 @@ export class Exchange implements History, PickContext, Resending {
     const { aside } = this
     if (aside === undefined) return
     this.aside = undefined
+    this.current = aside
     this.failures = this.failures?.filter((failure) => failure !== this.asideFailure)
-    this.restore(aside)
-    if (!aside.isEnded) return
-    this.isEnded = true
-    this.stage = "answered"
-    this.books.balancer.begin(aside.endpoint, true)
+    aside.resume()
+  }
+
+  /** There is a better answer than the one that was set aside, if any. */
+  private dropAside(): void {
+    this.aside?.release()
+    this.giveBack()
+    this.aside = undefined
   }
 
   /**
@@ -216,61 +196,52 @@ export class Exchange implements History, PickContext, Resending {
    */
   accept(): boolean {
     this.dropAside()
-    const { answeredAt, current, status, triedAt } = this
-    if (current === undefined || answeredAt === undefined || isGatewayFailure(status)) return false
-    const since = timedFrom(triedAt, answeredAt, this.upload)
-    const stage = this.stage = status === 101 ? "tunnel" : since === undefined ? "uploading" : "answered"
-    const latency = answeredAt - (since ?? triedAt)
-    if (stage !== "uploading") this.books.balancer.answered(current, latency, answeredAt, stage)
-    return stage !== "tunnel" && current.load.isOnTrial
+    return this.current?.accept() ?? false
   }
 
   /** The answer has been coming for long enough to show that its backend is well. */
   proven(): void {
-    if (this.current === undefined) return
-    this.books.balancer.proven(this.current, this.books.clock.currentTimeMillisUnsafe() - this.triedAt)
+    this.current?.proven()
   }
 
   /** The current try goes on for as long as its client takes. */
   bypass(): void {
-    if (this.current !== undefined) this.books.balancer.bypass(this.current)
-  }
-
-  /** There is a better answer than the one that was set aside, if any. */
-  private dropAside(): void {
-    this.aside?.body?.release()
-    this.giveBack()
-    this.aside = undefined
+    this.current?.bypass()
   }
 
   /** The client gets an answer of our own. */
   refused(reason: Failure.Reason): void {
     this.reason = reason
-    this.status = Failure.meaningOf[reason].status
   }
 
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
-    this.body?.release()
     this.dropAside()
     this.endRace(false, undefined)
+    const { current, reason: refusal } = this
     if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
-    // If no try goes on, the failure that came last is the exchange's own.
-    const backend = this.current?.backend.origin ?? this.failures?.pop()?.backend
-    const outcome = outcomeOf(this.reason, this.status)
+    const { reason } = this
+    const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
     const now = this.books.clock.currentTimeMillisUnsafe()
-    this.end(outcome, outcome === "failure" ? this.reason ?? `answered ${this.status}` : undefined, now)
+    const end = reason ?? status ?? "client_aborted"
+    const outcome = outcomeOf(end)
+    current?.release()
+    current?.end(outcome, outcome === "failure" ? wordOf(end) : undefined, now)
+    this.current = undefined
+    // If no try goes on, the failure that came last may be the exchange's own.
+    const last = this.failures?.at(-1)
+    if (current === undefined && last?.reason === reason) this.failures?.pop()
     this.books.log.write({
       _tag: "Completed",
       method: this.head.method,
       path: this.path,
-      backend,
+      backend: current?.endpoint.backend.origin ?? last?.backend,
       client: this.client,
-      status: this.status ?? Failure.meaningOf[this.reason ?? "client_aborted"].status,
+      status: status ?? Failure.meaningOf[reason ?? "client_aborted"].status,
       durationMs: now - this.startedAt,
       tries: this.tried.length,
       failed: this.failures?.length ? this.failures : undefined,
-      reason: this.reason,
+      reason,
       isOverBudget: this.isOverBudget ? true : undefined
     })
   }
@@ -278,23 +249,12 @@ export class Exchange implements History, PickContext, Resending {
   resent(origin: string): void {
     this.mayResend = false
     const lost = this.tried.findLast(({ backend }) => backend.origin === origin)
-    if (lost !== undefined) this.note(lost, "reset_before_headers")
+    if (lost !== undefined) this.note({ endpoint: lost }, "reset_before_headers")
   }
 
-  private note({ backend }: Endpoint, reason: FailedTry["reason"]): FailedTry {
+  private note({ endpoint: { backend } }: Pick<Try, "endpoint">, reason: FailedTry["reason"]): FailedTry {
     const failure = { backend: backend.origin, reason }
     ;(this.failures ??= []).push(failure)
     return failure
-  }
-
-  /** `why` is a failure in a word. */
-  private end(outcome: Outcome, why: string | undefined, now = this.books.clock.currentTimeMillisUnsafe()): void {
-    const { current, stage, triedAt } = this
-    const unlearned = stage === "sent" ? this.asAside() : undefined
-    this.current = undefined
-    if (unlearned !== undefined) settle(this.books, unlearned, this.upload, outcome, why)
-    else if (current !== undefined) {
-      this.books.balancer.end(current, this.isEnded ? "aborted" : outcome, now - triedAt, why, stage)
-    }
   }
 }

@@ -9,7 +9,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type * as Random from "effect/Random"
-import type { Balancer } from "../../services/Balancer.ts"
+import { type Balancer, Overloaded } from "../../services/Balancer.ts"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
@@ -80,6 +80,15 @@ export const make = (
   return {
     /** A request has come. */
     open: (exchange: Exchange): void => RetryBudget.deposit(budget, exchange.startedAt),
+    /** Waits for room within the time of the exchange, and begins a try there. */
+    wait: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
+      const left = timeLeft(exchange)
+      if (left === Infinity) return exchange.wait()
+      return Effect.timeoutOrElse(exchange.wait(), {
+        duration: Math.max(0, left),
+        orElse: () => Effect.fail(Overloaded.make({}))
+      })
+    },
     /** A try on an endpoint. The first one of an exchange that may be hedged is. */
     send: (
       exchange: Exchange,
