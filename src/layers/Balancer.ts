@@ -64,7 +64,7 @@ export const layer = (
         const latencyMs = Math.max(0, millis)
         Load.answered(endpoint.load, latencyMs, at, stage)
         Limits.answered(endpoint.load, options, latencyMs, at, random)
-        selection.observer.observe?.(endpoint, "success", latencyMs)
+        selection.pickerOf(endpoint)?.observe?.(endpoint, "success", latencyMs)
         if (stage === "tunnel") proven(endpoint, latencyMs)
         if (options.adaptive !== undefined && !line.isEmpty) advance()
       }
@@ -78,8 +78,10 @@ export const layer = (
         const now = clock.currentTimeMillisUnsafe()
         Load.end(endpoint.load, outcome, millis, now, stage)
         Limits.end(endpoint.load, options, outcome, millis, now, random, stage, now - took)
-        if (stage === "sent" || outcome === "failure") selection.observer.observe?.(endpoint, outcome, millis)
-        selection.observer.ended?.(endpoint)
+        if (stage === "sent" || outcome === "failure") {
+          selection.pickerOf(endpoint)?.observe?.(endpoint, outcome, millis)
+        }
+        selection.pickerOf(endpoint)?.ended?.(endpoint)
         ejection.observe(endpoint, outcome, Math.max(0, took), why)
         if (!line.isEmpty) advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)

@@ -42,11 +42,12 @@ export interface Picker {
   pick(context: PickContext): Endpoint | undefined
   /**
    * Of the endpoints for which `accepts` holds, the one that the strategy likes best, or `undefined` if there
-   * is none. Who was tried is for `accepts` to say: the attempt does not count here. It is asked once at the
-   * most for each endpoint.
+   * is none. Who was tried is for `accepts` to say: the attempt does not count here. It may be asked several times for
+   * the same endpoint.
    *
-   * Only a strategy that ranks the endpoints for each key has it. Whoever cannot take what was picked, because it was
-   * tried or is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same place.
+   * A strategy has it that ranks the endpoints, such as for each key. Whoever cannot take what was picked, because it
+   * was tried or is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same
+   * place. For a strategy that has none see `searchFor`.
    */
   pickWhere?(context: PickContext, accepts: Accepts): Endpoint | undefined
   /**
@@ -74,15 +75,35 @@ export class Strategy extends Context.Service<Strategy, {
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}
 
+/** Finds an endpoint that is accepted, or nobody. */
+export type Search = (context: PickContext, accepts: Accepts) => Endpoint | undefined
+
+/** How often a strategy that ranks nobody is asked for another proposal before its list is gone through. */
+const proposals = 3
+
 /**
- * The strategy within the first tier that has anybody eligible: primaries first, backups only when no primary is. The
- * balancer does so with every strategy. With one tier it is not there at all.
+ * Finds somebody who can be taken among the endpoints of a picker, when what it has picked cannot: the next one of its
+ * ranking, or, where it has none, what else it proposes, and in the end anybody.
  */
-export const inTiers = (strategy: Strategy["Service"]): Strategy["Service"] => ({
-  ...strategy,
-  make: (endpoints) => {
-    const first = endpoints.reduce((tier, { backend }) => Math.min(tier, backend.tier), Infinity)
-    const isFirst = ({ backend }: Endpoint): boolean => backend.tier === first
-    return strategy.make(endpoints.every(isFirst) ? endpoints : endpoints.filter(isFirst))
+export const searchFor = (picker: Picker, endpoints: ReadonlyArray<Endpoint>): Search => {
+  const n = endpoints.length
+  let cursor = 0
+  return (context, accepts) => {
+    if (picker.pickWhere !== undefined) {
+      const endpoint = picker.pickWhere(context, accepts)
+      if (endpoint !== undefined) return endpoint
+    } else {
+      for (let i = 0; i < proposals; i++) {
+        const endpoint = picker.pick(context)
+        if (endpoint === undefined || accepts(endpoint)) return endpoint
+      }
+    }
+    // A decorator may have left somebody out for reasons of its own.
+    for (let i = 0; i < n; i++) {
+      cursor = cursor + 1 < n ? cursor + 1 : 0
+      const endpoint = endpoints[cursor]!
+      if (accepts(endpoint)) return endpoint
+    }
+    return undefined
   }
-})
+}

@@ -1,19 +1,21 @@
 /**
  * Who gets a try: what the strategy proposes, within the rules that hold for every strategy.
  *
- * Owns the picker for the endpoints that are eligible now, and takes notice of the pool. A proposal is not taken where
- * the endpoint was tried, is full, or is warming and it is not its turn; then the strategy is asked again, and in the
- * end whoever has room is looked for. Not here: the limit for all endpoints together, the queue, and counting.
+ * Owns the tiers of the endpoints that are eligible now, and takes notice of the pool. A proposal is not taken where
+ * the endpoint was tried, is full, or is warming and it is not its turn; then another one is searched for, in the next
+ * tier if there is none. Not here: the limit for all endpoints together, the queue, and counting.
  */
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Ref from "effect/Ref"
 import type { Options } from "../../services/Balancer.ts"
 import type { Endpoint, Load } from "../../services/Load.ts"
 import { empty, type Pool, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
-import { inTiers, type PickContext, type Picker, type Strategy } from "../../services/Strategy.ts"
+import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { follow } from "./Follow.ts"
 import { Pins } from "./Pins.ts"
+import { type Tier, tiersOf } from "./Tiers.ts"
 
 type Tried = ReadonlyArray<Endpoint>
 
@@ -23,12 +25,10 @@ const isAmong = (tried: Tried, { backend: { id } }: Endpoint): boolean =>
 
 const isWarm = ({ load }: Endpoint): boolean => Number.isNaN(load.warmingSince)
 
-/** Backups come last, and before them those that are still warming. */
-const isBetter = (a: Endpoint, b: Endpoint | undefined): boolean =>
-  b === undefined || a.backend.tier < b.backend.tier || (a.backend.tier === b.backend.tier && isWarm(a) && !isWarm(b))
-
 /** Whether an endpoint is below its limit. */
 export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.limit
+
+const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
 const isFreeBut = (tried: Tried) => (endpoint: Endpoint): boolean =>
   hasRoom(endpoint) && isWarm(endpoint) && !isAmong(tried, endpoint)
@@ -47,22 +47,22 @@ export class Selection {
   private readonly parts: Parts
   private readonly pins = new Pins()
   private readonly starting = new WeakSet<Load>()
+  private readonly usesSlowStart: boolean
   private strategy: Strategy["Service"]
   private known: PoolState = empty
   private eligible: ReadonlyArray<Endpoint> = []
-  private picker: Picker
-  /** Where the search begins when the strategy proposes nobody who can be taken. */
-  private cursor = 0
+  private tiers: ReadonlyArray<Tier> = []
 
   constructor(parts: Parts) {
     this.parts = parts
-    this.strategy = inTiers(parts.strategy)
-    this.picker = this.strategy.make(this.eligible)
+    this.strategy = parts.strategy
+    this.usesSlowStart = Duration.toMillis(parts.options.slowStart.duration) > 0
   }
 
-  /** The picker, which is told of what becomes of its picks. */
-  get observer(): Picker {
-    return this.picker
+  /** Who picks an endpoint, if anybody does, and is to be told of what becomes of it. */
+  pickerOf({ backend }: Endpoint): Picker | undefined {
+    for (const tier of this.tiers) if (tier.level === backend.tier) return tier.used
+    return undefined
   }
 
   /** The pool as it is now, of which notice is taken. */
@@ -78,8 +78,8 @@ export class Selection {
 
   /** Goes on with another strategy. */
   swap(strategy: Strategy["Service"]): void {
-    this.strategy = inTiers(strategy)
-    this.picker = this.strategy.make(this.eligible)
+    this.strategy = strategy
+    this.tiers = tiersOf(strategy, this.eligible)
   }
 
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -104,47 +104,32 @@ export class Selection {
     return tried.length === 0 ? undefined : this.choose(context, tried)
   }
 
-  /** The same without regard to pins. */
+  /** The same without regard to pins: of the first tier in which anybody can be taken. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
-    const picker = this.refreshed()
-    if (this.eligible.length === 0) return undefined
-    return picker.pickWhere === undefined
-      ? this.proposed(picker, context, tried)
-      : this.ranked(picker, context, tried)
-  }
-
-  /** Of a strategy that ranks the endpoints, the one that it likes best of those that can be taken. */
-  private ranked(picker: Picker, context: PickContext, tried: Tried): Endpoint | undefined {
-    let passedOver: Endpoint | undefined
-    // A number of tries says nothing to a strategy when one of those that were tried has left meanwhile.
-    const first = tried.length === 0 ? picker.pick(context) : undefined
-    if (first !== undefined && hasRoom(first)) {
-      if (isWarm(first) || this.mayWarm(first)) return first
-      passedOver = first
-    }
-    return picker.pickWhere?.(context, isFreeBut(tried)) ?? this.firstWithRoom(tried, passedOver)
-  }
-
-  /** Of another strategy, what it proposes, for once more than there are endpoints that were tried, and once again. */
-  private proposed(picker: Picker, context: PickContext, tried: Tried): Endpoint | undefined {
-    let passedOver: Endpoint | undefined
-    for (let i = 0; i <= tried.length + 1; i++) {
-      const endpoint = picker.pick(context)
-      if (endpoint === undefined) return undefined
-      if (!hasRoom(endpoint) || isAmong(tried, endpoint) || endpoint === passedOver) continue
-      if (isWarm(endpoint) || this.mayWarm(endpoint)) return endpoint
-      passedOver = endpoint
-    }
-    return this.firstWithRoom(tried, passedOver)
-  }
-
-  private refreshed(): Picker {
     const { eligible } = this.current()
     if (eligible !== this.eligible) {
       this.eligible = eligible
-      this.picker = this.strategy.make(eligible)
+      this.tiers = tiersOf(this.strategy, eligible)
     }
-    return this.picker
+    for (const tier of this.tiers) {
+      const endpoint = this.chooseIn(tier, context, tried)
+      if (endpoint !== undefined) return endpoint
+    }
+    return undefined
+  }
+
+  private chooseIn(tier: Tier, context: PickContext, tried: Tried): Endpoint | undefined {
+    let passedOver: Endpoint | undefined
+    // After one that was tried the strategy would often propose the same one again.
+    if (tried.length === 0) {
+      const first = tier.picker.pick(context)
+      if (first !== undefined && hasRoom(first)) {
+        if (isWarm(first) || this.mayWarm(first)) return first
+        passedOver = first
+      }
+    }
+    const found = tier.search(context, isFreeBut(tried)) ?? passedOver
+    return found === undefined && this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : found
   }
 
   /** Whether an endpoint that is warming gets the request that it is proposed for. */
@@ -156,16 +141,5 @@ export class Selection {
     const factor = SlowStart.factor(now - load.warmingSince, options.slowStart)
     if (factor === 1) load.warmingSince = NaN
     return random() < factor
-  }
-
-  private firstWithRoom(tried: Tried, known?: Endpoint): Endpoint | undefined {
-    const { eligible } = this
-    this.cursor = (this.cursor + 1) % eligible.length
-    let best = known
-    for (let i = 0; i < eligible.length; i++) {
-      const endpoint = eligible[(this.cursor + i) % eligible.length]!
-      if (hasRoom(endpoint) && !isAmong(tried, endpoint) && isBetter(endpoint, best)) best = endpoint
-    }
-    return best
   }
 }

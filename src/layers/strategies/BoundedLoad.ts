@@ -9,7 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Accepts, type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
+import { type Accepts, type PickContext, type Picker, searchFor, Strategy } from "../../services/Strategy.ts"
 
 /** What Google has found to be a good middle: a smaller factor is more even, a larger one moves fewer keys. */
 export const defaultFactor = 1.25
@@ -19,9 +19,6 @@ export const defaultFactor = 1.25
  * additions for a pick.
  */
 const additionsPerPick = 16
-
-/** How often a strategy without an order is asked again before the list is searched. */
-const proposals = 3
 
 const pickerFor = (
   inner: Picker,
@@ -48,28 +45,17 @@ const pickerFor = (
   const accepts = (endpoint: Endpoint): boolean =>
     isWithinBound(endpoint) && (alsoAccepts === undefined || alsoAccepts(endpoint))
 
-  let cursor = 0
-  const search = (context: PickContext): Endpoint | undefined => {
-    if (inner.pickWhere !== undefined) return inner.pickWhere(context, accepts)
-    for (let i = 0; i < proposals; i++) {
-      const endpoint = inner.pick(context)
-      if (endpoint === undefined || accepts(endpoint)) return endpoint
-    }
-    for (let i = 0; i < n; i++) {
-      cursor = cursor + 1 < n ? cursor + 1 : 0
-      const endpoint = endpoints[cursor]!
-      if (accepts(endpoint)) return endpoint
-    }
-    return undefined
-  }
-
+  const search = searchFor(inner, endpoints)
   const pickWhere = (context: PickContext, also: Accepts | undefined): Endpoint | undefined => {
     alsoAccepts = also
-    const found = search(context)
-    if (found !== undefined) return found
-    // The sum was too low; with the right one somebody is within the bound, if anybody can be taken at all.
-    count()
-    return search(context)
+    let found = search(context, accepts)
+    if (found === undefined) {
+      // The sum was too low; with the right one somebody is within the bound, if anybody can be taken at all.
+      count()
+      found = search(context, accepts)
+    }
+    alsoAccepts = undefined
+    return found
   }
 
   return {

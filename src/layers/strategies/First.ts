@@ -10,5 +10,8 @@ import { Strategy } from "../../services/Strategy.ts"
 export const layer: Layer.Layer<Strategy> = Layer.succeed(Strategy, {
   name: "first",
   ignoresWeights: true,
-  make: (endpoints) => ({ pick: () => endpoints[0] })
+  make: (endpoints) => ({
+    pick: () => endpoints[0],
+    pickWhere: (_, accepts) => endpoints.find(accepts)
+  })
 })

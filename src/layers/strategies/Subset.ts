@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { Strategy } from "../../services/Strategy.ts"
+import { type Picker, searchFor, Strategy } from "../../services/Strategy.ts"
 
 /** Which subset. */
 export interface Options {
@@ -31,12 +31,23 @@ export const of = (endpoints: ReadonlyArray<Endpoint>, { id, size }: Options): R
   return endpoints.filter((_, position) => chosen.has(position))
 }
 
+/** A picker over some endpoints of a list, which are searched before all others. */
+export const pickerOver = (strategy: Strategy["Service"], endpoints: ReadonlyArray<Endpoint>): Picker => {
+  const picker = strategy.make(endpoints)
+  return {
+    pick: (context) => picker.pick(context),
+    pickWhere: searchFor(picker, endpoints),
+    observe: (endpoint, outcome, latencyMs) => picker.observe?.(endpoint, outcome, latencyMs),
+    ended: (endpoint) => picker.ended?.(endpoint)
+  }
+}
+
 /** Offers only a subset of the endpoints to the strategy. */
 export const layer = (options: Options): Layer.Layer<Strategy, never, Strategy> =>
   Layer.effect(
     Strategy,
     Effect.map(Strategy, (strategy) => ({
       ...strategy,
-      make: (endpoints) => strategy.make(of(endpoints, options))
+      make: (endpoints) => pickerOver(strategy, of(endpoints, options))
     }))
   )

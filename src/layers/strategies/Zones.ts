@@ -36,18 +36,17 @@ const place = (key: string): number => {
   return (Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35) >>> 0) / 2 ** 32
 }
 
-/** Says who belongs to a part of the traffic: the same keys each time, or else evenly mixed. */
-type Split = (part: number) => (context: PickContext) => boolean
+/** Says who belongs to a part of the traffic, by the place of its key, or else evenly mixed. */
+type Split = (part: number) => (at: number | undefined) => boolean
 
-const makeSplit = (usesKey: boolean): Split => {
+const makeSplit = (): Split => {
   // Kept across rebuilds, or a small part would be nothing where they are frequent. In arrays, because V8 makes an
   // object of a fraction in a variable.
   const last = Float64Array.of(0)
   return (part) => {
     const credit = last.slice()
-    return (context) => {
-      const key = usesKey ? context.key() : undefined
-      if (key !== undefined) return place(key) < part
+    return (at) => {
+      if (at !== undefined) return at < part
       const more = credit[0]! + part
       const belongs = more >= 1
       last[0] = credit[0] = belongs ? more - 1 : more
@@ -68,7 +67,11 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
   Layer.effect(
     Strategy,
     Effect.map(Strategy, (strategy) => {
-      const split = makeSplit(strategy.usesKey === true)
+      const split = makeSplit()
+      const placeOf = (context: PickContext): number | undefined => {
+        const key = strategy.usesKey === true ? context.key() : undefined
+        return key === undefined ? undefined : place(key)
+      }
       const weightOf = ({ backend }: Endpoint): number => (strategy.ignoresWeights === true ? 1 : backend.weight)
       const someOf = (endpoints: ReadonlyArray<Endpoint>, size = subset?.size): ReadonlyArray<Endpoint> =>
         subset === undefined || size === undefined ? endpoints : Subset.of(endpoints, { id: subset.id, size })
@@ -77,24 +80,25 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
         make: (endpoints): Picker => {
           const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
           const local = zone === undefined ? [] : endpoints.filter(isLocal)
-          if (local.length === 0 || local.length === endpoints.length) return strategy.make(someOf(endpoints))
+          if (local.length === 0 || local.length === endpoints.length) {
+            return subset === undefined ? strategy.make(endpoints) : Subset.pickerOver(strategy, someOf(endpoints))
+          }
           const part = keptBy(local, endpoints, weightOf)
           const others = endpoints.filter((endpoint) => !isLocal(endpoint))
           const size = Math.min(subset?.size ?? Infinity, endpoints.length)
           const mine = part === 1 || size === 1 ? size : sizeHere(part, local.length, others.length, size)
-          const here = strategy.make(someOf(local, mine))
+          const here = Subset.pickerOver(strategy, someOf(local, mine))
           if (mine === size) return here
-          const elsewhere = strategy.make(someOf(others, size - mine))
+          const elsewhere = Subset.pickerOver(strategy, someOf(others, size - mine))
           const isKept = split(part)
           return {
-            pick: (context) => (isKept(context) ? here : elsewhere).pick(context),
-            // The ranking of a key goes on in the other half.
-            ...(here.pickWhere === undefined ? {} : {
-              pickWhere: (context, accepts) => {
-                const [first, second] = isKept(context) ? [here, elsewhere] : [elsewhere, here]
-                return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
-              }
-            }),
+            pick: (context) => (isKept(placeOf(context)) ? here : elsewhere).pick(context),
+            pickWhere: (context, accepts) => {
+              // The ranking of a key goes on in the other half. Without a key the zone is the better place.
+              const isHere = (placeOf(context) ?? 0) < part
+              const [first, second] = isHere ? [here, elsewhere] : [elsewhere, here]
+              return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
+            },
             observe: (endpoint, outcome, latencyMs) =>
               (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
             ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)

@@ -11,7 +11,6 @@ import * as Random from "./Random.ts"
 import * as Rendezvous from "./Rendezvous.ts"
 import * as RingHash from "./RingHash.ts"
 import * as RoundRobin from "./RoundRobin.ts"
-import * as Subset from "./Subset.ts"
 import * as WeightedRandom from "./WeightedRandom.ts"
 import * as WeightedRoundRobin from "./WeightedRoundRobin.ts"
 import * as Zones from "./Zones.ts"
@@ -40,13 +39,6 @@ export const defaultFor = (backends: ReadonlyArray<Backend> | undefined): Strate
 /** The same in words. */
 export const defaultText = "peak-ewma; least-requests for fewer than three backends; round-robin without to"
 
-/** What goes around a strategy: see there. */
-export const decorators = {
-  boundedLoad: BoundedLoad.layer,
-  subset: Subset.layer,
-  zone: Zones.layer
-}
-
 /** The strategy of the settings, with what they want around it. */
 export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, size }, zone }: {
   readonly strategy: StrategyName
@@ -56,7 +48,7 @@ export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, si
 }): Layer.Layer<Strategy> => {
   const bounded = balanceFactor === undefined
     ? strategies[strategy]
-    : Layer.provide(decorators.boundedLoad(balanceFactor), strategies[strategy])
-  // The zone divides a subset between itself and the others. Without a zone, it is the same as `decorators.subset`.
-  return Layer.provide(decorators.zone(zone, size === undefined ? undefined : { id, size }), bounded)
+    : Layer.provide(BoundedLoad.layer(balanceFactor), strategies[strategy])
+  // The zone divides a subset between itself and the others. Without a zone, it is the same as `Subset.layer`.
+  return Layer.provide(Zones.layer(zone, size === undefined ? undefined : { id, size }), bounded)
 }

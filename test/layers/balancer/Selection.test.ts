@@ -1,0 +1,193 @@
+/** Where requests go when whom the strategy picks cannot be taken: full, tried, or warming. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as BalancerLayer from "../../../src/layers/Balancer.ts"
+import * as EjectionLayer from "../../../src/layers/Ejection.ts"
+import * as PoolLayer from "../../../src/layers/Pool.ts"
+import { strategies } from "../../../src/layers/strategies/index.ts"
+import * as Subset from "../../../src/layers/strategies/Subset.ts"
+import * as Zones from "../../../src/layers/strategies/Zones.ts"
+import * as Backend from "../../../src/services/Backend.ts"
+import { Balancer, defaultOptions, type Options } from "../../../src/services/Balancer.ts"
+import type { Endpoint } from "../../../src/services/Load.ts"
+import { Pool } from "../../../src/services/Pool.ts"
+import { anonymous, type PickContext, Strategy } from "../../../src/services/Strategy.ts"
+import { idsOf } from "../../endpoints.ts"
+
+const over = (strategy: Layer.Layer<Strategy>, options: Partial<Options> = {}) =>
+  Effect.provide(
+    BalancerLayer.layer({ ...defaultOptions, ...options }).pipe(
+      Layer.provide([EjectionLayer.layerNone, strategy]),
+      Layer.provideMerge(PoolLayer.layer())
+    )
+  )
+
+const join = (...backends: ReadonlyArray<Backend.Backend>) => Effect.flatMap(Pool, (pool) => pool.reconcile(backends))
+
+const named = (id: string, options: Parameters<typeof Backend.make>[1] = {}): Backend.Backend =>
+  Backend.make(`http://${id}.test`, { id, ...options })
+
+/** The ids of so many selections, each with this many tried before, of which none begins. */
+const selections = (n: number, tries = 0, contextFor: (i: number) => PickContext = () => anonymous) =>
+  Effect.map(Balancer, ({ select }) =>
+    Array.from({ length: n }, (_, i) => {
+      const tried: Array<Endpoint> = []
+      for (let k = 0; k < tries; k++) tried.push(select(contextFor(i), tried)!)
+      return select(contextFor(i), tried)?.backend.id
+    }))
+
+const keyed = (i: number): PickContext => ({ ...anonymous, key: () => `client ${i}` })
+
+/** Fills this backend, of which one request is all that it may have. */
+const fill = (id: string) =>
+  Effect.map(Balancer, ({ begin, select }) => {
+    for (const tried: Array<Endpoint> = [];;) {
+      const endpoint = select(anonymous, tried)
+      assert(endpoint !== undefined)
+      if (endpoint.backend.id === id) return begin(endpoint)
+      tried.push(endpoint)
+    }
+  })
+
+const single = { maxInFlight: 1 }
+
+const slowStart = { slowStart: { duration: Duration.seconds(30), from: 0.1, aggression: 1 } }
+
+/** Takes a backend out and in again, so that it is warming. */
+const comeBack = (id: string) =>
+  Effect.gen(function*() {
+    const pool = yield* Pool
+    yield* pool.signal(id, { _tag: "ModeSet", mode: "Disabled", why: "a deploy" })
+    yield* selections(1)
+    yield* pool.signal(id, { _tag: "ModeSet", mode: "Ready", why: "deployed" })
+  })
+
+describe("the order of the configuration, with the strategy first,", () => {
+  const four = ["a", "b", "c", "d"].map((id) => named(id))
+
+  it.effect("decides who gets what is too much for the first one", () =>
+    Effect.gen(function*() {
+      yield* join(...four)
+      yield* fill("a")
+      assert.deepStrictEqual(new Set(yield* selections(20)), new Set(["b"]))
+      yield* fill("b")
+      assert.deepStrictEqual(new Set(yield* selections(20)), new Set(["c"]))
+    }).pipe(over(strategies.first, single)))
+
+  it.effect("decides who is tried next", () =>
+    Effect.gen(function*() {
+      yield* join(...four)
+      assert.deepStrictEqual(new Set(yield* selections(20, 1)), new Set(["b"]))
+      assert.deepStrictEqual(new Set(yield* selections(20, 2)), new Set(["c"]))
+    }).pipe(over(strategies.first)))
+
+  it.effect("decides who gets what the first one does not get while it is warming", () =>
+    Effect.gen(function*() {
+      yield* join(...four)
+      yield* selections(1)
+      yield* comeBack("a")
+      assert.deepStrictEqual(new Set(yield* selections(100)), new Set(["a", "b"]))
+    }).pipe(over(strategies.first, slowStart)))
+})
+
+describe("a subset", () => {
+  const six = ["a", "b", "c", "d", "e", "f"].map((id) => named(id))
+
+  it.effect.each(["random", "round-robin", "maglev", "least-requests"] as const)(
+    "of %s is left by nobody who finds room in it, and then goes on to all others",
+    (name) => {
+      const strategy = Layer.provide(Subset.layer({ id: "here", size: 3 }), strategies[name])
+      return Effect.gen(function*() {
+        yield* join(...six)
+        const subset = new Set(yield* selections(100, 0, keyed))
+        assert.strictEqual(subset.size, 3)
+        for (const tries of [1, 2]) {
+          for (const id of yield* selections(100, tries, keyed)) assert.isTrue(subset.has(id), `${tries}: ${id}`)
+        }
+        for (const id of yield* selections(100, 3, keyed)) assert.isFalse(subset.has(id))
+        const [one, two, three] = [...subset]
+        yield* fill(one!)
+        yield* fill(two!)
+        assert.deepStrictEqual(new Set(yield* selections(100, 0, keyed)), new Set([three]))
+        yield* fill(three!)
+        const rest = new Set(yield* selections(100, 0, keyed))
+        assert.deepStrictEqual([...rest].sort(), six.map(({ id }) => id).filter((id) => !subset.has(id)))
+      }).pipe(over(strategy, single))
+    }
+  )
+})
+
+describe("a zone", () => {
+  const two = [named("a", { zone: "here" }), named("b", { zone: "here" }), named("c", { zone: "there" })]
+
+  describe.each(["random", "least-requests", "weighted-round-robin", "rendezvous"] as const)("of %s", (name) => {
+    const strategy = Layer.provide(Zones.layer("here"), strategies[name])
+
+    it.effect("is left by nobody who finds room in it", () =>
+      Effect.gen(function*() {
+        yield* join(...two)
+        assert.notInclude(yield* selections(100, 1, keyed), "c")
+        yield* fill("b")
+        assert.deepStrictEqual(new Set(yield* selections(100, 0, keyed)), new Set(["a"]))
+        yield* fill("a")
+        assert.deepStrictEqual(new Set(yield* selections(10, 0, keyed)), new Set(["c"]))
+      }).pipe(over(strategy, single)))
+
+    it.effect("is not left for the sake of one that is warming, where another one has room", () =>
+      Effect.gen(function*() {
+        yield* join(...two)
+        yield* selections(1)
+        yield* comeBack("a")
+        assert.deepStrictEqual(new Set(yield* selections(300, 0, keyed)), new Set(["a", "b"]))
+      }).pipe(over(strategy, slowStart)))
+  })
+})
+
+describe("backups that take what is too much for the primaries", () => {
+  const backup = (id: string, weight: number) => named(id, { weight, tier: 1 })
+
+  it.effect("get it by weight", () =>
+    Effect.gen(function*() {
+      yield* join(named("a"), backup("x", 8), backup("y", 1), backup("z", 1))
+      yield* fill("a")
+      const got = yield* selections(20)
+      assert.deepStrictEqual(["x", "y", "z"].map((id) => got.filter((one) => one === id).length), [16, 2, 2])
+    }).pipe(over(strategies["weighted-round-robin"], single)))
+
+  it.effect("get it by key", () =>
+    Effect.gen(function*() {
+      yield* join(named("a"), backup("x", 1), backup("y", 1), backup("z", 1))
+      yield* fill("a")
+      const [first, again] = [yield* selections(50, 0, keyed), yield* selections(50, 0, keyed)]
+      assert.deepStrictEqual(first, again)
+      assert.strictEqual(new Set(first).size, 3)
+      // The same as those get it for whom the primary was tried.
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbeFailed", why: "refused" }))
+      assert.deepStrictEqual(yield* selections(50, 0, keyed), first)
+    }).pipe(over(strategies.maglev, single)))
+
+  it.effect("have a picker of their own, which is told of what becomes of its picks and of no others", () => {
+    const told: Array<string> = []
+    const watching = Layer.succeed(Strategy, {
+      name: "watching",
+      make: (list: ReadonlyArray<Endpoint>) => ({
+        pick: () => list[0],
+        observe: ({ backend }: Endpoint) => void told.push(`${idsOf(list)}: ${backend.id} answers`),
+        ended: ({ backend }: Endpoint) => void told.push(`${idsOf(list)}: ${backend.id} ends`)
+      })
+    })
+    return Effect.gen(function*() {
+      yield* join(named("a"), backup("x", 1))
+      const { begin, end, select } = yield* Balancer
+      const picked = [select(anonymous)!]
+      begin(picked[0]!)
+      picked.push(select(anonymous)!)
+      begin(picked[1]!)
+      assert.deepStrictEqual(idsOf(picked), ["a", "x"])
+      for (const endpoint of picked) end(endpoint, "success", 5)
+      assert.deepStrictEqual(told, ["a: a answers", "a: a ends", "x: x answers", "x: x ends"])
+    }).pipe(over(watching, single))
+  })
+})

@@ -1,0 +1,57 @@
+import { assert, describe, it } from "@effect/vitest"
+import { tiersOf } from "../../../src/layers/balancer/Tiers.ts"
+import * as Backend from "../../../src/services/Backend.ts"
+import * as Load from "../../../src/services/Load.ts"
+import { anonymous } from "../../../src/services/Strategy.ts"
+import { endpoints, idsOf } from "../../endpoints.ts"
+
+const tiered = (tiers: ReadonlyArray<number>): ReadonlyArray<Load.Endpoint> =>
+  tiers.map((tier, i) => ({ backend: Backend.make(`http://a${i}`, { id: `a${i}`, tier }), load: Load.make() }))
+
+/** A strategy that keeps the lists that it was given. */
+const keeping = () => {
+  const lists: Array<ReadonlyArray<Load.Endpoint>> = []
+  return {
+    lists,
+    strategy: {
+      name: "keeping",
+      make: (list: ReadonlyArray<Load.Endpoint>) => {
+        lists.push(list)
+        return { pick: () => list[0] }
+      }
+    }
+  }
+}
+
+describe("tiers", () => {
+  it("are none of an empty list, and one with the very same list where all have the same", () => {
+    const { strategy } = keeping()
+    assert.deepStrictEqual(tiersOf(strategy, []), [])
+    for (const list of [endpoints([1, 2]), tiered([1, 1])]) {
+      const [tier, ...others] = tiersOf(strategy, list)
+      assert.strictEqual(tier?.endpoints, list)
+      assert.deepStrictEqual(others, [])
+    }
+  })
+
+  it("come in the order of their numbers, each with its endpoints in the order of the configuration", () => {
+    const tiers = tiersOf(keeping().strategy, tiered([2, 0, 1, 0, 9]))
+    assert.deepStrictEqual(tiers.map(({ endpoints, level }) => [level, idsOf(endpoints)]), [
+      [0, ["a1", "a3"]],
+      [1, ["a2"]],
+      [2, ["a0"]],
+      [9, ["a4"]]
+    ])
+  })
+
+  it("cost nothing until somebody of them is needed, and then one picker", () => {
+    const { lists, strategy } = keeping()
+    const [first, second] = tiersOf(strategy, tiered([0, 1]))
+    assert.deepStrictEqual([lists, first?.used], [[], undefined])
+    first!.picker.pick(anonymous)
+    first!.search(anonymous, () => true)
+    assert.deepStrictEqual(lists.map(idsOf), [["a0"]])
+    assert.strictEqual(first?.used, first?.picker)
+    assert.isUndefined(second?.used)
+  })
+})
