@@ -9,11 +9,21 @@ import { AccessLog, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
 import type { Endpoint } from "../services/Load.ts"
-import { empty, forEachChange, Pool } from "../services/Pool.ts"
+import { empty, forEachChange, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
-/** The first tier of these, which is the one that gets the traffic; infinite when there is nobody. */
+/** The first tier of these; infinite when there is nobody. */
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
+
+const isOnTrial = (health: Health.Health | undefined): boolean => health?.circuit._tag === "Trial"
+
+/** The tier that has the traffic, if `first` is the first one of all. A trial is one request at a time, and no traffic. */
+const tierWithTraffic = (state: PoolState, first: number): number => {
+  const isIn = ({ backend: { id } }: Endpoint): boolean => !isOnTrial(memberOf(state, id)?.health)
+  return state.eligible.some((endpoint) => endpoint.backend.tier === first && isIn(endpoint))
+    ? first
+    : tierOf(state.eligible.filter(isIn))
+}
 
 const traffic = (tier: number, first: number): Notice =>
   tier === first
@@ -34,18 +44,18 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
       Effect.sync(() => {
         const { eligible, members, panic } = state
         let hasOthers = state.positions !== known.positions
+        let hasOtherTrials = false
         forEachChange(known, state, ({ endpoint, health }, before) => {
           const { backend } = endpoint
           hasOthers ||= endpoint !== before?.endpoint
+          hasOtherTrials ||= isOnTrial(health) !== isOnTrial(before?.health)
           const status = Health.status(health)
           if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
         })
         if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))
-        if (hasOthers || eligible !== known.eligible) {
-          tier = eligible.some(({ backend }) => backend.tier === first) ? first : tierOf(eligible)
-        }
+        if (hasOthers || hasOtherTrials || eligible !== known.eligible) tier = tierWithTraffic(state, first)
         known = state
         const backup = tier === first ? undefined : tier
         // Where nobody is well there is no traffic, and each backend has its line.

@@ -69,7 +69,11 @@ export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.
         if (millis > maxMillis) return invalid({ message: "expected a duration of 20d or less" })
         return Effect.succeed(Duration.millis(millis))
       },
-      encode: (duration) => Effect.succeed(Duration.format(duration))
+      // Of a part of a millisecond `format` makes nanoseconds, which is no notation here.
+      encode: (duration) => {
+        const millis = Duration.toMillis(duration)
+        return Effect.succeed(Number.isInteger(millis) ? Duration.format(duration) : `${millis}ms`)
+      }
     })
   )
 )
@@ -151,7 +155,7 @@ const share = (instead: (share: number) => string | undefined): Schema.Codec<num
             percentage === undefined ? {} : { suggestion: instead(percentage / 100) ?? `${percentage}%` }
           )
         },
-        encode: (share) => Effect.succeed(`${share * 100}%`)
+        encode: (share) => Effect.succeed(`${Number((share * 100).toFixed(6))}%`)
       })
     ),
     Schema.check(Schema.makeFilter((share: number) => {

@@ -60,7 +60,8 @@ export const originToCheck = (origin: string, { address, port }: Place): string 
   const url = new URL(parseOrigin(origin)?.startsWith("unix:") === true ? `http://${authorityOf(origin)}` : origin)
   if (address !== undefined) url.hostname = address
   if (port !== undefined) url.port = String(port)
-  return url.origin
+  // `URL.origin` is `null` for schemes that the web does not know.
+  return `${url.protocol}//${url.host}`
 }
 
 /** Statuses from the first to the last. */

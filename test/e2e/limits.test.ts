@@ -67,7 +67,7 @@ onEachEngine("limits", (test) => {
     assert.strictEqual(answer.status, 503)
     assert.include(answer.body.toString(), "reason: overloaded")
     assert.strictEqual((await lb.completed()).reason, "overloaded")
-  }, { node: { fails: "undici lets requests wait for as long as it takes" } })
+  })
 
   test("what is refused before it is a request is in the log, with the address of its client", async (lab) => {
     const backend = await lab.answering(ok)

@@ -124,6 +124,31 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("does not take the trial of a primary for traffic", () => {
+    const entries: Array<Entry> = []
+    const tiers = ["a", "b"].map((id, tier) => Backend.make(`http://${id}.test`, { id, tier }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(tiers), settle))
+      for (const id of ["a", "b"]) yield* signal(id, passed)
+      for (const _ of [1, 2]) {
+        yield* signal("a", { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+        // Passing its checks begins the trial of one that is ejected.
+        yield* signal("a", passed)
+        yield* signal("a", passed)
+      }
+      yield* signal("a", { _tag: "Recovered", why: "the trial went well" })
+      assert.deepStrictEqual(entries.map(pretty).slice(2), [
+        "HEALTH: EJECTED http://a.test - 5 failures in a row",
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "HEALTH: TRIAL http://a.test - status: 200",
+        "HEALTH: EJECTED http://a.test - 5 failures in a row",
+        "HEALTH: TRIAL http://a.test - status: 200",
+        "HEALTH: HEALTHY http://a.test - the trial went well",
+        "INFO: Backups are not needed any more"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says that the pool is in panic, and when it is not any more", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

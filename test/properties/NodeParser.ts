@@ -54,7 +54,7 @@ const codeOf = (error: Error): string => ("code" in error ? String(error.code) :
  * this very comparison.
  */
 const withoutTabs = (bytes: string): string =>
-  bytes.replace(/chunked[ \t]+\r\n/gi, (text) => text.replaceAll("\t", " "))
+  bytes.replace(/^transfer-encoding:[^\r\n]*chunked[ \t]+\r\n/gim, (text) => text.replaceAll("\t", " "))
 
 const maxHeaderSize = 64 * 1024
 

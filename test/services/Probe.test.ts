@@ -12,6 +12,8 @@ describe("originToCheck", () => {
     ["http://a:3001", { address: "b" }, "http://b:3001"],
     ["http://a:3001", { address: "[::1]" }, "http://[::1]:3001"],
     ["http://[::1]:3001", { address: "b", port: 1 }, "http://b:1"],
+    ["postgres://a:5432", { port: 8080 }, "postgres://a:8080"],
+    ["postgres://a:5432", { address: "b" }, "postgres://b:5432"],
     ["https://a", { address: "b" }, "https://b"],
     ["https://a", { port: 8443 }, "https://a:8443"],
     ["unix:/run/app.sock", { port: 9000 }, "http://localhost:9000"],

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import { HttpClientError, TransportError } from "effect/http/HttpClientError"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
@@ -149,7 +150,22 @@ const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
   return source.body instanceof Readable ? source.body : undefined
 }
 
-const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+/** undici's timers are up to a second late, and its own word on a connection comes first. */
+const undiciLateness = Duration.seconds(1)
+
+/** Fails when all connections have been in use for so long: undici would wait for one without an end. */
+const overdue = (request: HttpClientRequest, transmission: Transmission, { connectTimeout }: Limits) => {
+  const cause = TransportFailure.make({ reason: "overloaded", message: "No connection was free in time" })
+  return Effect.sleep(Duration.sum(connectTimeout, undiciLateness)).pipe(
+    Effect.flatMap(() =>
+      transmission.started
+        ? Effect.never
+        : Effect.fail(new HttpClientError({ reason: new TransportError({ request, cause }) }))
+    )
+  )
+}
+
+const withExactSend = (limits: Limits) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   HttpClient.transform(client, (effect, request) => {
     const head = Message.hasSentHead(request) ? request[Message.sentHead] : undefined
     const transmission = new Transmission(head, request.url)
@@ -158,6 +174,7 @@ const withExactSend = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
     return effect.pipe(
       Effect.provideService(NodeHttpClient.UndiciOptions, options),
       Effect.mapError((error) => explain(error, transmission)),
+      Effect.raceFirst(overdue(request, transmission, limits)),
       Effect.map((response) => {
         const { responseHead } = transmission
         const body = nodeBodyOf(response)
@@ -239,7 +256,7 @@ export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Conn
 
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend)).pipe(
+  Layer.effect(HttpClient.HttpClient, Effect.map(NodeHttpClient.makeUndici, withExactSend(limits))).pipe(
     Layer.provide(Layer.effect(
       NodeHttpClient.Dispatcher,
       loadUndici.pipe(
