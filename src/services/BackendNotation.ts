@@ -10,13 +10,8 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { Backend, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
+import type { Complaint } from "./Complaint.ts"
 import * as Suggestion from "./Suggestion.ts"
-
-/** What is wrong with a value, in place of what was expected in general, and what was probably meant. */
-interface Complaint {
-  readonly message?: string
-  readonly suggestion?: string
-}
 
 const BackendFields = Schema.Struct({
   url: Schema.String,

@@ -8,13 +8,11 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { invalid } from "./Complaint.ts"
+import * as Notation from "./Notation.ts"
 import type { StatusRange } from "./Probe.ts"
 import { isHost } from "./Target.ts"
-
-const invalid = (complaint: { readonly message?: string } = {}) =>
-  Effect.fail(new SchemaIssue.InvalidValue({ ...complaint }))
 
 const parseRange = (text: string): StatusRange | undefined => {
   const match = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(text.trim())
@@ -92,17 +90,4 @@ export const HostName: Schema.Codec<string, string> = Schema.String.pipe(
 )
 
 /** A port that can be connected to: 1 to 65,535, as a number or in digits. */
-export const Port: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) =>
-        typeof input === "number"
-          ? Effect.succeed(input)
-          : /^\d{1,5}$/.test(input)
-          ? Effect.succeed(Number(input))
-          : invalid(),
-      encode: (port) => Effect.succeed(port)
-    })
-  )
-)
+export const Port = Notation.number({ minimum: 1, maximum: 65_535 })

@@ -7,9 +7,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as ClientAddress from "./ClientAddress.ts"
+import { invalid } from "./Complaint.ts"
 import * as Cookie from "./Cookie.ts"
 import * as Fields from "./Fields.ts"
 import type { RequestHead } from "./Message.ts"
@@ -39,9 +40,6 @@ const named = ["header", "cookie", "query"] as const
 
 /** What can stand before the `=` of a parameter. The names of fields are tokens, as those of cookies are. */
 const parameter = /^[^\s&=#]+$/
-
-const invalid = (issue: { readonly message?: string; readonly suggestion?: string }) =>
-  Effect.fail(new SchemaIssue.InvalidValue(issue))
 
 const parse = (text: string): Effect.Effect<HashKey, SchemaIssue.Issue> => {
   const colon = text.indexOf(":")

@@ -14,16 +14,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-
-/** What is wrong with a value, beyond that it is not what was expected. */
-interface Complaint {
-  /** In place of what was expected in general. */
-  readonly message?: string
-  /** What was probably meant. */
-  readonly suggestion?: string
-}
-
-const invalid = (complaint: Complaint = {}) => Effect.fail(new SchemaIssue.InvalidValue({ ...complaint }))
+import { type Complaint, invalid } from "./Complaint.ts"
 
 // -----------------------------------------------------------------------------
 // Durations
@@ -82,8 +73,10 @@ export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.
 // Numbers and paths
 // -----------------------------------------------------------------------------
 
-/** A number as such, or in digits. */
-const number = (range: { readonly minimum: number; readonly maximum: number }): Schema.Codec<number, number | string> =>
+/** A whole number within a range, as such or in digits. */
+export const number = (
+  range: { readonly minimum: number; readonly maximum: number }
+): Schema.Codec<number, number | string> =>
   Schema.Union([Schema.Finite, Schema.String]).pipe(
     Schema.decodeTo(
       Schema.Int.check(Schema.isBetween(range)),

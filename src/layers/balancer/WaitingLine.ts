@@ -17,9 +17,13 @@ export interface Waiter {
   readonly giveUp: () => void
 }
 
+const isPinned = ({ context }: Waiter): boolean => context.pinned !== undefined
+
 export class WaitingLine {
   /** In the order in which they came. */
   private readonly waiters = new Set<Waiter>()
+  /** How many of them are pinned. */
+  private pinned = 0
   private readonly options: Pick<Queue, "size" | "order">
 
   constructor(options: Pick<Queue, "size" | "order">) {
@@ -36,10 +40,11 @@ export class WaitingLine {
     if (this.waiters.size >= size) {
       const [oldest] = this.waiters
       if (order === "oldest" || oldest === undefined) return false
-      this.waiters.delete(oldest)
+      this.leave(oldest)
       oldest.turnAway()
     }
     this.waiters.add(waiter)
+    if (isPinned(waiter)) this.pinned++
     return true
   }
 
@@ -47,19 +52,18 @@ export class WaitingLine {
   dismiss(isHopeless: (waiter: Waiter) => boolean): void {
     for (const waiter of this.waiters) {
       if (!isHopeless(waiter)) continue
-      this.waiters.delete(waiter)
+      this.leave(waiter)
       waiter.giveUp()
     }
   }
 
   leave(waiter: Waiter): void {
-    this.waiters.delete(waiter)
+    if (this.waiters.delete(waiter) && isPinned(waiter)) this.pinned--
   }
 
   /**
-   * Admits those for whom `select` finds an endpoint, until it finds none for the next one: where it is that one's
-   * turn, nobody behind gets ahead, except of one that has tried what has room, or that waits for the backend that it
-   * is pinned to. And who is pinned to a backend that only such exchanges may use takes nothing away from those before.
+   * Admits waiters in their order until the first for whom `select` finds nobody. Behind that one only those go ahead who
+   * wait for a backend that they are pinned to; one that has already tried whoever has room holds nobody up.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
     let isFull = false
@@ -67,13 +71,13 @@ export class WaitingLine {
     for (const waiter of inLine) {
       // Whoever is admitted may be done at once, and others are then admitted from there.
       if (!this.waiters.has(waiter)) continue
-      const isPinned = waiter.context.pinned !== undefined
-      if (isFull && !isPinned) continue
+      if (isFull && this.pinned === 0) return
+      if (isFull && !isPinned(waiter)) continue
       const endpoint = select(waiter)
       if (endpoint !== undefined) {
-        this.waiters.delete(waiter)
+        this.leave(waiter)
         waiter.admit(endpoint)
-      } else if (waiter.tried.length === 0 && !isPinned) {
+      } else if (waiter.tried.length === 0 && !isPinned(waiter)) {
         isFull = true
       }
     }

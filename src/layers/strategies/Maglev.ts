@@ -11,12 +11,10 @@
  * Filling the small one takes about 3 ms, the large one 40. The table hangs on ids and weights alone, and not on their
  * order, so two balancers agree.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
+import type * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { Strategy } from "../../services/Strategy.ts"
+import type { Strategy } from "../../services/Strategy.ts"
 import * as Preference from "./Preference.ts"
 
 const smallSize = 65_537
@@ -111,11 +109,4 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   }
 }
 
-export const layer: Layer.Layer<Strategy> = Layer.effect(
-  Strategy,
-  Effect.map(Random.Random, (random) => ({
-    name: "maglev",
-    usesKey: true,
-    make: (endpoints) => Preference.picker(preferenceFor(endpoints), endpoints.length, () => random.nextDoubleUnsafe())
-  }))
-)
+export const layer: Layer.Layer<Strategy> = Preference.layer("maglev", preferenceFor)

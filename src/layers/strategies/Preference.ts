@@ -1,13 +1,15 @@
 /**
- * What the hash strategies share: a picker over an order of preference. Not a strategy.
+ * What the hash strategies share: a strategy made of an order of preference.
  *
- * A preference says, for the hash of a key, who is liked best, and who next when that one cannot be taken.
- * From it follow here what happens without a key (it is drawn at random), and at a second try (it goes to the
- * next one in the order).
+ * A preference says, for the hash of a key, who is liked best, and who next when that one cannot be taken. From it
+ * follows here what happens without a key: it is drawn at random.
  */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import type { Accepts, PickContext, Picker } from "../../services/Strategy.ts"
+import { type Accepts, type PickContext, Strategy } from "../../services/Strategy.ts"
 
 /** For each hash, an order of the endpoints. */
 export interface Preference {
@@ -21,36 +23,29 @@ export interface Preference {
 /** A hash drawn evenly. */
 export const anyHash = (point: number): number => (point * 0x1_0000_0000) | 0
 
-/** Picks for the key of a context by preference among `n` endpoints. */
-export const picker = ({ draw, first, firstWhere }: Preference, n: number, random: () => number): Picker => {
-  const hashOf = (context: PickContext): number => {
-    const key = context.key()
-    return key === undefined ? draw(random()) : Hash.string(key)
-  }
-
-  // Kept, so that nothing is allocated for a further try.
-  const passedOver: Array<Endpoint> = []
-  let passed = 0
-  const isNotPassedOver = (endpoint: Endpoint): boolean => {
-    for (let i = 0; i < passed; i++) if (passedOver[i] === endpoint) return false
-    return true
-  }
-
-  return {
-    pick: (context) => {
-      const hash = hashOf(context)
-      if (context.attempt === 0 || n < 2) return first(hash)
-      const place = context.attempt % n
-      for (passed = 0; passed < place; passed++) {
-        const endpoint = firstWhere(hash, isNotPassedOver)
-        if (endpoint === undefined) break
-        passedOver[passed] = endpoint
+/** A strategy that makes a preference for each list. */
+export const layer = (
+  name: string,
+  preferenceFor: (endpoints: ReadonlyArray<Endpoint>) => Preference
+): Layer.Layer<Strategy> =>
+  Layer.effect(
+    Strategy,
+    Effect.map(Random.Random, (random) => ({
+      name,
+      usesKey: true,
+      make: (endpoints) => {
+        const { draw, first, firstWhere } = preferenceFor(endpoints)
+        const hashOf = (context: PickContext): number => {
+          const key = context.key()
+          return key === undefined ? draw(random.nextDoubleUnsafe()) : Hash.string(key)
+        }
+        return {
+          pick: (context) => first(hashOf(context)),
+          pickWhere: (context, accepts) => firstWhere(hashOf(context), accepts)
+        }
       }
-      return firstWhere(hash, isNotPassedOver) ?? first(hash)
-    },
-    pickWhere: (context, accepts) => firstWhere(hashOf(context), accepts)
-  }
-}
+    }))
+  )
 
 /** Who owns which place of a circle: positions in the list of endpoints. */
 export type Owners = Uint16Array | Uint32Array

@@ -7,12 +7,10 @@
  * them (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005). There is nothing to build and no memory
  * to speak of, but a pick looks at every backend.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
+import type * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Accepts, Strategy } from "../../services/Strategy.ts"
+import type { Accepts, Strategy } from "../../services/Strategy.ts"
 import * as Preference from "./Preference.ts"
 
 const everybody = (): boolean => true
@@ -41,11 +39,4 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   return { first: (hash) => firstWhere(hash, everybody), firstWhere, draw: Preference.anyHash }
 }
 
-export const layer: Layer.Layer<Strategy> = Layer.effect(
-  Strategy,
-  Effect.map(Random.Random, (random) => ({
-    name: "rendezvous",
-    usesKey: true,
-    make: (endpoints) => Preference.picker(preferenceFor(endpoints), endpoints.length, () => random.nextDoubleUnsafe())
-  }))
-)
+export const layer: Layer.Layer<Strategy> = Preference.layer("rendezvous", preferenceFor)

@@ -10,16 +10,14 @@
  * more than 1,600, or all together more than 262,144 and 256 each. A change that crosses such a border moves a good
  * third of the keys; with weights from 1 to 10 and up to 160 backends there is none.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
+import type * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { Strategy } from "../../services/Strategy.ts"
+import type { Strategy } from "../../services/Strategy.ts"
 import * as Preference from "./Preference.ts"
 
 /** The points of a backend of weight 1. */
-export const pointsPerWeight = 160
+const pointsPerWeight = 160
 
 /** The most points of one backend. */
 const mostOfOne = 1_600
@@ -107,11 +105,4 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   }
 }
 
-export const layer: Layer.Layer<Strategy> = Layer.effect(
-  Strategy,
-  Effect.map(Random.Random, (random) => ({
-    name: "ring-hash",
-    usesKey: true,
-    make: (endpoints) => Preference.picker(preferenceFor(endpoints), endpoints.length, () => random.nextDoubleUnsafe())
-  }))
-)
+export const layer: Layer.Layer<Strategy> = Preference.layer("ring-hash", preferenceFor)
