@@ -32,7 +32,9 @@ import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.t
 import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
-import * as Message from "../services/Message.ts"
+import type * as Message from "../services/Message.ts"
+import * as PlatformRequest from "../services/PlatformRequest.ts"
+import * as PlatformResponse from "../services/PlatformResponse.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
@@ -59,7 +61,7 @@ const handOver = (
 ): HttpServerResponse => {
   const forwarded = HeaderFields.toClient(head.status, head.fields)
   const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
-  return Message.toClient({ ...head, fields }, body)
+  return PlatformResponse.toClient({ ...head, fields }, body)
 }
 
 /** Forwards with these options. */
@@ -105,12 +107,12 @@ export const layer = (
           resending: exchange
         }
         const { request, upload } = exchange
-        return Message.toBackend(sent, upload && (() => upload.watch(request.stream)))
+        return PlatformRequest.toBackend(sent, upload && (() => upload.watch(request.stream)))
       }
 
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
-        const head = Message.received(request)
+        const head = PlatformRequest.received(request)
         const from = clientOf(request, head)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
@@ -158,7 +160,7 @@ export const layer = (
             tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
           )
           const answer: Message.ResponseHead | undefined = Result.isSuccess(sent)
-            ? Message.answered(sent.success)
+            ? PlatformResponse.answered(sent.success)
             : undefined
           if (answer !== undefined) exchange.answered(answer)
           const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
@@ -199,7 +201,7 @@ export const layer = (
           return reason === "request_timeout" ? setHeader(refusal, "connection", "close") : refusal
         }
         exchange.takeBack()
-        const answer = Message.answered(kept)
+        const answer = PlatformResponse.answered(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
         Effect.tapCause((cause) =>

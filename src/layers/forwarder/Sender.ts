@@ -13,6 +13,7 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Scope from "effect/Scope"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Message from "../../services/Message.ts"
+import * as PlatformResponse from "../../services/PlatformResponse.ts"
 import type { Upload } from "./Upload.ts"
 
 /** A request on its way: the head of the response, or why there is none. Whatever comes of it ends with the scope. */
@@ -30,7 +31,7 @@ export const make = (client: HttpClient.HttpClient): Sender => {
   if (Message.releasesBodies(client)) {
     return {
       send: client.execute,
-      release: (response) => Effect.sync(() => Message.answered(response).body?.release())
+      release: (response) => Effect.sync(() => PlatformResponse.answered(response).body?.release())
     }
   }
   const scoped = HttpClient.withScope(client)

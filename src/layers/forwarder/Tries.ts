@@ -10,10 +10,11 @@ import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type * as Random from "effect/Random"
 import { type Balancer, Overloaded } from "../../services/Balancer.ts"
+import { valueOf } from "../../services/Fields.ts"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import * as Message from "../../services/Message.ts"
+import type { ResponseHead } from "../../services/Message.ts"
 import * as RetryBudget from "../../services/RetryBudget.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import type { Exchange } from "./Exchange.ts"
@@ -108,7 +109,7 @@ export const make = (
     another: Effect.fnUntraced(function*(
       exchange: Exchange,
       verdict: RetryPolicy.Verdict,
-      answer: Message.ResponseHead | undefined
+      answer: ResponseHead | undefined
     ) {
       if (verdict === "no") return undefined
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
@@ -118,7 +119,7 @@ export const make = (
       if (isAgain) {
         if (answer === undefined) return undefined
         const asked = RetryPolicy.retryAfter(
-          Message.toHeaders(answer.fields)["retry-after"],
+          valueOf(answer.fields, "retry-after"),
           clock.currentTimeMillisUnsafe()
         )
         if (asked === undefined || asked > maxWait) return undefined

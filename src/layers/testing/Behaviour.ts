@@ -14,7 +14,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
-import { withStream } from "../../services/Message.ts"
+import { withStream } from "../../services/PlatformResponse.ts"
 
 /** One connection for one request. */
 export interface Attempt {

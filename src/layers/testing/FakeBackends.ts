@@ -28,7 +28,7 @@ import { parseOrigin } from "../../services/Backend.ts"
 import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { Outcome } from "../../services/Load.ts"
-import * as Message from "../../services/Message.ts"
+import { withStream } from "../../services/PlatformResponse.ts"
 import { probeUserAgent } from "../../services/Probe.ts"
 import { type Behaviour, bodyOf, connectionRefused, cutBy } from "./Behaviour.ts"
 import { type Received, Reception } from "./Received.ts"
@@ -189,7 +189,7 @@ export const layer = (
           return HttpServerResponse.empty(response)
         }
         const idle = { duration: idleTimeout, orElse: fails("reset_mid_body", "The body stopped") }
-        return Message.withStream(
+        return withStream(
           response,
           Stream.transformPull(bodyOf(response), (pull) => Effect.succeed(Effect.timeoutOrElse(pull, idle))).pipe(
             Stream.onEnd(Effect.sync(() => host.settle(reception, "success"))),

@@ -13,7 +13,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
-import * as Message from "../../services/Message.ts"
+import { toHeaders } from "../../services/HeaderRecord.ts"
 import { BodyReader } from "./BodyReader.ts"
 import type { Flow } from "./Flow.ts"
 
@@ -72,7 +72,7 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   abstract readonly remoteAddress: Option.Option<string>
 
   get headers(): Headers.Headers {
-    return this.record ??= Message.toHeaders(this.fields)
+    return this.record ??= toHeaders(this.fields)
   }
 
   get stream(): Stream.Stream<Uint8Array, E> {

@@ -10,7 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as WireClient from "../../../src/layers/wire/WireClient.ts"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
-import * as Message from "../../../src/services/Message.ts"
+import * as PlatformRequest from "../../../src/services/PlatformRequest.ts"
+import * as PlatformResponse from "../../../src/services/PlatformResponse.ts"
 import { answer, answering } from "../../contract/support/Backends.ts"
 import { connect, head } from "../../contract/support/Serving.ts"
 
@@ -23,9 +24,9 @@ describe("answers that a client does not read yet", () => {
       const { origin, requests } = yield* answering(({ target }) => answer(bodyOf(target)))
       const client = yield* HttpClient.HttpClient
       yield* HttpServer.serveEffect(Effect.gen(function*() {
-        const received = Message.received(yield* HttpServerRequest)
-        const response = yield* client.execute(Message.toBackend({ ...received, origin }, undefined))
-        return Message.toClient(Message.answered(response), () => Stream.empty)
+        const received = PlatformRequest.received(yield* HttpServerRequest)
+        const response = yield* client.execute(PlatformRequest.toBackend({ ...received, origin }, undefined))
+        return PlatformResponse.toClient(PlatformResponse.answered(response), () => Stream.empty)
       }))
       const [slow, other] = [yield* connect, yield* connect]
       slow.socket.pause()
