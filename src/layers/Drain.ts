@@ -20,11 +20,11 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
       const balancer = yield* Balancer
       const pool = yield* Pool
       /** What ends each tunnel, by the id of its backend. */
-      const tunnels = new Map<string, Set<() => void>>()
+      const cuts = new Map<string, Set<() => void>>()
 
       const cutTunnels = (id: string) =>
         Effect.sync(() => {
-          for (const cut of tunnels.get(id) ?? []) cut()
+          for (const cut of cuts.get(id) ?? []) cut()
         })
 
       return Drain.of({
@@ -38,11 +38,11 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
             )
           ),
         tunnel: ({ backend: { id } }, cut) => {
-          const cuts = tunnels.get(id) ?? new Set()
-          tunnels.set(id, cuts.add(cut))
+          const ofBackend = cuts.get(id) ?? new Set()
+          cuts.set(id, ofBackend.add(cut))
           return () => {
-            cuts.delete(cut)
-            if (cuts.size === 0) tunnels.delete(id)
+            ofBackend.delete(cut)
+            if (ofBackend.size === 0) cuts.delete(id)
           }
         }
       })

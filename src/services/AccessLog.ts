@@ -83,7 +83,7 @@ export class AccessLog extends Context.Service<AccessLog, {
 }>()("evenkeel/services/AccessLog") {}
 
 /** A request target for the log: without query, fragment and credentials, which may be secrets. */
-export const pathOf = (target: string): string => {
+export const loggedPath = (target: string): string => {
   const end = target.search(/[?#]/)
   const path = end === -1 ? target : target.slice(0, end)
   return path.startsWith("/") ? path : path.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1")

@@ -220,7 +220,7 @@ export const merge = (
 }
 
 /** What was given as plain text for one setting, such as by a flag, and the name that it was given by. */
-export interface Given {
+export interface GivenText {
   readonly option: Option
   /** One text, or several for a list, whose items may also be separated within a text. The last one counts. */
   readonly texts: ReadonlyArray<string>
@@ -231,7 +231,7 @@ const items = (text: string, { separator }: Option): ReadonlyArray<string> =>
   text.split(separator === "space" ? /\s+/ : /[\r\n]+/).filter((item) => item.trim() !== "")
 
 /** A source of settings that were given one by one as text. */
-export const fromTexts = (given: ReadonlyArray<Given>): Source => ({
+export const fromTexts = (given: ReadonlyArray<GivenText>): Source => ({
   values: given.reduce(
     (tree, { option, texts }) =>
       put(tree, option.path, option.isList ? texts.flatMap((text) => items(text, option)) : texts.at(-1)),

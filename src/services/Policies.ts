@@ -10,7 +10,7 @@ import type * as Pool from "./Pool.ts"
 import * as SlowStart from "./SlowStart.ts"
 import * as TrustedProxies from "./TrustedProxies.ts"
 
-/** A backend that nobody checks could never be proven to be up. */
+/** How the pool judges health. Without checks all are up from the start, because nobody could prove it. */
 export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
   rise: health.rise,
   fall: health.fall,
@@ -21,6 +21,7 @@ export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
   maxEjected: ejection.maxShare
 })
 
+/** The limits of the balancer, its queue, and its slow start. */
 export const balancer = ({ limit, queue, slowStart: { aggression, duration, from } }: Settings): Balancer.Options => ({
   maxInFlight: limit.inFlightPerBackend,
   adaptive: limit.adaptive === "off"
@@ -31,6 +32,7 @@ export const balancer = ({ limit, queue, slowStart: { aggression, duration, from
   slowStart: duration === undefined ? SlowStart.off : { aggression, from, duration }
 })
 
+/** When real traffic ejects. For how long is the pool's business. */
 export const ejection = ({ ejection: { failures, successRate, volume } }: Settings): Ejection.Policy => ({
   consecutiveFailures: failures,
   successRate,
@@ -40,6 +42,7 @@ export const ejection = ({ ejection: { failures, successRate, volume } }: Settin
 const millisOf = (duration: Duration.Duration | undefined): number =>
   duration === undefined ? Infinity : Duration.toMillis(duration)
 
+/** How requests are forwarded and tried again. */
 export const forwarder = (
   { hash, hedge, hostHeader, retry, timeout, trustedProxies }: Settings
 ): Forwarder.Options => ({

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Completed, type Entry, json, pathOf, pretty } from "../../src/services/AccessLog.ts"
+import { type Completed, type Entry, json, loggedPath, pretty } from "../../src/services/AccessLog.ts"
 import type { Status } from "../../src/services/Health.ts"
 import { golden } from "../golden/Golden.ts"
 
@@ -133,7 +133,7 @@ describe("a retry that the budget did not allow", () => {
   })
 })
 
-describe("pathOf", () => {
+describe("loggedPath", () => {
   it.each([
     ["/", "/"],
     ["/a/b", "/a/b"],
@@ -151,6 +151,6 @@ describe("pathOf", () => {
     ["/@me/a:b@c", "/@me/a:b@c"],
     ["http://example.com/@me", "http://example.com/@me"]
   ])("of %s is %s: what may be a secret is not logged", (target, path) => {
-    assert.strictEqual(pathOf(target), path)
+    assert.strictEqual(loggedPath(target), path)
   })
 })

@@ -6,7 +6,7 @@
  */
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type AccessLog, type FailedTry, pathOf } from "../../services/AccessLog.ts"
+import { type AccessLog, type FailedTry, loggedPath } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
 import type { Extract } from "../../services/HashKey.ts"
@@ -68,7 +68,7 @@ export class Exchange implements History, PickContext, Resending {
     this.books = books
     this.request = request
     this.head = head
-    this.path = pathOf(head.target)
+    this.path = loggedPath(head.target)
     this.client = client
     this.startedAt = books.clock.currentTimeMillisUnsafe()
   }

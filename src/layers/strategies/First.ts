@@ -7,6 +7,7 @@
 import * as Layer from "effect/Layer"
 import { Strategy } from "../../services/Strategy.ts"
 
+/** `first`: the first one of the list that can be taken. Ignores weights. */
 export const layer: Layer.Layer<Strategy> = Layer.succeed(Strategy, {
   name: "first",
   ignoresWeights: true,

@@ -5,6 +5,7 @@ import { Strategy } from "../../services/Strategy.ts"
 import * as PowerOfTwoChoices from "./PowerOfTwoChoices.ts"
 import * as RandomBits from "./RandomBits.ts"
 
+/** `least-requests`: of two drawn by weight from `Random`, the one with fewer requests in flight for its weight. */
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.map(RandomBits.make, (random) => ({

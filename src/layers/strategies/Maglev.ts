@@ -109,4 +109,5 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   }
 }
 
+/** `maglev`: whom the key belongs to, in a table. A request without a key goes to any, by weight. */
 export const layer: Layer.Layer<Strategy> = Preference.layer("maglev", preferenceFor)

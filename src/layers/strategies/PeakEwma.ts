@@ -97,6 +97,7 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
   }
 }
 
+/** `peak-ewma`: of two drawn by weight from `Random`, the one that promises the earlier answer. */
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.map(RandomBits.make, (random) => ({

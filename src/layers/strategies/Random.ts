@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import { Strategy } from "../../services/Strategy.ts"
 import * as RandomBits from "./RandomBits.ts"
 
+/** `random`: any, from `Random`. Ignores weights. */
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.map(RandomBits.make, (random) => ({

@@ -39,4 +39,5 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   return { first: (hash) => firstWhere(hash, everybody), firstWhere, draw: Preference.anyHash }
 }
 
+/** `rendezvous`: who ranks first for the key. A request without a key goes to any, by weight. */
 export const layer: Layer.Layer<Strategy> = Preference.layer("rendezvous", preferenceFor)

@@ -105,4 +105,5 @@ const preferenceFor = (endpoints: ReadonlyArray<Endpoint>): Preference.Preferenc
   }
 }
 
+/** `ring-hash`: whom the key belongs to, on a ring. A request without a key goes to any, by weight. */
 export const layer: Layer.Layer<Strategy> = Preference.layer("ring-hash", preferenceFor)

@@ -8,6 +8,7 @@ interface Latest {
   turn: number
 }
 
+/** `round-robin`: each in turn. Ignores weights. */
 export const layer: Layer.Layer<Strategy> = Layer.sync(Strategy, () => {
   // Kept for each backend across rebuilds: one that comes or goes moves the positions of others, and two lists are in
   // use at once where zones are.

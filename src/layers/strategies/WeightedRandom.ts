@@ -5,6 +5,7 @@ import { Strategy } from "../../services/Strategy.ts"
 import * as RandomBits from "./RandomBits.ts"
 import * as WeightedDraw from "./WeightedDraw.ts"
 
+/** `weighted-random`: any, with chances by weight, from `Random`. */
 export const layer: Layer.Layer<Strategy> = Layer.effect(
   Strategy,
   Effect.map(RandomBits.make, (random) => ({

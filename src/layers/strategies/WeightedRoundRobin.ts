@@ -139,6 +139,7 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, places: ReadonlyArray<Pla
   }
 }
 
+/** `weighted-round-robin`: each in turn as often as its weight says. */
 export const layer: Layer.Layer<Strategy> = Layer.sync(Strategy, () => {
   const placeOf = new WeakMap<Load, Place>()
   const placeFor = (load: Load): Place => {

@@ -2,10 +2,10 @@
  * How the laws of strategies that go by keys or rank the endpoints are judged, as in `StrategyVerdicts`.
  */
 import type * as Load from "../../services/Load.ts"
-import { keyOf, percent, type Trial } from "./StrategyVerdicts.ts"
+import { keyOf, percent, type Sample } from "./StrategyVerdicts.ts"
 
 /** An idle pool: a strategy that bounds the load may move keys in a busy one. */
-export const sameKey = ({ list, strategy }: Trial): string | undefined => {
+export const sameKey = ({ list, strategy }: Sample): string | undefined => {
   if (strategy.usesKey !== true) return undefined
   const all = list()
   const [picker, another] = [strategy.make(all), strategy.make(all)]
@@ -21,7 +21,7 @@ export const sameKey = ({ list, strategy }: Trial): string | undefined => {
  * Whoever was found cannot be taken any more, until there is nobody left. An idle pool: who is over a bound of the
  * strategy may be left out.
  */
-export const nextBest = ({ list, strategy }: Trial): string | undefined => {
+export const nextBest = ({ list, strategy }: Sample): string | undefined => {
   const all = list()
   const [picker, another] = [strategy.make(all), strategy.make(all)]
   if (picker.pickWhere === undefined) return undefined
@@ -52,7 +52,7 @@ export const nextBest = ({ list, strategy }: Trial): string | undefined => {
 }
 
 /** Each backend goes in turn. Keys of the others may move only within the tolerance. */
-export const fewKeysMove = ({ bounds, list, strategy }: Trial): string | undefined => {
+export const fewKeysMove = ({ bounds, list, strategy }: Sample): string | undefined => {
   if (strategy.usesKey !== true) return undefined
   const keys = 2_000
   const all = list()

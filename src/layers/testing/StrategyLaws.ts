@@ -31,7 +31,7 @@ export interface Law {
   /** Pools that are tried as well, because chance would hardly find them. */
   readonly always?: ReadonlyArray<ReadonlyArray<number>>
   /** What is wrong, or `undefined`. May throw, which is wrong as well. */
-  readonly judge: (trial: Verdicts.Trial) => string | undefined
+  readonly judge: (trial: Verdicts.Sample) => string | undefined
 }
 
 const anyPool: PoolCase.Space = { size: [1, 40], maxWeight: 1000, maxInFlight: 10_000 }

@@ -18,7 +18,7 @@ export interface Bounds {
 }
 
 /** A strategy on one pool. */
-export interface Trial {
+export interface Sample {
   readonly strategy: Strategy["Service"]
   /** The same once more, with the same random numbers. */
   readonly twin: Strategy["Service"]
@@ -94,7 +94,7 @@ const isIn = (list: ReadonlyArray<Load.Endpoint>, picked: Load.Endpoint | undefi
     : `It picked ${picked.backend.id}, which is not in its list of ${list.length}`
 
 /** Nobody is picked from an empty list, before there were others and after. */
-export const emptyList = ({ strategy }: Trial): string | undefined => {
+export const emptyList = ({ strategy }: Sample): string | undefined => {
   for (const context of contexts) {
     const picker = strategy.make([])
     for (let i = 0; i < 3; i++) {
@@ -111,7 +111,7 @@ const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
  * A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end,
  * and those of the ones before it.
  */
-export const ownList = ({ clock, list, strategy }: Trial): string | undefined => {
+export const ownList = ({ clock, list, strategy }: Sample): string | undefined => {
   const all = list()
   const other = list()
   const otherPicker = strategy.make(other)
@@ -135,7 +135,7 @@ export const ownList = ({ clock, list, strategy }: Trial): string | undefined =>
 }
 
 /** The list is frozen, and the loads are compared with what they were. */
-export const onlyReads = ({ list, strategy }: Trial): string | undefined => {
+export const onlyReads = ({ list, strategy }: Sample): string | undefined => {
   const all = Object.freeze(list())
   const before = JSON.stringify(all)
   const picker = strategy.make(all)
@@ -153,7 +153,7 @@ export const onlyReads = ({ list, strategy }: Trial): string | undefined => {
 }
 
 /** Two of the same, side by side. */
-export const repeatable = ({ list, strategy, twin }: Trial): string | undefined => {
+export const repeatable = ({ list, strategy, twin }: Sample): string | undefined => {
   const [one, other] = [strategy.make(list()), twin.make(list())]
   for (let i = 0; i < 40; i++) {
     const [a, b] = [one.pick(keyOf(i))?.backend.id, other.pick(keyOf(i))?.backend.id]
@@ -166,7 +166,7 @@ export const repeatable = ({ list, strategy, twin }: Trial): string | undefined 
  * An idle pool within the tolerance, and a busy one within one and a half of it. Busy means several in flight for each
  * unit of weight, or whole requests are too coarse to show the weights.
  */
-export const fairShares = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
   if (bounds.shares === "other") return undefined
   const requests = 20_000
   const { shareTolerance = 0.02 } = bounds
@@ -189,7 +189,7 @@ export const fairShares = ({ bounds, clock, list, strategy }: Trial): string | u
 }
 
 /** Everybody's first answer takes a second, all others a millisecond; everybody must be picked in the second half. */
-export const nobodyStarves = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+export const nobodyStarves = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
   if (bounds.shares === "other") return undefined
   const requests = 5_000
   for (const concurrency of [1, 50]) {
@@ -217,7 +217,7 @@ export const nobodyStarves = ({ bounds, clock, list, strategy }: Trial): string 
  * One backend leaves and returns again and again, so that the picker is made anew every few picks, and everybody else
  * must be picked in the second half. Who it is that comes and goes must not matter, nor how often.
  */
-export const nobodyStarvesInChange = ({ bounds, clock, list, strategy }: Trial): string | undefined => {
+export const nobodyStarvesInChange = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
   if (bounds.shares === "other" || strategy.usesKey === true) return undefined
   const changes = 1_200
   const all = list()
