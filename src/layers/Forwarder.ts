@@ -35,6 +35,7 @@ import type { Endpoint } from "../services/Load.ts"
 import type * as Message from "../services/Message.ts"
 import * as PlatformRequest from "../services/PlatformRequest.ts"
 import * as PlatformResponse from "../services/PlatformResponse.ts"
+import * as RetryBudget from "../services/RetryBudget.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
@@ -75,7 +76,9 @@ export const layer = (
       const { hedge, isTrustedProxy, retry } = options
       const hashKey: Extract = (head, address) =>
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey }
+      const budget = RetryBudget.make()
+      const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())
+      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
       const drain = yield* Drain
@@ -132,7 +135,7 @@ export const layer = (
           return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
         }
 
-        tries.open(exchange)
+        RetryBudget.deposit(budget, exchange.startedAt)
         const hasBody = fields.framing !== "none"
         const upload = hasBody ? exchange.upload = new Upload(clock, head.body) : undefined
         const isIdempotent = retry.methods.has(head.method)

@@ -84,8 +84,8 @@ export interface RequestBody {
 /** Who sends a request, and decides whether it may be sent once more if it is lost with a connection that was kept. */
 export interface Resending {
   readonly mayResend: boolean
-  /** It is sent once more, to the same backend on a new connection. */
-  resent(origin: string): void
+  /** It is lost, and about to be sent once more to the same backend on a new connection. Whether the budget allows it. */
+  resend(origin: string): boolean
 }
 
 /** What an exchange has come to. */

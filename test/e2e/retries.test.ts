@@ -269,6 +269,7 @@ onEachEngine("a request that is lost with a connection that was kept", (test, en
     const [name, retry, expected] of [
       ["goes to another backend, and before that once more to its own where the engine does so", {}, most],
       ["goes to nobody else with retry.tries 1", { tries: 1 }, 1],
+      ["goes to nobody else, and not once more to its own, without a budget", { budget: 0, minPerSecond: 0 }, 1],
       ["goes to nobody else when its method is none of retry.methods", { methods: ["GET"] }, 1],
       [
         "goes to nobody else when retry.on does not have the reason",

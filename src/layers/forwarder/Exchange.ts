@@ -22,6 +22,8 @@ import type { Upload } from "./Upload.ts"
 export interface Books extends TryBooks {
   readonly log: AccessLog["Service"]
   readonly hashKey: Extract
+  /** Whether the budget allows that a request is sent once more, which it then pays for. */
+  readonly withdraw: () => boolean
 }
 
 /** Whether a failure says that nothing was sent to the backend. */
@@ -246,10 +248,13 @@ export class Exchange implements History, PickContext, Resending {
     })
   }
 
-  resent(origin: string): void {
+  resend(origin: string): boolean {
     this.mayResend = false
+    this.isOverBudget = !this.books.withdraw()
+    if (this.isOverBudget) return false
     const lost = this.tried.findLast(({ backend }) => backend.origin === origin)
     if (lost !== undefined) this.note({ endpoint: lost }, "reset_before_headers")
+    return true
   }
 
   private note({ endpoint: { backend } }: Pick<Try, "endpoint">, reason: FailedTry["reason"]): FailedTry {

@@ -2,7 +2,7 @@
  * The tries of exchanges: each within its time, perhaps a second one beside it, and whether there is
  * another one after it.
  *
- * Owns the budgets of retries and of hedges, which all exchanges share, and the waits. What a try means for its
+ * Owns the budget of hedges, which all exchanges share, and the waits. What a try means for its
  * exchange is in `Exchange`; the rules are in `services`: `RetryPolicy`, `RetryBudget`, `Hedging`.
  */
 import type * as Clock from "effect/Clock"
@@ -27,13 +27,14 @@ interface Needs {
   readonly sender: Sender.Sender
   readonly clock: Clock.Clock
   readonly random: typeof Random.Random["Service"]
+  /** Takes one more try out of the budget, if it has one left. */
+  readonly withdraw: () => boolean
 }
 
 export const make = (
   { exchangeTimeout, hedge, retry, tryTimeout }: Options,
-  { balancer, clock, random, sender: { release, send } }: Needs
+  { balancer, clock, random, sender: { release, send }, withdraw }: Needs
 ) => {
-  const budget = RetryBudget.make()
   const hedgeBudget = RetryBudget.make()
   const latencies = Hedging.make()
 
@@ -79,8 +80,6 @@ export const make = (
   }
 
   return {
-    /** A request has come. */
-    open: (exchange: Exchange): void => RetryBudget.deposit(budget, exchange.startedAt),
     /** Waits for room within the time of the exchange, and begins a try there. */
     wait: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
       const left = timeLeft(exchange)
@@ -127,7 +126,7 @@ export const make = (
         select = () => exchange.selectAgain()
       }
       if (wait >= timeLeft(exchange)) return undefined
-      if (verdict === "budgeted" && !RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())) {
+      if (verdict === "budgeted" && !withdraw()) {
         exchange.isOverBudget = true
         return undefined
       }

@@ -91,8 +91,8 @@ export class ConnectionPool implements Owner, Mortal {
 
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void {
     if (!isStale || !exchange.mayHaveMissed || !exchange.isReplayable) return exchange.fail(failure)
+    if (exchange.head.resending?.resend(exchange.head.origin) === false) return exchange.fail(failure)
     exchange.isReplay = true
-    exchange.head.resending?.resent(exchange.head.origin)
     // The others have probably been closed as well.
     this.connect(exchange)
   }

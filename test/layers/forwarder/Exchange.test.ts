@@ -34,6 +34,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
       {
         clock: yield* Clock.Clock,
         hashKey,
+        withdraw: () => true,
         log: { write: (entry) => void entries.push(entry) },
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),

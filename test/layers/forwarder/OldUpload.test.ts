@@ -30,7 +30,13 @@ const open = Effect.gen(function*() {
   const entries: Array<Entry> = []
   const clock = yield* Clock.Clock
   const exchange = new Exchange(
-    { balancer: yield* Balancer, clock, hashKey: HashKey.client, log: { write: (entry) => void entries.push(entry) } },
+    {
+      balancer: yield* Balancer,
+      clock,
+      hashKey: HashKey.client,
+      withdraw: () => true,
+      log: { write: (entry) => void entries.push(entry) }
+    },
     HttpServerRequest.fromWeb(new Request("http://localhost/")),
     { method: "POST", target: "/", fields: [], body: undefined },
     undefined
@@ -83,7 +89,7 @@ describe("an exchange", () => {
       exchange.answered({ status: 503, statusText: "", fields: [], body: undefined })
       exchange.setAside()
       exchange.begin(exchange.selectAgain()!)
-      exchange.resent("http://a.test")
+      assert.isTrue(exchange.resend("http://a.test"))
       exchange.answered({ status: 200, statusText: "", fields: [], body: undefined })
       exchange.accept()
       exchange.finish(Exit.void)
