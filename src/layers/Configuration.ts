@@ -11,6 +11,7 @@ import * as Struct from "effect/Struct"
 import { type Input, schema, type Settings } from "../services/Configuration.ts"
 import { ConfigurationError, fromValue, merge, type Source } from "../services/ConfigurationSource.ts"
 import * as Consistency from "../services/Consistency.ts"
+import * as Ineffective from "../services/Ineffective.ts"
 import { optionsOf } from "../services/Setting.ts"
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
@@ -31,7 +32,8 @@ export interface Loaded {
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
   Result.flatMap(merge(sources, options), ({ values, where }) => {
     const decoded = Consistency.settle(Schema.decodeUnknownSync(settings)(values), where)
-    const { problems, warnings } = Consistency.check(decoded, where)
+    const { problems, warnings: contradictions } = Consistency.check(decoded, where)
+    const warnings = [...contradictions, ...Ineffective.warnings(decoded, where)]
     if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
     if (where("strategy") !== undefined || where("to") === undefined) {
       return Result.succeed({ settings: decoded, warnings })

@@ -203,8 +203,12 @@ export const status = (health: Health): Status => {
   if (health.probe.state === "Failing") return "Down"
   if (health.circuit._tag === "Open") return "Ejected"
   if (health.circuit._tag === "Trial") return "Trial"
-  return health.probe.state === "Passing" ? "Up" : "Checking"
+  return health.probe.state === "Passing" || hasRecovered(health) ? "Up" : "Checking"
 }
+
+/** Whether real traffic has shown that it is well, which is as good as a check where there are none. */
+export const hasRecovered = ({ changed, circuit, probe }: Health): boolean =>
+  probe.state === "Unknown" && circuit._tag === "Closed" && changed.circuit !== joined
 
 const isWell = ({ circuit, probe }: Health): boolean =>
   probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"

@@ -4,7 +4,7 @@
  * Owns the sentences. What the health is, and what moves it, is `Health`.
  */
 import * as Duration from "effect/Duration"
-import { type Change, type Health, status } from "./Health.ts"
+import { type Change, hasRecovered, type Health, status } from "./Health.ts"
 
 /** To the second, and above an hour to the minute. */
 const words = (millis: number): string => {
@@ -43,7 +43,8 @@ export const cause = (health: Health): string => {
  * The state of a backend and its causes in one sentence, such as `down for 12s: Connection refused`. When there are
  * several reasons not to use it, all are said, the one that decides first. `now` is in milliseconds.
  */
-export const explain = ({ changed, circuit, mode, probe }: Health, now: number): string => {
+export const explain = (health: Health, now: number): string => {
+  const { changed, circuit, mode, probe } = health
   const facts: Array<string> = []
   if (mode !== "Ready") facts.push(`${mode.toLowerCase()} ${since(changed.mode, now)}: ${changed.mode.why}`)
   if (probe.state === "Failing") {
@@ -54,10 +55,11 @@ export const explain = ({ changed, circuit, mode, probe }: Health, now: number):
     facts.push(`ejected for ${words(circuit.until - now)} more: ${changed.circuit.why}${again}`)
   }
   if (circuit._tag === "Trial") {
-    facts.push(`on trial after ${circuit.trips === 1 ? "its ejection" : `${circuit.trips} ejections in a row`}`)
+    const ejections = circuit.trips === 1 ? "its ejection" : `${circuit.trips} ejections in a row`
+    facts.push(`on trial ${since(changed.circuit, now)} after ${ejections}: ${changed.circuit.why}`)
   }
   if (facts.length > 0) return facts.join("; ")
-  switch (probe.state) {
+  switch (hasRecovered(health) ? "Passing" : probe.state) {
     case "Unknown":
       return "not checked yet"
     case "Unproven":

@@ -487,6 +487,36 @@ describe("what is wrong", () => {
     }))
 })
 
+describe("settings that do nothing as things are", () => {
+  const warningsOf = (text: string) => Effect.map(load(ofFile(text)), ({ warnings }) => warnings)
+
+  it.effect("are worth a warning, if somebody has set them", () =>
+    Effect.gen(function*() {
+      const text = "{ subset: { id: a }, slowStart: { from: 20% }, hedge: { budget: 5% }, " +
+        "sticky: { maxAge: 1h }, health: { kind: tcp, path: /healthz } }"
+      assert.deepStrictEqual(yield* warningsOf(text), [
+        "subset.id has no effect without subset.size",
+        "slowStart.from has no effect without slowStart.duration",
+        "hedge.budget has no effect without hedge.after",
+        "sticky.maxAge has no effect without sticky.cookie",
+        "health.path has no effect with health.kind tcp"
+      ])
+      assert.deepStrictEqual(yield* warningsOf("health: { kind: off, interval: 1s, status: 200 }"), [
+        "health.interval has no effect with health.kind off",
+        "health.status has no effect with health.kind off"
+      ])
+    }))
+
+  it.effect("are worth none where they have an effect, or nobody has set them", () =>
+    Effect.gen(function*() {
+      const text = "{ subset: { id: a, size: 2 }, slowStart: { from: 20%, duration: 10s }, " +
+        "hedge: { after: 95%, budget: 5% }, sticky: { maxAge: 1h, cookie: lb }, health: { path: /healthz } }"
+      for (const some of [text, "health: { kind: off }", "health: { kind: tcp, interval: 1s }"]) {
+        assert.deepStrictEqual(yield* warningsOf(some), [])
+      }
+    }))
+})
+
 describe("settings that contradict each other", () => {
   it.effect("are problems where one can never be kept, and warnings where room is short", () =>
     Effect.gen(function*() {

@@ -44,6 +44,41 @@ describe("a backend that drains", () => {
       assert.strictEqual(endpoint.load.inFlight, 0)
     }).pipe(lab))
 
+  it.effect("cuts the tunnels that are left when their time is over, and none that is over already", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a")])
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      const { begin, end } = yield* Balancer
+      const { drain, tunnel } = yield* Drain
+      const cut: Array<string> = []
+      const open = (name: string) => {
+        begin(endpoint)
+        const over = tunnel(endpoint, () => {
+          cut.push(name)
+          over()
+          end(endpoint, "success", 1)
+        })
+        return () => {
+          over()
+          end(endpoint, "success", 1)
+        }
+      }
+      // The last one of a backend, and one beside others.
+      open("alone")()
+      const isOver = open("over")
+      open("left")
+      open("left too")
+      isOver()
+      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      yield* TestClock.adjust("29 seconds")
+      assert.deepStrictEqual(cut, [])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(cut, ["left", "left too"])
+      assert.isDefined(draining.pollUnsafe())
+      assert.strictEqual(endpoint.load.inFlight, 0)
+    }).pipe(lab))
+
   it.effect("is not done because another one with its id, which was taken in after it had left, is idle", () =>
     Effect.gen(function*() {
       const pool = yield* Pool

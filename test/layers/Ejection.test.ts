@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
 import * as Balancer from "../../src/layers/Balancer.ts"
@@ -110,6 +111,24 @@ describe("a backend that fails real traffic", () => {
       yield* TestClock.adjust("5.1 seconds")
       assert.strictEqual(yield* statusOf("a"), "Trial")
     }).pipe(lab))
+
+  it.effect("is ejected for up to a quarter longer, by chance, so that not all come back together", () => {
+    /** How long an ejection lasts, for what chance says. */
+    const length = (chance: number) =>
+      Effect.gen(function*() {
+        const [a] = yield* three
+        yield* tries(a!, "failure", 5)
+        const { changed, circuit } = yield* healthOf("a")
+        assert(circuit._tag === "Open")
+        return circuit.until - changed.circuit.at
+      }).pipe(
+        lab,
+        Effect.provideService(Random.Random, { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => chance })
+      )
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Effect.forEach([0, 0.5, 0.75], length), [10_000, 11_250, 11_875])
+    })
+  })
 
   it.effect("has its trial although requests from before have no end, such as tunnels", () =>
     Effect.gen(function*() {

@@ -124,6 +124,22 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("calls a backend that nobody checks well when its trial went well", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      yield* signal("a", { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+      yield* TestClock.adjust("11 seconds")
+      yield* signal("a", { _tag: "Elapsed" })
+      yield* signal("a", { _tag: "Recovered", why: "the trial went well" })
+      assert.deepStrictEqual(entries.map(pretty), [
+        "HEALTH: EJECTED http://a.test - 5 failures in a row",
+        "HEALTH: TRIAL http://a.test - the ejection is over",
+        "HEALTH: HEALTHY http://a.test - the trial went well"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("does not take the trial of a primary for traffic", () => {
     const entries: Array<Entry> = []
     const tiers = ["a", "b"].map((id, tier) => Backend.make(`http://${id}.test`, { id, tier }))

@@ -1,5 +1,6 @@
 /** Whole forwarders over fake backends: which requests are tried again, when, and what the client gets in the end. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -502,6 +503,13 @@ describe("hedging", () => {
     for (let i = 0; i < 100; i++) yield* get(20)
   })
 
+  /** Answers at once, and takes a second for the body. */
+  const streams = handle(() =>
+    Effect.succeed(HttpServerResponse.stream(
+      Stream.fromEffect(Effect.as(Effect.sleep(1_000), new TextEncoder().encode("streamed")))
+    ))
+  )
+
   const hedging = (entries: Array<Entry> = [], budget = 1) =>
     lab({ "http://a": hangs, "http://b": hangs }, { hedge: { after: 0.95, budget } }, entries)
 
@@ -551,6 +559,94 @@ describe("hedging", () => {
       assert.deepStrictEqual(yield* loads, [["a", 51, 1, 0], ["b", 51, 1, 0]])
     }).pipe(Effect.provide(hedging(entries)))
   })
+
+  it.effect("makes no third try, on a third backend, when both have failed", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      for (let i = 0; i < 102; i++) yield* get(20)
+      yield* script("http://a", resetsLate)
+      yield* script("http://b", resetsLate)
+      assert.strictEqual(yield* get(2_000), "502 reason: reset_before_headers")
+      assert.deepStrictEqual(yield* loads, [["a", 35, 1, 0], ["b", 35, 1, 0], ["c", 34, 0, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": slow(20), "http://b": slow(20), "http://c": slow(20) }, {
+        hedge: { after: 0.95, budget: 1 },
+        retry: { tries: 2 }
+      })
+    )))
+
+  it.effect("leaves a request with a body alone", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(100))
+      const put = HttpClientRequest.put("http://lb/")
+      const withBody = HttpClientRequest.bodyText(put, "text")
+      assert.strictEqual(yield* after(100, FakeServer.request(withBody)), "200 after 100 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 50, 0, 0]])
+      // Without it, it is hedged as any other.
+      assert.strictEqual(yield* after(100, FakeServer.request(put)), "200 after 100 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 51, 0, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("has given up the slower one while the body of the answer still comes", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { inFlight, script } = yield* Fakes
+      let interrupted = 0
+      yield* script("http://a", handle(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))))
+      yield* script("http://b", streams)
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(interrupted, 1)
+      assert.deepStrictEqual(["http://a", "http://b"].map(inFlight), [0, 1])
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 1]])
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "streamed")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("has let go of a bad answer, from whichever of the two, while the body of the good one still comes", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { inFlight, script } = yield* Fakes
+      const bad = delayed(
+        50,
+        handle(() => Effect.succeed(HttpServerResponse.stream(Stream.never, { status: 503 })))
+      )
+      for (const [first, second] of [[bad, delayed(100, streams)], [delayed(100, streams), bad]] as const) {
+        yield* script("http://a", first)
+        yield* script("http://b", second)
+        const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+        yield* TestClock.adjust(200)
+        assert.deepStrictEqual(["http://a", "http://b"].map(inFlight), first === bad ? [0, 1] : [1, 0])
+        yield* TestClock.adjust(1_000)
+        assert.strictEqual((yield* Fiber.join(fiber)).text, "streamed")
+      }
+      assert.deepStrictEqual(yield* loads, [["a", 52, 1, 0], ["b", 52, 1, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("has let go of the answer that came at the same instant as the one that is handed over", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { inFlight, script } = yield* Fakes
+      const signal = yield* Deferred.make<void>()
+      for (const origin of ["http://a", "http://b"]) {
+        yield* script(
+          origin,
+          (attempt) => Effect.map(streams(attempt), (answer) => Effect.andThen(Deferred.await(signal), answer))
+        )
+      }
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(["http://a", "http://b"].map(inFlight), [1, 1])
+      yield* Deferred.succeed(signal, undefined)
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(["http://a", "http://b"].map(inFlight).toSorted(), [0, 1])
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "streamed")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
+    }).pipe(Effect.provide(hedging())))
 
   it.effect("leaves POST alone, and everything when its budget is used up or nothing is known yet", () =>
     Effect.gen(function*() {

@@ -27,14 +27,17 @@ const change: Health.Change = Object.freeze({ at: 500, why: "before" })
 const states: ReadonlyArray<Health.Health> = modes.flatMap((mode) =>
   probeStates.flatMap((state) =>
     streaks.flatMap((streak) =>
-      circuits.map((circuit) =>
-        Object.freeze({
-          mode,
-          probe: Object.freeze({ state, streak }),
-          circuit: Object.freeze(circuit),
-          why: "before",
-          changed: Object.freeze({ mode: change, probe: change, circuit: change })
-        })
+      circuits.flatMap((circuit) =>
+        // One that was never ejected, and one that has recovered.
+        (circuit._tag === "Closed" ? [Health.initial.changed.circuit, change] : [change]).map((changed) =>
+          Object.freeze({
+            mode,
+            probe: Object.freeze({ state, streak }),
+            circuit: Object.freeze(circuit),
+            why: "before",
+            changed: Object.freeze({ mode: change, probe: change, circuit: changed })
+          })
+        )
       )
     )
   )
@@ -44,7 +47,9 @@ const signals: ReadonlyArray<Health.Signal> = [
   ...modes.map((mode): Health.Signal => ({ _tag: "ModeSet", mode, why: "after" })),
   { _tag: "ProbePassed", why: "after" },
   { _tag: "ProbeFailed", why: "after" },
+  { _tag: "ProbeFailed", why: "after", answered: true },
   { _tag: "Tripped", why: "after" },
+  ...[0, 0.5, 1].map((random): Health.Signal => ({ _tag: "Tripped", why: "after", random })),
   { _tag: "Recovered", why: "after" },
   { _tag: "Elapsed" }
 ]
@@ -74,7 +79,7 @@ const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.st
 
 describe("transition, for every state and signal", () => {
   it("covers them all", () => {
-    assert.strictEqual(states.length, 3 * 4 * 4 * 13)
+    assert.strictEqual(states.length, 3 * 4 * 4 * (13 + 1))
     assert.strictEqual(steps.length, states.length * signals.length * moments.length * policies.length)
   })
 
@@ -113,6 +118,15 @@ describe("transition, for every state and signal", () => {
     assert.isUndefined(
       exception(({ after, before, signal }) =>
         signal._tag === "ProbePassed" || signal._tag === "ProbeFailed" || after.probe === before.probe
+      )
+    )
+  })
+
+  it("keeps of a backend that fails its checks whether it answered the last one", () => {
+    assert.isUndefined(
+      exception(({ after: { probe }, signal }) =>
+        signal._tag !== "ProbeFailed" || probe.state !== "Failing" ||
+        (probe.answered ?? false) === (signal.answered ?? false)
       )
     )
   })
@@ -228,12 +242,11 @@ describe("transition, for every state and signal", () => {
     )
   })
 
-  it("never ejects for longer than the longest ejection, nor into the past", () => {
+  it("never ejects for longer than the longest ejection and a quarter of it, nor into the past", () => {
     assert.isUndefined(
-      exception(({ after: { circuit }, now, policy, signal }) =>
-        signal._tag !== "Tripped" || circuit._tag !== "Open" ||
-        circuit.until <= now + Duration.toMillis(policy.maxEjectionTime) ||
-        circuit.until <= 1000
+      exception(({ after: { circuit }, before, now, policy }) =>
+        circuit === before.circuit || circuit._tag !== "Open" ||
+        circuit.until <= now + Duration.toMillis(policy.maxEjectionTime) * 1.25
       )
     )
     assert.isUndefined(
@@ -396,6 +409,19 @@ describe("ejections", () => {
       assert.strictEqual(Health.status(health), "Trial")
     }
     assert.deepStrictEqual(lengths, [10, 20, 40, 80, 160, 300, 300, 300].map((seconds) => seconds * 1000))
+  })
+
+  it("are longer by up to a quarter, by chance, also the longest", () => {
+    const lengths = (trips: number) =>
+      [undefined, 0, 0.5, 1].map((random) => {
+        const from: Health.Health = { ...Health.initial, circuit: { _tag: "Trial", trips: trips - 1 } }
+        const signal: Health.Signal = { ...tripped, ...(random === undefined ? {} : { random }) }
+        const { circuit } = Health.transition(from, signal, 5_000, policy)
+        assert(circuit._tag === "Open")
+        return circuit.until - 5_000
+      })
+    assert.deepStrictEqual(lengths(1), [10_000, 10_000, 11_250, 12_500])
+    assert.deepStrictEqual(lengths(9), [300_000, 300_000, 337_500, 375_000])
   })
 
   it("start from the first length again after a trial that went well", () => {

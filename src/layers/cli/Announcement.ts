@@ -67,19 +67,16 @@ const aboutSubset = ({ subset }: Loaded["settings"]): ReadonlyArray<string> =>
     : ["subset.id is not set: every balancer like this one uses the same backends"]
 
 /** What the settings ask of a health check and cannot get. */
-const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> => {
-  if (health.kind === "off") return health.initial === "down" ? ["health.initial has no effect without checks"] : []
-  return health.kind === "http" && health.method === "HEAD" && health.body !== undefined
+const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> =>
+  health.kind === "http" && health.method === "HEAD" && health.body !== undefined
     ? ["health.body cannot be found: there is no body in the answer to HEAD"]
     : []
-}
 
-const aboutSticky = ({ sticky: { cookie, keys } }: Loaded["settings"]): ReadonlyArray<string> => {
-  if (cookie === undefined) return keys.length === 0 ? [] : ["sticky.keys has no effect without sticky.cookie"]
-  return keys.length > 0
+/** A warning when sessions do not outlast the process. */
+const aboutSticky = ({ sticky: { cookie, keys } }: Loaded["settings"]): ReadonlyArray<string> =>
+  cookie === undefined || keys.length > 0
     ? []
     : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]
-}
 
 const describeChecks = ({ health }: Loaded["settings"]): string =>
   health.kind === "off"
