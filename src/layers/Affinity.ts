@@ -46,7 +46,9 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
       const upToDate = Effect.suspend(() => (Ref.getUnsafe(pool.state).positions === known ? Effect.void : makeTokens))
 
       const pinOf = ({ fields }: RequestHead, client: Client): Pin => {
-        const value = Cookie.valueOf(fields, policy.cookie)
+        // There may be an older one of another path, that nobody knows any more.
+        const value = Cookie.valueOf(fields, policy.cookie, (value) => tokens.ids.has(value)) ??
+          Cookie.valueOf(fields, policy.cookie)
         return {
           id: value === undefined ? undefined : tokens.ids.get(value),
           fields: value === undefined ? fields : Cookie.without(fields, policy.cookie),

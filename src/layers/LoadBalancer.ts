@@ -18,6 +18,7 @@ import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as DrainService from "../services/Drain.ts"
 import type * as EjectionService from "../services/Ejection.ts"
 import * as ForwarderService from "../services/Forwarder.ts"
+import type { Extract } from "../services/HashKey.ts"
 import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
 import type { Strategy } from "../services/Strategy.ts"
@@ -69,13 +70,19 @@ const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient
 const layerAffinity = ({ sticky: { cookie, ...more } }: Settings): Layer.Layer<never, never, PoolService.Pool> =>
   cookie === undefined ? Layer.empty : Affinity.layer({ cookie, ...more })
 
+/** What only a program can say. */
+export interface Options {
+  /** The key of a request for strategies that hash one, in place of `hash.key`. Without one, any backend may get it. */
+  readonly hashKey?: Extract
+}
+
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
-export const layerForwarder = (settings: Settings): Layer.Layer<
+export const layerForwarder = (settings: Settings, options: Options = {}): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer(Policies.forwarder(settings)).pipe(
+  Forwarder.layer({ ...Policies.forwarder(settings), ...options }).pipe(
     Layer.provide(layerAffinity(settings)),
     Layer.merge(HealthLog.layer),
     Layer.merge(layerChecks(settings)),
@@ -95,12 +102,12 @@ export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | 
 /**
  * The load balancer between an `HttpServer` and an `HttpClient`, with the strategy and the backends of the settings.
  */
-export const layer = (settings: Settings<StrategyName>): Layer.Layer<
+export const layer = (settings: Settings<StrategyName>, options: Options = {}): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | HttpClient.HttpClient | HttpServer.HttpServer
 > =>
   layerServe.pipe(
-    Layer.provideMerge(layerForwarder(settings)),
+    Layer.provideMerge(layerForwarder(settings, options)),
     Layer.provide([strategyOf(settings), sources.static(settings.to)])
   )

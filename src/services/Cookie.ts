@@ -8,25 +8,38 @@ import { type FieldLines, isNamed } from "./Fields.ts"
 /** What the name of a cookie can be: a token (RFC 9110 §5.6.2). */
 export const name = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
 
-/** The value of the first `name=value` among those that a separator divides. */
-export const pairOf = (text: string, start: number, separator: string, name: string): string | undefined => {
+const any = (): boolean => true
+
+/** The value of the first `name=value` among those that a separator divides, of the values that are accepted. */
+export const pairOf = (
+  text: string,
+  start: number,
+  separator: string,
+  name: string,
+  accepts: (value: string) => boolean = any
+): string | undefined => {
   for (let begin = start; begin < text.length;) {
     const next = text.indexOf(separator, begin)
     const end = next === -1 ? text.length : next
     while (text[begin] === " " || text[begin] === "\t") begin++
     if (text.startsWith(name, begin) && text[begin + name.length] === "=") {
-      return text.slice(begin + name.length + 1, end).trimEnd()
+      const value = text.slice(begin + name.length + 1, end).trimEnd()
+      if (accepts(value)) return value
     }
     begin = end + 1
   }
   return undefined
 }
 
-/** The value of the first cookie of a name. */
-export const valueOf = (fields: FieldLines, name: string): string | undefined => {
+/** The value of the first cookie of a name, of the values that are accepted. */
+export const valueOf = (
+  fields: FieldLines,
+  name: string,
+  accepts: (value: string) => boolean = any
+): string | undefined => {
   for (let i = 0; i < fields.length; i += 2) {
     if (!isNamed(fields[i]!, "cookie")) continue
-    const value = pairOf(fields[i + 1]!, 0, ";", name)
+    const value = pairOf(fields[i + 1]!, 0, ";", name, accepts)
     if (value !== undefined) return value
   }
   return undefined

@@ -67,6 +67,17 @@ const visit = (cookie?: string, url = "http://shop.test/") => {
 }
 
 describe("a cookie", () => {
+  it.effect("is known by any cookie of the name, also behind one that nobody knows", () =>
+    Effect.gen(function*() {
+      const first = yield* visit()
+      for (const cookie of [`lb=gone; ${first.cookie}`, `${first.cookie}; lb=gone`]) {
+        for (let i = 0; i < 3; i++) {
+          const again = yield* visit(cookie)
+          assert.deepStrictEqual([again.text, again.set], [first.text, undefined], cookie)
+        }
+      }
+    }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
+
   it.effect("is for TLS only when the client's own connection is", () =>
     Effect.gen(function*() {
       assert.include((yield* visit(undefined, "https://shop.test/")).set, "; Secure;")

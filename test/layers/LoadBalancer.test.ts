@@ -31,9 +31,10 @@ type Input = NonNullable<Parameters<typeof Configuration.make>[0]>
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
   input: Input = {},
-  entries: Array<Entry> = []
+  entries: Array<Entry> = [],
+  options: LoadBalancer.Options = {}
 ) =>
-  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), strategy: "round-robin", ...input })).pipe(
+  LoadBalancer.layer(Configuration.make({ to: Object.keys(scripts), strategy: "round-robin", ...input }), options).pipe(
     Layer.provide(AccessLog.layerMemory(entries)),
     Layer.provideMerge([FakeBackends.layer(scripts), FakeServer.layer])
   )
@@ -263,6 +264,21 @@ describe("LoadBalancer", () => {
       hostHeader: "backend",
       trustedProxies: ["10.0.0.0/8"]
     }))))
+
+  it.effect("hashes what a function of the program makes of a request", () => {
+    /** The tenant, which is the first part of the path, whoever asks. */
+    const hashKey: LoadBalancer.Options["hashKey"] = ({ target }) => target.split("/")[1]
+    return Effect.gen(function*() {
+      const owners = new Set<string>()
+      for (let tenant = 0; tenant < 20; tenant++) {
+        const get = (path: string) => Effect.map(FakeServer.request(`/t${tenant}/${path}`), (reply) => reply.text)
+        const [owner, ...others] = [yield* get("a"), yield* get("b"), yield* get("c")]
+        assert.deepStrictEqual(others, [owner, owner])
+        owners.add(owner!)
+      }
+      assert.strictEqual(owners.size, 3)
+    }).pipe(Effect.provide(lab(three, { strategy: "maglev" }, [], { hashKey })))
+  })
 
   it.effect("balances what is not HTTP over the same pool", () =>
     Effect.gen(function*() {

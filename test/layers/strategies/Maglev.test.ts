@@ -1,4 +1,7 @@
-/** The published results of Maglev: Eisenbud et al., NSDI 2016, sections 3.4 and 5.3. */
+/**
+ * Maglev's worked example and its two table sizes, of Eisenbud et al., NSDI 2016, sections 3.4 and 5.3. The bounds for its
+ * spread and disruption are our own.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
