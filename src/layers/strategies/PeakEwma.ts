@@ -32,6 +32,12 @@ const longestPause = 5
  */
 const noise = 0.1
 
+/**
+ * Added to each latency, so that a millisecond is noise as well: clocks count in them, and of backends that answer in less
+ * than one some would seem to take for ever.
+ */
+const unnoticed = 1 / noise
+
 /** The share that one answer has in the mean of the pool. */
 const meanShare = 0.02
 
@@ -76,7 +82,7 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
     const latency = load.latency === 0
       ? average
       : average + (load.latency - average) * Math.exp((heardAt[i]! - time[0]!) / fading)
-    return latency * (1 + load.inFlight / weights[i]!)
+    return (latency + unnoticed) * (1 + load.inFlight / weights[i]!)
   }
   const choose = PowerOfTwoChoices.make(endpoints, random, cost, noise)
 
