@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
+import { queryObjects } from "node:v8"
 import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as DrainLayer from "../../src/layers/Drain.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
@@ -11,7 +12,7 @@ import { strategies } from "../../src/layers/strategies/index.ts"
 import { Balancer } from "../../src/services/Balancer.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { Pool } from "../../src/services/Pool.ts"
-import { backend } from "../endpoints.ts"
+import { backend, endpoint } from "../endpoints.ts"
 
 const lab = Effect.provide(
   DrainLayer.layer().pipe(
@@ -77,6 +78,15 @@ describe("a backend that drains", () => {
       assert.deepStrictEqual(cut, ["left", "left too"])
       assert.isDefined(draining.pollUnsafe())
       assert.strictEqual(endpoint.load.inFlight, 0)
+    }).pipe(lab))
+
+  it.effect("leaves nothing behind when its tunnels are over", () =>
+    Effect.gen(function*() {
+      const { tunnel } = yield* Drain
+      const before = Number(queryObjects(Set))
+      for (let i = 0; i < 1_000; i++) tunnel(endpoint(`a${i}`), () => {})()
+      // What each backend has is a set of its own; other sets may come and go meanwhile.
+      assert.isBelow(Number(queryObjects(Set)) - before, 100)
     }).pipe(lab))
 
   it.effect("is not done because another one with its id, which was taken in after it had left, is idle", () =>

@@ -1,6 +1,5 @@
 /** Whole forwarders over fake backends: which requests are tried again, when, and what the client gets in the end. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -624,28 +623,6 @@ describe("hedging", () => {
         assert.strictEqual((yield* Fiber.join(fiber)).text, "streamed")
       }
       assert.deepStrictEqual(yield* loads, [["a", 52, 1, 0], ["b", 52, 1, 0]])
-    }).pipe(Effect.provide(hedging())))
-
-  it.effect("has let go of the answer that came at the same instant as the one that is handed over", () =>
-    Effect.gen(function*() {
-      yield* warmUp
-      const { inFlight, script } = yield* Fakes
-      const signal = yield* Deferred.make<void>()
-      for (const origin of ["http://a", "http://b"]) {
-        yield* script(
-          origin,
-          (attempt) => Effect.map(streams(attempt), (answer) => Effect.andThen(Deferred.await(signal), answer))
-        )
-      }
-      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
-      yield* TestClock.adjust(100)
-      assert.deepStrictEqual(["http://a", "http://b"].map(inFlight), [1, 1])
-      yield* Deferred.succeed(signal, undefined)
-      yield* TestClock.adjust(100)
-      assert.deepStrictEqual(["http://a", "http://b"].map(inFlight).toSorted(), [0, 1])
-      yield* TestClock.adjust(1_000)
-      assert.strictEqual((yield* Fiber.join(fiber)).text, "streamed")
-      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 51, 0, 0]])
     }).pipe(Effect.provide(hedging())))
 
   it.effect("leaves POST alone, and everything when its budget is used up or nothing is known yet", () =>

@@ -1,14 +1,71 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import * as Balancer from "../../src/services/Balancer.ts"
+import * as Ejection from "../../src/services/Ejection.ts"
 import type { Reason } from "../../src/services/Failure.ts"
 import { defaultOptions } from "../../src/services/Forwarder.ts"
 import * as Policies from "../../src/services/Policies.ts"
+import * as Pool from "../../src/services/Pool.ts"
+
+describe("the policy of the pool", () => {
+  it("follows from the settings, and is the same by default", () => {
+    assert.deepStrictEqual(Policies.pool(Configuration.make()), { ...Pool.defaultPolicy, initial: "up" })
+  })
+
+  it("has everything that a setting says", () => {
+    const health = { rise: 7, fall: 6, panic: "15%", initial: "down" } as const
+    const ejection = { time: "3s", maxTime: "70s", maxShare: "35%" }
+    assert.deepStrictEqual(Policies.pool(Configuration.make({ health, ejection })), {
+      rise: 7,
+      fall: 6,
+      initial: "down",
+      panicThreshold: 0.15,
+      ejectionTime: Duration.seconds(3),
+      maxEjectionTime: Duration.seconds(70),
+      maxEjected: 0.35
+    })
+  })
+
+  it("has all backends up from the start where nobody checks them", () => {
+    assert.strictEqual(Policies.pool(Configuration.make({ health: { kind: "off", initial: "down" } })).initial, "up")
+  })
+})
+
+describe("the policy of ejections", () => {
+  it("follows from the settings, and is the same by default", () => {
+    assert.deepStrictEqual(Policies.ejection(Configuration.make()), Ejection.defaultPolicy)
+  })
+
+  it("has everything that a setting says", () => {
+    const settings = Configuration.make({ ejection: { failures: 7, successRate: "65%", volume: 33 } })
+    assert.deepStrictEqual(Policies.ejection(settings), {
+      consecutiveFailures: 7,
+      successRate: 0.65,
+      minimumVolume: 33
+    })
+  })
+})
 
 describe("the options of the balancer", () => {
   it("follow from the settings, and are the same by default", () => {
     assert.deepStrictEqual(Policies.balancer(Configuration.make()), Balancer.defaultOptions)
+  })
+
+  it("have everything that a setting says", () => {
+    const settings = Configuration.make({
+      limit: { inFlight: 9, inFlightPerBackend: 4 },
+      queue: { order: "newest", size: 12, timeout: "3s" },
+      slowStart: { duration: "20s", from: "25%", aggression: 2 }
+    })
+    assert.deepStrictEqual(Policies.balancer(settings), {
+      maxInFlight: 4,
+      adaptive: undefined,
+      maxTotalInFlight: 9,
+      queue: { order: "newest", size: 12, timeout: Duration.seconds(3) },
+      slowStart: { duration: Duration.seconds(20), from: 0.25, aggression: 2 }
+    })
   })
 
   it("have an adaptive limit below the fixed one when that is wished", () => {

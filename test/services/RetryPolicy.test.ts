@@ -105,4 +105,16 @@ describe("Retry-After", () => {
   ])("%s", (value, millis) => {
     assert.strictEqual(retryAfter(value, now), millis)
   })
+
+  it("is in GMT also where it does not say so and the machine is elsewhere", () => {
+    const { TZ } = process.env
+    try {
+      process.env["TZ"] = "America/New_York"
+      assert.strictEqual(new Date(now).getTimezoneOffset(), 300)
+      assert.strictEqual(retryAfter("Sun Nov  6 08:49:37 1994", now), 7_000)
+    } finally {
+      if (TZ === undefined) delete process.env["TZ"]
+      else process.env["TZ"] = TZ
+    }
+  })
 })
