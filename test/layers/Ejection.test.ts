@@ -59,6 +59,18 @@ const healthOf = (id: string) =>
 
 const statusOf = (id: string) => Effect.map(healthOf(id), Health.status)
 
+/** The first of three, whose one trial is under way beside three requests from before its ejection. */
+const onTrial = Effect.gen(function*() {
+  const [a] = yield* three
+  const { begin } = yield* BalancerService.Balancer
+  for (let i = 0; i < 3; i++) begin(a!)
+  yield* tries(a!, "failure", 5)
+  yield* TestClock.adjust("12.5 seconds")
+  assert.strictEqual(yield* statusOf("a"), "Trial")
+  assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+  return a!
+})
+
 describe("a backend that fails real traffic", () => {
   it.effect("is ejected after five failures in a row, and the pool knows why", () =>
     Effect.gen(function*() {
@@ -132,36 +144,26 @@ describe("a backend that fails real traffic", () => {
 
   it.effect("has its trial although requests from before have no end, such as tunnels", () =>
     Effect.gen(function*() {
-      const [a] = yield* three
-      const { begin, end } = yield* BalancerService.Balancer
-      for (let i = 0; i < 3; i++) begin(a!)
-      yield* tries(a!, "failure", 5)
-      yield* TestClock.adjust("12.5 seconds")
-      assert.strictEqual(yield* statusOf("a"), "Trial")
-      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+      const a = yield* onTrial
+      const { end } = yield* BalancerService.Balancer
       // The client of the trial leaves, then a tunnel ends: there is one trial at a time.
       yield* TestClock.adjust(10)
-      end(a!, "aborted", 10)
-      end(a!, "aborted", 12_510)
+      end(a, "aborted", 10)
+      end(a, "aborted", 12_510)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
-      end(a!, "success", 0)
+      end(a, "success", 0)
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
   it.effect("has one trial at a time also when requests from before end during it", () =>
     Effect.gen(function*() {
-      const [a] = yield* three
-      const { begin, end } = yield* BalancerService.Balancer
-      for (let i = 0; i < 3; i++) begin(a!)
-      yield* tries(a!, "failure", 5)
-      yield* TestClock.adjust("12.5 seconds")
-      assert.strictEqual(yield* statusOf("a"), "Trial")
-      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+      const a = yield* onTrial
+      const { end } = yield* BalancerService.Balancer
       let more = 0
       for (let i = 0; i < 3; i++) {
         // It began before the ejection: it says nothing, and leaves no room for a second trial.
-        end(a!, "failure", 12_500, "headers_timeout")
+        end(a, "failure", 12_500, "headers_timeout")
         more += idsOf(yield* nine).filter((id) => id === "a").length
       }
       assert.strictEqual(more, 0)
