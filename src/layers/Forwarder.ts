@@ -151,7 +151,8 @@ export const layer = (
           if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
           endpoint = waited.success
         } else {
-          exchange.begin(endpoint, exchange.startedAt)
+          // A look at the clock is saved, but a trial must not seem to have begun before it was one.
+          exchange.begin(endpoint, endpoint.load.isOnTrial ? undefined : exchange.startedAt)
         }
 
         let reason: Failure.Reason = "internal_error"

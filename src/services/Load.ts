@@ -59,7 +59,7 @@ export interface Load {
   readonly window: Window
   /** The most tries that may be in flight: the ceiling, or less where there is an adaptive limit. */
   limit: number
-  /** What the limit may be for now, however well all goes. */
+  /** What the limit may be for now, as far as it is a trial that decides: see `isOnTrial`. */
   ceiling: number
   /** Whether the ceiling is that of a trial: what has no end yet from before, and one. */
   isOnTrial: boolean

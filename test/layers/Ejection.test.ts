@@ -16,12 +16,15 @@ import { Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
 import { backend, idsOf } from "../endpoints.ts"
 
-const lab = Effect.provide(
-  Balancer.layer().pipe(
-    Layer.provide([Ejection.layer(), strategies["round-robin"]]),
-    Layer.provideMerge(PoolLayer.layer())
+const labWith = (maxInFlight: number) =>
+  Effect.provide(
+    Balancer.layer({ ...BalancerService.defaultOptions, maxInFlight }).pipe(
+      Layer.provide([Ejection.layer(), strategies["round-robin"]]),
+      Layer.provideMerge(PoolLayer.layer())
+    )
   )
-)
+
+const lab = labWith(BalancerService.defaultOptions.maxInFlight)
 
 /** Three backends that have passed their checks. */
 const three = Effect.gen(function*() {
@@ -168,6 +171,22 @@ describe("a backend that fails real traffic", () => {
       }
       assert.strictEqual(more, 0)
     }).pipe(lab))
+
+  it.effect("has its trial as soon as there is room, where it was full when that was due", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end, select } = yield* BalancerService.Balancer
+      for (let i = 0; i < 3; i++) begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      const isChosen = () => idsOf(Array.from({ length: 9 }, () => select(anonymous))).includes("a")
+      assert.isFalse(isChosen())
+      for (let i = 0; i < 3; i++) {
+        end(a!, "failure", 12_500, "headers_timeout")
+        assert.isTrue(isChosen(), `${i + 1} have ended`)
+      }
+    }).pipe(labWith(3)))
 
   it.effect("is not ejected for failures between which it has answered streams well, which end by their clients", () =>
     Effect.gen(function*() {

@@ -21,9 +21,11 @@ import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import { Affinity } from "../../src/services/Affinity.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions as defaultLimits, type Options as BalancerOptions } from "../../src/services/Balancer.ts"
 import { defaultOptions, type Options } from "../../src/services/Forwarder.ts"
+import type { Signal } from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
 
@@ -379,6 +381,47 @@ describe("Retry-After", () => {
       }
     })
   })
+})
+
+describe("the place of a trial", () => {
+  const signal = (signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal("http://a", signal))
+  const tripped = signal({ _tag: "Tripped", why: "5 failures in a row", random: 0 })
+  const limitOfFirst = Effect.map(Pool, (pool) => Ref.getUnsafe(pool.state).members[0]!.endpoint.load.limit)
+
+  it.effect("is not lost to an answer from before that is kept and handed over after all", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+      yield* TestClock.adjust(1)
+      yield* tripped
+      yield* TestClock.adjust(10_000)
+      yield* signal({ _tag: "Elapsed" })
+      yield* TestClock.adjust(10_000)
+      assert.strictEqual(yield* limitOfFirst, 1)
+    }).pipe(Effect.provide(lab(
+      { "http://a": delayed(15_000, fails("no")), "http://b": respond("b") },
+      { retry: { budget: { ratio: 0, perSecond: 0 } } }
+    ))))
+
+  it.effect("is not lost to the client of a trial that leaves, whose request came before it was one", () =>
+    Effect.gen(function*() {
+      yield* tripped
+      yield* TestClock.adjust(10_000)
+      const clients = []
+      for (let i = 0; i < 3; i++) {
+        clients.push(yield* Effect.forkChild(FakeServer.request("/"), { startImmediately: true }))
+      }
+      yield* TestClock.adjust(1)
+      yield* signal({ _tag: "Elapsed" })
+      yield* TestClock.adjust(1)
+      for (const client of clients) yield* Fiber.interrupt(client)
+      assert.deepStrictEqual((yield* loads)[0], ["a", 1, 0, 0])
+      assert.strictEqual(yield* limitOfFirst, 1)
+    }).pipe(Effect.provide(
+      lab({ "http://a": hangs, "http://b": hangs }).pipe(
+        // Cookies are read while the trial begins.
+        Layer.provide(Layer.succeed(Affinity, { read: () => Effect.as(Effect.sleep(2), undefined) }))
+      )
+    )))
 })
 
 describe("the retry budget", () => {

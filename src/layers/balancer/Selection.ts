@@ -23,15 +23,10 @@ type Tried = ReadonlyArray<Endpoint>
 const isAmong = (tried: Tried, { backend: { id } }: Endpoint): boolean =>
   tried.some((endpoint) => endpoint.backend.id === id)
 
-const isWarm = ({ load }: Endpoint): boolean => Number.isNaN(load.warmingSince)
-
 /** Whether an endpoint is below its limit. */
 export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.limit
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
-
-const isFreeBut = (tried: Tried) => (endpoint: Endpoint): boolean =>
-  hasRoom(endpoint) && isWarm(endpoint) && !isAmong(tried, endpoint)
 
 /** What a selection chooses by. */
 export interface Parts {
@@ -124,22 +119,26 @@ export class Selection {
     if (tried.length === 0) {
       const first = tier.picker.pick(context)
       if (first !== undefined && hasRoom(first)) {
-        if (isWarm(first) || this.mayWarm(first)) return first
+        const share = this.shareOf(first)
+        if (share === 1 || this.parts.random() < share) return first
         passedOver = first
       }
     }
-    const found = tier.search(context, isFreeBut(tried)) ?? passedOver
+    const isFree = (endpoint: Endpoint): boolean =>
+      hasRoom(endpoint) && !isAmong(tried, endpoint) && this.shareOf(endpoint) === 1
+    const found = tier.search(context, isFree) ?? passedOver
     return found === undefined && this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : found
   }
 
-  /** Whether an endpoint that is warming gets the request that it is proposed for. */
-  private mayWarm({ load }: Endpoint): boolean {
-    const { clock, options, random } = this.parts
+  /** The part of its share that an endpoint gets: 1, unless it is warming. */
+  private shareOf({ load }: Endpoint): number {
+    if (Number.isNaN(load.warmingSince)) return 1
+    const { clock, options } = this.parts
     const now = clock.currentTimeMillisUnsafe()
     // The clock may have been set back.
     if (now < load.warmingSince) load.warmingSince = now
-    const factor = SlowStart.factor(now - load.warmingSince, options.slowStart)
-    if (factor === 1) load.warmingSince = NaN
-    return random() < factor
+    const share = SlowStart.factor(now - load.warmingSince, options.slowStart)
+    if (share === 1) load.warmingSince = NaN
+    return share
   }
 }

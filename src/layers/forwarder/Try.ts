@@ -33,8 +33,8 @@ export class Try {
   /** How far it has come, as the balancer was told. */
   private stage: Stage = "sent"
   private isOver = false
-  /** Whether it goes on after its end, which has taught what there was to learn. */
-  private isResumed = false
+  /** When it went on after its end, which has taught what there was to learn; `NaN` if it has not. */
+  private resumedAt = NaN
 
   /** Begins it. `upload` is the body of the request, if it has one. */
   constructor(books: Books, endpoint: Endpoint, beganAt: number, upload: Upload | undefined) {
@@ -94,7 +94,7 @@ export class Try {
   resume(): void {
     if (!this.isOver) return
     this.isOver = false
-    this.isResumed = true
+    this.resumedAt = this.books.clock.currentTimeMillisUnsafe()
     this.books.balancer.begin(this.endpoint, true)
   }
 
@@ -103,8 +103,10 @@ export class Try {
     if (this.isOver) return
     this.isOver = true
     const { answeredAt = now, beganAt, books: { balancer }, endpoint, stage } = this
+    if (!Number.isNaN(this.resumedAt)) {
+      return balancer.end(endpoint, "aborted", now - this.resumedAt, why, "unmeasured")
+    }
     const took = now - beganAt
-    if (this.isResumed) return balancer.end(endpoint, "aborted", took, why, "unmeasured")
     if (stage !== "sent") return balancer.end(endpoint, outcome, took, why, stage)
     const since = timedFrom(beganAt, answeredAt, this.upload)
     if (since === undefined) balancer.end(endpoint, outcome, answeredAt - beganAt, why, "unmeasured", took)

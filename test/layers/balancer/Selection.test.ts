@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../../src/layers/Pool.ts"
@@ -90,6 +91,19 @@ describe("the order of the configuration, with the strategy first,", () => {
       yield* comeBack("a")
       assert.deepStrictEqual(new Set(yield* selections(100)), new Set(["a", "b"]))
     }).pipe(over(strategies.first, slowStart)))
+})
+
+describe("one that came back long ago", () => {
+  it.effect("is as warm as any, also if the strategy has not proposed it since", () =>
+    Effect.gen(function*() {
+      yield* join(...["a", "b", "c"].map((id) => named(id)))
+      yield* selections(1)
+      yield* comeBack("b")
+      yield* fill("a")
+      assert.deepStrictEqual(new Set(yield* selections(20)), new Set(["c"]))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(new Set(yield* selections(20)), new Set(["b"]))
+    }).pipe(over(strategies.first, { ...slowStart, ...single })))
 })
 
 describe("a subset", () => {

@@ -388,8 +388,9 @@ describe("an answer that is set aside", () => {
       // It is in flight until its body is read, and teaches nothing more.
       assert.deepStrictEqual(again, ["a"])
       assert.deepStrictEqual([ended, released], [[["a", "failure", 3], ["b", "failure", 20]], []])
+      yield* TestClock.adjust(7)
       exchange.finish(Exit.void)
-      assert.deepStrictEqual([ended[2], stages[2]], [["a", "aborted", 23], "unmeasured"])
+      assert.deepStrictEqual([ended[2], stages[2]], [["a", "aborted", 7], "unmeasured"])
       assert.deepStrictEqual([released, whys.slice(0, 2)], [[503], ["answered 503", "reset_before_headers"]])
       assert.deepInclude(completed(), {
         status: 503,
