@@ -1,0 +1,53 @@
+/** A trial has one place, which is there again when it is over, whatever ends beside it and in whatever order. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import * as Limits from "../../src/layers/balancer/Limits.ts"
+import { defaultOptions } from "../../src/services/Balancer.ts"
+import * as Load from "../../src/services/Load.ts"
+
+const random = () => 0.5
+
+/** What happens next: an old try ends, the trial begins if it may, or it ends; each a while after the one before. */
+const step = fc.record({ what: fc.constantFrom("old ends", "trial begins", "trial ends"), pause: fc.nat(5) })
+
+const stories = fc.record({
+  maxInFlight: fc.integer({ min: 1, max: 5 }),
+  /** How many tries there are when the trial becomes due, and how long before each has begun. */
+  old: fc.array(fc.integer({ min: 1, max: 1_000 }), { maxLength: 5 }),
+  steps: fc.array(step, { maxLength: 30 })
+})
+
+describe("the place of a trial", () => {
+  it("is one, and never lost", () => {
+    fc.assert(fc.property(stories, ({ maxInFlight, old, steps }) => {
+      const options = { ...defaultOptions, maxInFlight }
+      const load = Load.make()
+      let now = 1_000
+      Limits.follow(load, false, options, 0)
+      const before = old.slice(0, maxInFlight).map((age) => now - age)
+      for (const _ of before) Load.begin(load)
+      Limits.follow(load, true, options, now)
+      let trial: number | undefined
+      const end = (beganAt: number): void => {
+        Load.end(load, "aborted", now - beganAt, now)
+        Limits.end(load, options, "aborted", now - beganAt, now, random, "sent", beganAt)
+      }
+      for (const { pause, what } of steps) {
+        now += pause
+        const mayBegin = load.inFlight < load.limit
+        // As soon as there is room beside the old ones the trial may begin, and never another one beside it.
+        assert.strictEqual(mayBegin, trial === undefined && before.length < maxInFlight)
+        if (what === "old ends" && before.length > 0) end(before.pop()!)
+        if (what === "trial begins" && mayBegin) {
+          Load.begin(load)
+          trial = now
+        }
+        if (what === "trial ends" && trial !== undefined) {
+          end(trial)
+          trial = undefined
+        }
+      }
+      assert.strictEqual(load.inFlight, before.length + (trial === undefined ? 0 : 1))
+    }))
+  })
+})
