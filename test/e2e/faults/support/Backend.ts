@@ -192,8 +192,8 @@ export class Backend {
         return void socket.resetAndDestroy()
       case "trickles the head of the answer":
         await trickle(socket, `HTTP/1.1 200 OK\r\n${backendField}: ${this.name}\r\nX-Long: ${"x".repeat(40)}\r\n`)
-        // Its server knows nothing of an answer, and reads no more.
-        return void socket.end(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+        // Its server knows nothing of an answer, and reads no more. To close without a word would be another illness.
+        return void socket.end(`Connection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
       case "trickles a head without an end":
         socket.write("HTTP/1.1 200 OK\r\n")
         while (!socket.destroyed) await trickle(socket, "X-More: x\r\n")
