@@ -56,6 +56,12 @@ export interface Health {
   readonly changed: { readonly mode: Change; readonly probe: Change; readonly circuit: Change }
 }
 
+/**
+ * What a backend is before its first check is over. `up` and `down` are HAProxy's `init-state`; one that is `checking`
+ * is offered traffic only where too few others have passed theirs, which is the pool's rule.
+ */
+export type Initial = "up" | "checking" | "down"
+
 /** Thresholds and times of the transition. */
 export interface Policy {
   /** Passes in a row that bring a failing backend back. */
@@ -66,11 +72,8 @@ export interface Policy {
   readonly ejectionTime: Duration.Duration
   /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
-  /**
-   * Whether a backend that has just joined is offered traffic before its first check has passed:
-   * `up`, unless it is given.
-   */
-  readonly initial?: "up" | "down"
+  /** Whether a backend that has just joined is offered traffic before its first check has passed: `up`, unless given. */
+  readonly initial?: Initial
 }
 
 /**

@@ -66,9 +66,10 @@ export const health = Schema.Struct({
   timeout: duration("2s", "How long a check may take."),
   rise: count(2, "Passed checks in a row that bring a failing backend back."),
   fall: count(1, "Failed checks in a row that take a backend out."),
-  initial: entry(Schema.Literals(["up", "down"]), {
-    default: "up",
-    description: "Whether a new backend is offered requests before its first check has passed.",
+  initial: entry(Schema.Literals(["up", "checking", "down"]), {
+    default: "checking",
+    description:
+      "What a new backend gets before its first check: requests (up), requests until as many others have passed theirs (checking), none (down).",
     title: "state"
   }),
   panic: percent(

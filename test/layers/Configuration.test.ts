@@ -65,7 +65,7 @@ describe("Configuration.make", () => {
       timeout: Duration.seconds(2),
       rise: 2,
       fall: 1,
-      initial: "up",
+      initial: "checking",
       panic: 0.5
     })
     assert.deepStrictEqual(settings.timeout, {

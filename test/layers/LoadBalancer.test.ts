@@ -208,6 +208,17 @@ describe("LoadBalancer", () => {
     }).pipe(Effect.provide(lab(three, { health: { kind: "off", initial: "down" } }, entries)))
   })
 
+  it.effect("waits at the start for no backend that nothing is known of, once the others have passed their checks", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(yield* Effect.replicateEffect(text, 4), ["a", "c", "a", "c"])
+    }).pipe(Effect.provide(lab({ ...three, "http://b": unreachable }))))
+
+  it.effect("offers traffic at once where nobody has passed a check yet", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* text, "a")
+    }).pipe(Effect.provide(lab({ "http://a": onPath("/up", unreachable, respond("a")) }, { health: { path: "/up" } }))))
+
   it.effect("offers no traffic before the first pass where the settings say so, and logs what it found", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

@@ -242,6 +242,72 @@ describe("ejections", () => {
     }).pipe(withPool))
 })
 
+describe("backends that were not checked yet", () => {
+  const withCaution = Effect.provide(PoolLayer.layer({ ...defaultPolicy, initial: "checking" }))
+  const offered = Effect.map(current, ({ eligible }) => idsOf(eligible))
+  const spare = (id: string): Backend => make(`http://${id}.test`, { id, tier: 1 })
+
+  it.effect("have traffic until as many others have passed their checks, and then wait for theirs", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b, c)
+      assert.deepStrictEqual(yield* offered, ["a", "b", "c"])
+      yield* signal("b", passed)
+      assert.deepStrictEqual(yield* offered, ["a", "b", "c"])
+      yield* signal("c", passed)
+      assert.deepStrictEqual(yield* offered, ["b", "c"])
+      yield* signal("a", passed)
+      assert.deepStrictEqual(yield* offered, ["a", "b", "c"])
+    }).pipe(withCaution))
+
+  it.effect("wait when they join others that are well, and help when those fail", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      yield* reconcile(a, b, c)
+      assert.deepStrictEqual(yield* offered, ["a", "b"])
+      yield* signal("a", failed)
+      assert.deepStrictEqual(yield* offered, ["b"])
+      yield* signal("b", failed)
+      assert.deepStrictEqual(yield* offered, ["c"])
+    }).pipe(withCaution))
+
+  it.effect("do not wait for one that is on trial itself", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      yield* signal("a", tripped)
+      yield* signal("a", passed)
+      yield* reconcile(a, c)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "c Checking"])
+      assert.deepStrictEqual(yield* offered, ["a", "c"])
+    }).pipe(withCaution))
+
+  it.effect("have the traffic rather than a backup that has passed", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b, spare("d"), spare("e"))
+      yield* signal("d", passed)
+      assert.deepStrictEqual(yield* offered, ["a", "b", "d", "e"])
+    }).pipe(withCaution))
+
+  it.effect("take part in a panic", () =>
+    Effect.gen(function*() {
+      const [d, e] = [backend("d"), backend("e")]
+      yield* up(a, b, c, d)
+      yield* reconcile(a, b, c, d, e)
+      for (const id of ["a", "b", "c"]) yield* signal(id, { ...failed, answered: true })
+      assert.deepStrictEqual(yield* offered, ["a", "b", "c", "d", "e"])
+    }).pipe(withCaution))
+
+  it.effect("wait a hundred at a time at the most, so that the eligible do not change with each of a thousand", () =>
+    Effect.gen(function*() {
+      const many = Array.from({ length: 300 }, (_, i) => backend(`${i}`))
+      yield* reconcile(...many)
+      const before = yield* offered
+      for (const { id } of many.slice(0, 199)) yield* signal(id, passed)
+      assert.deepStrictEqual(yield* offered, before)
+      yield* signal("199", passed)
+      assert.lengthOf(yield* offered, 200)
+    }).pipe(withCaution))
+})
+
 describe("panic", () => {
   const sick: Health.Signal = { _tag: "ProbeFailed", why: "status: 500", answered: true }
   const spare = (id: string): Backend => make(`http://${id}.test`, { id, tier: 1 })

@@ -29,7 +29,7 @@ const policyWith = (changes: Pick<Policy, "maxEjected" | "panicThreshold" | "ini
 const policies = fc.record({
   maxEjected: share,
   panicThreshold: share,
-  initial: fc.constantFrom("up", "down")
+  initial: fc.constantFrom("up", "checking", "down")
 }).map(policyWith)
 
 interface Member {
@@ -42,6 +42,9 @@ interface Member {
 const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 const isReady = ({ health }: Member): boolean => health.mode === "Ready"
 const isFailing = ({ health }: Member): boolean => health.probe.state === "Failing"
+const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
+const isProven = ({ health: { circuit, mode, probe } }: Member): boolean =>
+  mode === "Ready" && probe.state === "Passing" && circuit._tag === "Closed"
 const isEjected = ({ health }: Member): boolean => health.circuit._tag === "Open"
 
 /** What the pool should hold, kept in the plainest way. */
@@ -75,7 +78,15 @@ class Model {
       wanted.some((member) => !isWell(member) && Health.isWorthTrying(member.health))
   }
 
+  /** So many have passed their checks that the others can wait for theirs. */
+  private get canWait(): boolean {
+    const { panics, policy, wanted } = this
+    return policy.initial === "checking" && !panics &&
+      wanted.filter(isUnknown).length <= wanted.filter(isProven).length
+  }
+
   isOffered(member: Member): boolean {
+    if (isUnknown(member) && this.wanted.includes(member) && this.canWait) return false
     return isWell(member) || (this.panics && this.wanted.includes(member) && Health.isWorthTrying(member.health))
   }
 

@@ -11,7 +11,7 @@ import * as Pool from "../../src/services/Pool.ts"
 
 describe("the policy of the pool", () => {
   it("follows from the settings, and is the same by default", () => {
-    assert.deepStrictEqual(Policies.pool(Configuration.make()), { ...Pool.defaultPolicy, initial: "up" })
+    assert.deepStrictEqual(Policies.pool(Configuration.make()), { ...Pool.defaultPolicy, initial: "checking" })
   })
 
   it("has everything that a setting says", () => {

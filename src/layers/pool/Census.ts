@@ -5,6 +5,7 @@
  * Owns those rules: who is offered traffic, panic, and how many may be ejected. Not here: what is well (`Health`).
  */
 import * as Health from "../../services/Health.ts"
+import { atOnce } from "../../services/HealthChecker.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { Member, Policy } from "../../services/Pool.ts"
 
@@ -12,30 +13,45 @@ import type { Member, Policy } from "../../services/Pool.ts"
 interface Tally {
   ready: number
   well: number
+  /** Well, as far as is known: no check of it is over yet. */
+  unknown: number
+  /** Well, as its last checks have shown, and not on trial. */
+  proven: number
   worthTrying: number
   ejected: number
 }
 
-/** Who is offered traffic: who is well, and in a panic also who is worth trying, of the tier that it is about. */
+/**
+ * Who is offered traffic: who is well, and in a panic also who is worth trying. Both exceptions are about one tier,
+ * the one that has the traffic.
+ */
 export interface Offer {
   readonly panic: boolean
-  /** The tier that panic is about; `undefined` is everybody. */
+  /** Whether those that were not checked yet wait, because enough others have passed their checks. */
+  readonly provenOnly: boolean
+  /** The tier that this is about; `undefined` is everybody. */
   readonly tier: number | undefined
 }
 
 const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 
+const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
+
+const isProven = ({ health: { circuit, mode, probe } }: Member): boolean =>
+  mode === "Ready" && probe.state === "Passing" && circuit._tag === "Closed"
+
 const isEjected = ({ circuit }: Health.Health): boolean => circuit._tag === "Open"
 
 /** Whether a member is offered traffic. */
-export const isOffered = (member: Member, { panic, tier }: Offer): boolean => {
-  if (isWell(member)) return true
-  if (!panic || !Health.isWorthTrying(member.health)) return false
-  return tier === undefined || member.endpoint.backend.tier === tier
+export const isOffered = (member: Member, { panic, provenOnly, tier }: Offer): boolean => {
+  const isConcerned = tier === undefined || member.endpoint.backend.tier === tier
+  if (isWell(member)) return !(provenOnly && isConcerned && isUnknown(member))
+  return panic && isConcerned && Health.isWorthTrying(member.health)
 }
 
 /** Whether the same ones are offered traffic. */
-export const sameOffer = (a: Offer, b: Offer): boolean => a.panic === b.panic && (!a.panic || a.tier === b.tier)
+export const sameOffer = (a: Offer, b: Offer): boolean =>
+  a.panic === b.panic && a.provenOnly === b.provenOnly && (a.tier === b.tier || !(a.panic || a.provenOnly))
 
 export class Census {
   private readonly tiers = new Map<number, Tally>()
@@ -43,10 +59,14 @@ export class Census {
   private count(member: Member, by: 1 | -1): void {
     const { endpoint: { backend: { tier } }, health } = member
     let tally = this.tiers.get(tier)
-    if (tally === undefined) this.tiers.set(tier, tally = { ready: 0, well: 0, worthTrying: 0, ejected: 0 })
+    if (tally === undefined) {
+      this.tiers.set(tier, tally = { ready: 0, well: 0, unknown: 0, proven: 0, worthTrying: 0, ejected: 0 })
+    }
     if (health.mode !== "Ready") return
     tally.ready += by
     if (isWell(member)) tally.well += by
+    if (isUnknown(member)) tally.unknown += by
+    if (isProven(member)) tally.proven += by
     if (Health.isWorthTrying(health)) tally.worthTrying += by
     if (isEjected(health)) tally.ejected += by
   }
@@ -70,9 +90,14 @@ export class Census {
   }
 
   /**
-   * Panic is about the first tier in which anybody is well, because it has the traffic, and about all when nobody is.
+   * Both exceptions are about the first tier in which anybody is well, because it has the traffic, and about all when
+   * nobody is.
+   *
+   * Who was not checked yet waits only where at least as many have passed, lest the first one to pass gets everything,
+   * and only where few wait: the first checks of many are spread over seconds, and each that passes then would be
+   * another list of the eligible, for which the strategy has to make a picker.
    */
-  offer({ panicThreshold }: Policy): Offer {
+  offer({ initial, panicThreshold }: Policy): Offer {
     let first = Infinity
     for (const [tier, { well }] of this.tiers) if (well > 0) first = Math.min(first, tier)
     const tier = first === Infinity ? undefined : first
@@ -80,7 +105,11 @@ export class Census {
     const ready = this.sum((tally) => tally.ready, isConcerned)
     const well = this.sum((tally) => tally.well, isConcerned)
     const worthTrying = this.sum((tally) => tally.worthTrying, isConcerned)
-    return { panic: well < ready * panicThreshold && worthTrying > well, tier }
+    const panic = well < ready * panicThreshold && worthTrying > well
+    const unknown = this.sum((tally) => tally.unknown, isConcerned)
+    const proven = this.sum((tally) => tally.proven, isConcerned)
+    const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, atOnce)
+    return { panic, provenOnly, tier }
   }
 
   /**
