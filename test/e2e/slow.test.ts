@@ -1,4 +1,5 @@
 /** Who reads slowly, or not at all, gets every byte in the end, holds up nobody else, and makes nothing grow. */
+import { onTestFinished } from "vitest"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, type Peer } from "./support/Peer.ts"
 
@@ -47,6 +48,21 @@ onEachEngine("a slow client", (test) => {
     for (const target of targets) {
       assert.isTrue((await client.response()).body.toString() === bodyOf(target, 9_000), target)
     }
+  })
+
+  test("makes Node warn of nothing when it sends many requests in advance", async (lab) => {
+    const warnings: Array<string> = []
+    const onWarning = ({ message }: Error) => warnings.push(message)
+    process.on("warning", onWarning)
+    onTestFinished(() => void process.off("warning", onWarning))
+    const backend = await lab.answering(({ target }) =>
+      message("HTTP/1.1 200 OK", "Content-Length: 9") + bodyOf(target, 9)
+    )
+    const client = await lab.connect(await lab.balancer([backend], patient))
+    const targets = Array.from({ length: 30 }, (_, i) => `/${i}`)
+    await client.send(targets.map(get).join(""))
+    for (const _ of targets) await client.response()
+    assert.deepStrictEqual(warnings, [])
   })
 })
 

@@ -51,6 +51,8 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
   if (response.socket === null) {
     // It waits behind other responses, and before Node 26 nobody tells it that the client has left.
     const leave = () => response.emit("close")
+    // Of as many responses as requests were sent in advance, which is no leak.
+    source.socket.setMaxListeners(0)
     source.socket.once("close", leave)
     response.once("close", () => source.socket.off("close", leave))
   }
