@@ -167,7 +167,8 @@ export const layer = (
             ? PlatformResponse.answered(sent.success)
             : undefined
           if (answer !== undefined) exchange.answered(answer)
-          const isRepeatable = isIdempotent && (!hasBody || head.body?.isWhole === true)
+          const isWhole = upload?.isWhole ?? true
+          const isRepeatable = isIdempotent && isWhole
           let verdict: RetryPolicy.Verdict
           // A transfer coding that nobody asked for cannot be undone.
           if (Result.isSuccess(sent) && answer !== undefined && HeaderFields.isDecoded(answer.fields)) {
@@ -193,7 +194,7 @@ export const layer = (
             reason = Result.isSuccess(sent) ? "protocol_error" : Failure.reasonOf(sent.failure)
             exchange.failed(reason)
             if (Result.isSuccess(sent)) yield* sender.release(sent.success)
-            verdict = RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable)
+            verdict = isWhole ? RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable) : "no"
           }
           endpoint = yield* tries.another(exchange, verdict, answer)
           if (endpoint !== undefined) exchange.begin(endpoint)

@@ -226,18 +226,26 @@ export const systemErrors: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "No local port is free"
 }
 
+/** Whether Node says, of an error or of what caused it, that it was about making a connection. */
+const isOfConnecting = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false
+  if (error instanceof AggregateError && error.errors.some(isOfConnecting)) return true
+  if ("syscall" in error && (error.syscall === "connect" || error.syscall === "getaddrinfo")) return true
+  return isOfConnecting(error.cause)
+}
+
 /**
- * The failure behind a client error. A client layer that says nothing about its cause could not
- * connect, we must assume.
+ * The failure behind a client error. Of a client layer that says nothing about its cause we must assume the worst: that
+ * the backend has the request.
  */
 export const fromClientError = (error: HttpClientError): TransportFailure => {
   if (error.reason._tag === "InvalidUrlError") {
     return TransportFailure.make({ reason: "bad_request", message: "the request target makes no URL" })
   }
   const { cause } = error.reason
-  return cause instanceof TransportFailure
-    ? cause
-    : TransportFailure.make({ reason: "connect_failed", message: error.message })
+  if (cause instanceof TransportFailure) return cause
+  const reason = isOfConnecting(cause) ? "connect_failed" : "reset_before_headers"
+  return TransportFailure.make({ reason, message: error.message })
 }
 
 /** Why a try failed, from what its client layer failed with. */

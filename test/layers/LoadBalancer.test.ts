@@ -262,6 +262,12 @@ describe("LoadBalancer", () => {
     }, entries)))
   })
 
+  it.effect("forwards the target as it came, and the fake backend shows it so", () =>
+    Effect.gen(function*() {
+      yield* FakeServer.request("/a/../b/%2e%2e//c?x=%20")
+      assert.strictEqual((yield* Fakes).received("http://a")[0]?.target, "/a/../b/%2e%2e//c?x=%20")
+    }).pipe(Effect.provide(lab({ "http://a": respond("a") }, { health: { kind: "off" } }))))
+
   it.effect("forwards as the settings say", () =>
     Effect.gen(function*() {
       const request = HttpClientRequest.get("http://shop/", { headers: { "x-forwarded-for": "192.0.2.9" } })

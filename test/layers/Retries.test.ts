@@ -190,10 +190,23 @@ describe("a request that a backend may have seen", () => {
       assert.strictEqual(yield* get(15_025), "200 b")
     }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": respond("b") }))))
 
-  it.effect("is not sent again when its body may be half gone", () =>
-    Effect.gen(function*() {
-      const put = HttpClientRequest.put("http://lb/").pipe(HttpClientRequest.bodyText("text"))
+  const put = HttpClientRequest.put("http://lb/").pipe(HttpClientRequest.bodyText("text"))
+
+  it.effect("is not sent again when its body may be half gone", () => {
+    const readsAndResets: FakeBackends.Behaviour = (attempt) =>
+      Effect.map(
+        resets(attempt),
+        (answer) => Effect.andThen(Effect.ignore(Stream.runDrain(attempt.request.stream)), answer)
+      )
+    return Effect.gen(function*() {
       assert.strictEqual(yield* after(25, FakeServer.request(put)), "502 reason: reset_before_headers")
+    }).pipe(Effect.provide(lab({ "http://a": readsAndResets, "http://b": respond("b") })))
+  })
+
+  it.effect("is sent again when nothing of its body was read", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* after(25, FakeServer.request(put)), "200 b")
+      assert.strictEqual((yield* Fakes).received("http://b")[0]?.body, "text")
     }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": respond("b") }))))
 
   it.effect("is over at once when its client leaves during the wait", () => {

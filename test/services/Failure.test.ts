@@ -59,15 +59,25 @@ describe("fromClientError", () => {
     assert.strictEqual(found.reason, "bad_request")
   })
 
+  const found = (cause: unknown) =>
+    fromClientError(new HttpClientError({ reason: new TransportError({ request, cause, description: "no luck" }) }))
+
   it.each([undefined, null, new Error("ECONNREFUSED"), "refused", { reason: "headers_timeout" }])(
-    "assumes that there was no connection when the engine says nothing it knows (%#)",
+    "assumes that the backend has the request when the engine says nothing it knows (%#)",
     (cause) => {
-      const error = new HttpClientError({ reason: new TransportError({ request, cause, description: "no luck" }) })
-      const found = fromClientError(error)
-      assert.strictEqual(found.reason, "connect_failed")
-      assert.include(found.message, "no luck")
+      assert.strictEqual(found(cause).reason, "reset_before_headers")
+      assert.include(found(cause).message, "no luck")
     }
   )
+
+  it("knows that it has not where Node could make no connection, however deep that is", () => {
+    const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED", syscall: "connect" })
+    const unknown = Object.assign(new Error("getaddrinfo ENOTFOUND"), { code: "ENOTFOUND", syscall: "getaddrinfo" })
+    const wrapped = new TypeError("fetch failed", { cause: new AggregateError([unknown, refused]) })
+    for (const cause of [refused, unknown, wrapped]) assert.strictEqual(found(cause).reason, "connect_failed")
+    const read = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" })
+    assert.strictEqual(found(read).reason, "reset_before_headers")
+  })
 })
 
 describe("reasonOf", () => {

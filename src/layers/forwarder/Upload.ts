@@ -17,6 +17,7 @@ export class Upload {
   private readonly clock: Clock.Clock
   private readonly body: RequestBody | undefined
   private isPulled = false
+  private isTaken = false
   /** Whether a try has ended before it had half of its time for itself. */
   private isLate = false
 
@@ -36,6 +37,11 @@ export class Upload {
     return !this.isComplete && (this.body?.isAwaited ?? this.isPulled)
   }
 
+  /** Whether all of it can be sent, once more or for the first time. The platform's streams give it once. */
+  get isWhole(): boolean {
+    return !this.isTaken && this.body?.isWhole !== false
+  }
+
   /** The time of a try, so many milliseconds, is over. Whether that is for want of the request. */
   expire(millis: number): boolean {
     this.isLate = this.isComplete && this.completeAt > this.clock.currentTimeMillisUnsafe() - millis / 2
@@ -51,13 +57,12 @@ export class Upload {
     if (!this.isComplete) this.completeAt = this.clock.currentTimeMillisUnsafe()
   }
 
-  /** The body as the platform has it, for engines that have none of their own: each pull waits for the client. */
+  /** The body as the platform has it, for engines that know nothing else: each pull waits for the client. */
   watch<E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E> {
-    if (this.body !== undefined) return stream
     return Stream.transformPull(stream, (pull) =>
       Effect.succeed(
         Effect.suspend(() => {
-          this.isPulled = true
+          this.isPulled = this.isTaken = true
           return pull
         }).pipe(Effect.onExit((exit) =>
           Effect.sync(() => {

@@ -45,7 +45,7 @@ export class Reception implements Received {
 
   constructor(request: HttpClientRequest.HttpClientRequest, url: URL, clock: Clock.Clock) {
     this.method = request.method
-    this.target = Message.hasRequestHead(request) ? request[Message.requestHead].target : url.pathname + url.search
+    this.target = Message.hasSentHead(request) ? request[Message.sentHead].target : url.pathname + url.search
     this.headers = headersOf(request, url.host)
     this.at = clock.currentTimeMillisUnsafe()
     this.lastRead = this.at

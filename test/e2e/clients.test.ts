@@ -1,0 +1,116 @@
+/**
+ * The forwarder between any server and any client of the platform. What a stock client does not say of a failure costs
+ * no request its body, and sends none twice.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import * as AccessLog from "../../src/layers/AccessLog.ts"
+import * as Configuration from "../../src/layers/Configuration.ts"
+import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import * as Subjects from "../contract/support/Subjects.ts"
+
+const clients = [
+  ...Subjects.clients,
+  { name: "NodeHttpClient.layerNodeHttp", layer: NodeHttpClient.layerNodeHttp },
+  { name: "FetchHttpClient", layer: FetchHttpClient.layer }
+]
+
+interface Backend {
+  readonly origin: string
+  /** The bodies of the requests that it got. */
+  readonly bodies: Array<string>
+}
+
+const closed = (server: Http.Server) =>
+  Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+    server.closeAllConnections()
+  })
+
+const listening = (answer: (response: Http.ServerResponse) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<Backend & { readonly server: Http.Server }>((resume) => {
+      const bodies: Array<string> = []
+      const server = Http.createServer((request, response) => {
+        let body = ""
+        request.setEncoding("utf8").on("data", (piece: string) => body += piece).on("end", () => {
+          bodies.push(body)
+          answer(response)
+        })
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as Net.AddressInfo
+        resume(Effect.succeed({ origin: `http://127.0.0.1:${port}`, bodies, server }))
+      })
+    }),
+    ({ server }) => closed(server)
+  )
+
+const fine = listening((response) => response.end("fine"))
+
+const resets = listening(({ socket }) => (socket as Net.Socket).resetAndDestroy())
+
+/** Nobody listens there any more. */
+const gone = Effect.tap(fine, ({ server }) => closed(server))
+
+/** One request through a balancer over an ill backend and a good one, of which the ill one is asked first. */
+const exchange = (server: Subjects.Server, client: typeof clients[number], ill: typeof fine, init: RequestInit) =>
+  Effect.gen(function*() {
+    const [first, second] = [yield* ill, yield* fine]
+    const settings = Configuration.make({
+      to: [first.origin, second.origin],
+      strategy: "first",
+      health: { kind: "off" }
+    })
+    const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
+    const balancer = Layer.provideMerge(LoadBalancer.layer(settings), ends)
+    return yield* Effect.gen(function*() {
+      const { address } = yield* HttpServer.HttpServer
+      const url = HttpServer.formatAddress(address)
+      const { status } = yield* Effect.promise((signal) => fetch(url, { ...init, signal }))
+      return { status, bodies: [...first.bodies, ...second.bodies] }
+    }).pipe(Effect.provide(Layer.provide(balancer, AccessLog.layerNone)))
+  })
+
+const uploads: Readonly<Record<string, () => RequestInit>> = {
+  "": () => ({ body: "HELLO" }),
+  " in chunks": () => ({ body: new Blob(["HELLO"]).stream(), duplex: "half" })
+}
+
+for (const server of Subjects.servers) {
+  for (const client of clients) {
+    describe(`the forwarder between ${server.name} and ${client.name}`, () => {
+      for (const [what, ill] of [["that resets connections", resets], ["where nobody listens", gone]] as const) {
+        it.live(`goes on to another backend with a GET to one ${what}`, () =>
+          Effect.gen(function*() {
+            const { bodies, status } = yield* exchange(server, client, ill, {})
+            assert.strictEqual(status, 200)
+            assert.strictEqual(bodies.at(-1), "")
+          }))
+
+        for (const [kind, body] of Object.entries(uploads)) {
+          it.live(`delivers a POST${kind} to one ${what} once or never, and never without its body`, () =>
+            Effect.gen(function*() {
+              const { bodies, status } = yield* exchange(server, client, ill, { ...body(), method: "POST" })
+              if (ill === resets) assert.deepStrictEqual([status, bodies], [502, ["HELLO"]])
+              else assert.deepStrictEqual(bodies, status === 200 ? ["HELLO"] : [])
+            }))
+
+          it.live(`delivers a PUT${kind} to one ${what} whole or not at all`, () =>
+            Effect.gen(function*() {
+              const { bodies, status } = yield* exchange(server, client, ill, { ...body(), method: "PUT" })
+              for (const body of bodies) assert.strictEqual(body, "HELLO")
+              assert.strictEqual(bodies.length, (ill === resets ? 1 : 0) + (status === 200 ? 1 : 0))
+            }))
+        }
+      }
+    })
+  }
+}
