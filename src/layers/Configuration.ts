@@ -41,14 +41,18 @@ const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, Configura
     return Result.succeed({ settings: { ...decoded, strategy: defaultFor(decoded.to) }, warnings })
   })
 
+/** The same as `make`, with what is odd about the settings, and what is wrong with them as a value. */
+export const check = (input: Input<StrategyName>): Result.Result<Loaded, ConfigurationError> =>
+  decode([fromValue(input)])
+
 /**
  * Settings from code, written as in a file; what is left out has its default. Throws a `ConfigurationError` that names
- * everything that is wrong.
+ * everything that is wrong; what is only odd, `check` tells.
  *
  *   Configuration.make({ to: ["http://localhost:3001"], health: { interval: "1s" } })
  */
 export const make = (input: Input<StrategyName> = {}): Settings<StrategyName> =>
-  Result.getOrThrow(decode([fromValue(input)])).settings
+  Result.getOrThrow(check(input)).settings
 
 /** The flag that names a file of settings. */
 export const fileFlag = "config"

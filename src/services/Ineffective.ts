@@ -7,12 +7,36 @@
 import type { Settings } from "./Configuration.ts"
 import type { Given } from "./Consistency.ts"
 
-type Concerned = Pick<Settings, "health" | "hedge" | "slowStart" | "sticky" | "subset">
+type Concerned = Pick<
+  Settings,
+  "ejection" | "engine" | "health" | "hedge" | "queue" | "retry" | "slowStart" | "sticky" | "subset"
+>
 
 /** Groups of settings, and what is missing for them. */
 const needs = (
-  { health, hedge, slowStart, sticky, subset }: Concerned
+  { ejection, engine, health, hedge, queue, retry, slowStart, sticky, subset }: Concerned
 ): ReadonlyArray<readonly [isMissing: boolean, what: string, keys: ReadonlyArray<string>]> => [
+  [
+    engine === "node",
+    "with engine node",
+    ["limit.fields", "limit.target", "limit.body", "limit.connectionsPerClient"]
+  ],
+  [queue.size === 0, "with queue.size 0", ["queue.timeout", "queue.order"]],
+  [
+    retry.tries === 1,
+    "with retry.tries 1",
+    ["retry.bodyLimit", "retry.backoff", "retry.maxWait"]
+  ],
+  [
+    retry.tries === 1 && hedge.after === undefined,
+    "with retry.tries 1, without hedge.after",
+    ["retry.statuses", "retry.methods"]
+  ],
+  [
+    ejection.maxShare === 0,
+    "with ejection.maxShare 0%",
+    ["ejection.failures", "ejection.successRate", "ejection.volume", "ejection.time", "ejection.maxTime"]
+  ],
   [subset.size === undefined, "without subset.size", ["subset.id"]],
   [slowStart.duration === undefined, "without slowStart.duration", ["slowStart.from", "slowStart.aggression"]],
   [hedge.after === undefined, "without hedge.after", ["hedge.budget"]],
@@ -31,7 +55,8 @@ const needs = (
       "health.timeout",
       "health.rise",
       "health.fall",
-      "health.initial"
+      "health.initial",
+      "health.panic"
     ]
   ],
   [

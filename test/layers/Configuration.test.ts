@@ -505,13 +505,28 @@ describe("settings that do nothing as things are", () => {
         "health.interval has no effect with health.kind off",
         "health.status has no effect with health.kind off"
       ])
+      assert.deepStrictEqual(
+        yield* warningsOf(
+          "{ engine: node, limit: { fields: 100 }, queue: { size: 0, timeout: 5s }, ejection: { maxShare: 0%, failures: 3 } }"
+        ),
+        [
+          "limit.fields has no effect with engine node",
+          "queue.timeout has no effect with queue.size 0",
+          "ejection.failures has no effect with ejection.maxShare 0%"
+        ]
+      )
+      assert.deepStrictEqual(yield* warningsOf("retry: { tries: 1, bodyLimit: 1KiB, statuses: [503] }"), [
+        "retry.bodyLimit has no effect with retry.tries 1",
+        "retry.statuses has no effect with retry.tries 1, without hedge.after"
+      ])
     }))
 
   it.effect("are worth none where they have an effect, or nobody has set them", () =>
     Effect.gen(function*() {
       const text = "{ subset: { id: a, size: 2 }, slowStart: { from: 20%, duration: 10s }, " +
         "hedge: { after: 95%, budget: 5% }, sticky: { maxAge: 1h, cookie: lb }, health: { path: /healthz } }"
-      for (const some of [text, "health: { kind: off }", "health: { kind: tcp, interval: 1s }"]) {
+      const once = "{ retry: { tries: 1, on: [connect_failed], methods: [GET] }, hedge: { after: 95% } }"
+      for (const some of [text, once, "health: { kind: off }", "health: { kind: tcp, interval: 1s }"]) {
         assert.deepStrictEqual(yield* warningsOf(some), [])
       }
     }))

@@ -11,7 +11,7 @@ import * as Struct from "effect/Struct"
 import { AccessLog, type Notice } from "../../services/AccessLog.ts"
 import type { Backend } from "../../services/Backend.ts"
 import { Strategy } from "../../services/Strategy.ts"
-import { type Loaded, make } from "../Configuration.ts"
+import type { Loaded } from "../Configuration.ts"
 import { strategies, type StrategyName } from "../strategies/index.ts"
 
 const ignoresWeights = (name: StrategyName): Effect.Effect<boolean> =>
@@ -37,16 +37,6 @@ const aboutKey = Effect.fnUntraced(function*({ hash: { key }, strategy }: Loaded
   return [`hash.key has no effect with the strategy ${strategy}; these hash it: ${others.join(", ")}`]
 })
 
-/** Limits that only the wire engine keeps. */
-const limitsOfWire = ["fields", "target", "body", "connectionsPerClient"] as const
-
-const aboutLimits = ({ engine, limit }: Loaded["settings"]): ReadonlyArray<string> => {
-  if (engine === "wire") return []
-  const defaults = make().limit
-  const ignored = limitsOfWire.filter((name) => limit[name] !== defaults[name])
-  return ignored.map((name) => `The engine node does not keep limit.${name}; wire does`)
-}
-
 /** A warning when the balancer is in a zone where no backend is. */
 const aboutZone = ({ to, zone }: Loaded["settings"]): ReadonlyArray<string> =>
   zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
@@ -64,7 +54,7 @@ const describe = ({ origin, tier, weight, zone }: Backend): string => {
 const aboutSubset = ({ subset }: Loaded["settings"]): ReadonlyArray<string> =>
   subset.size === undefined || subset.id !== "evenkeel"
     ? []
-    : ["subset.id is not set: every balancer like this one uses the same backends"]
+    : [`subset.id is ${subset.id}, as for every balancer without one of its own: all of these use the same backends`]
 
 /** What the settings ask of a health check and cannot get. */
 const aboutChecks = ({ health }: Loaded["settings"]): ReadonlyArray<string> =>
@@ -100,7 +90,7 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      const about = [aboutLimits, aboutZone, aboutSubset, aboutChecks, aboutSticky]
+      const about = [aboutZone, aboutSubset, aboutChecks, aboutSticky]
       const complaints = [...warnings, ...about.flatMap((complain) => complain(settings))]
       for (const warning of complaints) say("WARN", warning)
       for (const warning of yield* aboutWeights(settings.to, settings.strategy)) say("WARN", warning)

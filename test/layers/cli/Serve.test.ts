@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as AccessLogLayer from "../../../src/layers/AccessLog.ts"
@@ -22,13 +23,13 @@ const nobody: Companions = { layer: Layer.empty, lines: () => [] }
 const serving = (log: (line: string) => void, input: Input<StrategyName>, companions: Companions = nobody) => {
   const stdout = () =>
     Sink.forEach((text: string | Uint8Array) => Effect.sync(() => String(text).trimEnd().split("\n").forEach(log)))
-  const settings = Configuration.make({
+  const { settings, warnings } = Result.getOrThrow(Configuration.check({
     listen: "127.0.0.1:0",
     accessLog: "pretty",
     to: ["http://127.0.0.1:1"],
     ...input
-  })
-  return serve({ settings, warnings: ["Something is odd"] }, companions).pipe(
+  }))
+  return serve({ settings, warnings: ["Something is odd", ...warnings] }, companions).pipe(
     Effect.provide(Stdio.layerTest({ stdout }))
   )
 }
@@ -69,7 +70,7 @@ describe("the log of a load balancer", () => {
 })
 
 describe("limits", () => {
-  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("does not keep"))
+  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => line.includes("no effect"))
   const to = ["http://127.0.0.1:1"]
 
   it.live("are worth a warning with an engine that does not keep them", () =>
@@ -77,11 +78,11 @@ describe("limits", () => {
       const lines = yield* logOf({
         to,
         engine: "node",
-        limit: { body: "1MiB", fields: 100, head: "8KiB", target: 500 }
+        limit: { body: "1MiB", head: "8KiB", target: 500 }
       })
       assert.deepStrictEqual(warnings(lines), [
-        "WARN: The engine node does not keep limit.target; wire does",
-        "WARN: The engine node does not keep limit.body; wire does"
+        "WARN: limit.target has no effect with engine node",
+        "WARN: limit.body has no effect with engine node"
       ])
     }))
 
@@ -184,7 +185,8 @@ describe("tiers and zones", () => {
 
   it.live("are a subset by an id, and without one of its own that is worth a warning", () =>
     Effect.gen(function*() {
-      const warning = "WARN: subset.id is not set: every balancer like this one uses the same backends"
+      const warning =
+        "WARN: subset.id is evenkeel, as for every balancer without one of its own: all of these use the same backends"
       assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2 } })), [warning])
       assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2, id: "balancer-7" } })), [])
     }))
