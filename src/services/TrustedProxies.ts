@@ -1,19 +1,31 @@
 /** Which addresses are proxies of our own, whose word about the client is believed. */
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 
-const unmapped = (address: NetAddress.IpAddress): NetAddress.IpAddress =>
-  NetAddress.isIpv6Address(address) ? Option.getOrElse(NetAddress.fromIpv4Mapped(address), () => address) : address
+/** The length of `::ffff:0:0/96`, in which the IPv4 addresses are as IPv6 (RFC 4291 §2.5.5.2). */
+const mappedLength = 96
 
-/** Whether an address is in one of the networks. An IPv4 address is the same one when it is written as IPv6. */
+const canonicalNetwork = (network: IpNetwork.IpNetwork): IpNetwork.IpNetwork => {
+  const address = NetAddress.toCanonical(network.address)
+  if (address === network.address || network.prefixLength < mappedLength) return network
+  return IpNetwork.fromAddressUnsafe(address, network.prefixLength - mappedLength)
+}
+
+/** An address of a link comes with the name of the link, such as `fe80::1%eth0`. */
+const parse = (text: string): Result.Result<NetAddress.IpAddress, NetAddress.NetAddressError> => {
+  const zone = text.indexOf("%")
+  return zone === -1 ? NetAddress.ipFromString(text) : NetAddress.ipv6FromString(text.slice(0, zone))
+}
+
+/** Whether an address is in one of the networks. An IPv4 address or network is the same one when written as IPv6. */
 export const isIn = (networks: ReadonlyArray<IpNetwork.IpNetwork>): (address: string) => boolean => {
   if (networks.length === 0) return () => false
+  const known = networks.map(canonicalNetwork)
   return (text) => {
-    const parsed = NetAddress.ipFromString(text)
+    const parsed = parse(text)
     if (Result.isFailure(parsed)) return false
-    const address = unmapped(parsed.success)
-    return networks.some((network) => IpNetwork.contains(network, address))
+    const address = NetAddress.toCanonical(parsed.success)
+    return known.some((network) => IpNetwork.contains(network, address))
   }
 }

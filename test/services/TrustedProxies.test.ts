@@ -45,6 +45,22 @@ describe("isIn", () => {
     assert.isTrue(isIn(networks("0.0.0.0/0", "::/0"))("2001:db8::1"))
   })
 
+  it.each(["::ffff:10.0.0.0/104", "::ffff:a00:0/104", "::ffff:10.1.2.3/128"])(
+    "knows the IPv4 network that %s is as IPv6",
+    (network) => {
+      const isTrusted = isIn(networks(network))
+      assert.isTrue(isTrusted("10.1.2.3"))
+      assert.isTrue(isTrusted("::ffff:10.1.2.3"))
+      assert.isFalse(isTrusted("11.1.2.3"))
+    }
+  )
+
+  it("knows an address of a link whatever the link", () => {
+    const isTrusted = isIn(networks("fe80::/10", "10.0.0.0/8"))
+    for (const address of ["fe80::1", "fe80::1%eth0", "fe80::1%3"]) assert.isTrue(isTrusted(address))
+    for (const address of ["fd00::1%eth0", "10.1.2.3%eth0", "%eth0"]) assert.isFalse(isTrusted(address))
+  })
+
   it("does not take IPv4 for IPv6, however the socket reports it", () => {
     assert.isFalse(isIn(networks("::/0"))("::ffff:203.0.113.9"))
   })
