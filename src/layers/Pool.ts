@@ -1,6 +1,7 @@
 /** How the pool is kept: one `Ref` for the snapshot, one `PubSub` for those who follow it. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Equivalence from "effect/Equivalence"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
@@ -12,8 +13,9 @@ import * as Load from "../services/Load.ts"
 import * as Pool from "../services/Pool.ts"
 import { Census, isOffered, sameOffer } from "./pool/Census.ts"
 
-const sameItems = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
-  a.length === b.length && a.every((item, i) => item === b[i])
+const sameMembers = Equivalence.Array(Equivalence.strictEqual<Pool.Member>())
+
+const sameEndpoints = Equivalence.Array(Equivalence.strictEqual<Load.Endpoint>())
 
 /** The place of an endpoint among the eligible, or the place that it would have: both lists are in the same order. */
 const placeOf = (eligible: ReadonlyArray<Load.Endpoint>, position: number, positions: Pool.PoolState["positions"]) => {
@@ -70,12 +72,12 @@ export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Poo
       /** Those who are offered traffic, looked for among all. */
       const offered = (members: ReadonlyArray<Pool.Member>, known: ReadonlyArray<Load.Endpoint>) => {
         const eligible = members.filter((member) => isOffered(member, offer)).map(({ endpoint }) => endpoint)
-        return sameItems(known, eligible) ? known : eligible
+        return sameEndpoints(known, eligible) ? known : eligible
       }
 
       /** The snapshot with these members, or the same one when they are the same. */
       const withMembers = (before: Pool.PoolState, members: ReadonlyArray<Pool.Member>): Pool.PoolState => {
-        if (sameItems(before.members, members)) return before
+        if (sameMembers(before.members, members)) return before
         census.reset(members)
         offer = census.offer(policy)
         return {

@@ -104,7 +104,7 @@ export class Selection {
     const { eligible } = this.current()
     if (eligible !== this.eligible) {
       this.eligible = eligible
-      this.tiers = tiersOf(this.strategy, eligible)
+      this.tiers = tiersOf(this.strategy, eligible, this.tiers)
     }
     for (const tier of this.tiers) {
       const endpoint = this.chooseIn(tier, context, tried)

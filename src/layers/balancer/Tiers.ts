@@ -4,6 +4,7 @@
  * Owns when pickers are made: at the first pick from a tier after the list has changed, which for backups is when no
  * primary can be taken.
  */
+import * as Equivalence from "effect/Equivalence"
 import type { Endpoint } from "../../services/Load.ts"
 import { type Picker, type Search, searchFor, type Strategy } from "../../services/Strategy.ts"
 
@@ -44,14 +45,21 @@ export class Tier {
   }
 }
 
-/** The tiers of a list, the first one first. Where there is one only, its list is the same. */
-export const tiersOf = (strategy: Strategy["Service"], endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<Tier> => {
+const sameEndpoints = Equivalence.Array(Equivalence.strictEqual<Endpoint>())
+
+/**
+ * The tiers of a list, the first one first. Where there is one only, its list is the same. One of `before` that has the
+ * same endpoints stays, with its picker and what that has learned.
+ */
+export const tiersOf = (
+  strategy: Strategy["Service"],
+  endpoints: ReadonlyArray<Endpoint>,
+  before: ReadonlyArray<Tier> = []
+): ReadonlyArray<Tier> => {
   const levels = [...new Set(endpoints.map(({ backend }) => backend.tier))].sort((a, b) => a - b)
-  return levels.map((level) =>
-    new Tier(
-      strategy,
-      level,
-      levels.length === 1 ? endpoints : endpoints.filter(({ backend }) => backend.tier === level)
-    )
-  )
+  return levels.map((level) => {
+    const list = levels.length === 1 ? endpoints : endpoints.filter(({ backend }) => backend.tier === level)
+    const known = before.find((tier) => tier.level === level)
+    return known !== undefined && sameEndpoints(known.endpoints, list) ? known : new Tier(strategy, level, list)
+  })
 }
