@@ -83,6 +83,7 @@ export const layer = (
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
       const drain = yield* Drain
       const affinity = yield* Affinity
+      let inFlight = 0
 
       const clientOf = (request: HttpServerRequest, head: Message.RequestHead): HeaderFields.Client => {
         const address = Option.getOrUndefined(Option.map(request.remoteAddress, ClientAddress.plain))
@@ -120,7 +121,12 @@ export const layer = (
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
         const scope = yield* Scope.Scope
-        yield* Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => exchange.finish(exit)))
+        inFlight++
+        yield* Scope.addFinalizerExit(scope, (exit) =>
+          Effect.sync(() => {
+            inFlight--
+            exchange.finish(exit)
+          }))
 
         const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
           exchange.refused(reason)
@@ -216,6 +222,6 @@ export const layer = (
         Effect.interruptible
       )
 
-      return Forwarder.of({ handle })
+      return Forwarder.of({ handle, inFlight: Effect.sync(() => inFlight) })
     })
   )

@@ -57,4 +57,6 @@ export class Forwarder extends Context.Service<Forwarder, {
    * ends, and is counted and logged, when the request's scope closes: after the last byte of the body.
    */
   readonly handle: Effect.Effect<HttpServerResponse, never, HttpServerRequest | Scope.Scope>
+  /** How many exchanges have begun and not ended, among them those that wait for room or for their next try. */
+  readonly inFlight: Effect.Effect<number>
 }>()("evenkeel/services/Forwarder") {}

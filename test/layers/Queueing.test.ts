@@ -11,6 +11,7 @@ import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import type { Completed, Entry } from "../../src/services/AccessLog.ts"
+import { Forwarder } from "../../src/services/Forwarder.ts"
 import { Pool } from "../../src/services/Pool.ts"
 
 const { delayed, respond } = FakeBackends
@@ -38,15 +39,18 @@ const inFlight = Effect.gen(function*() {
   return members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
 })
 
+/** The same with those that wait. */
+const exchanges = Effect.flatMap(Forwarder, (forwarder) => forwarder.inFlight)
+
 describe("requests for which there is no room", () => {
   it.effect("wait for it, and the backend has one at a time", () =>
     Effect.gen(function*() {
       const fibers = yield* clients(3)
       yield* TestClock.adjust(10)
-      assert.strictEqual(yield* inFlight, 1)
+      assert.deepStrictEqual([yield* inFlight, yield* exchanges], [1, 3])
       yield* TestClock.adjust("1200 millis")
       for (const fiber of fibers) assert.deepInclude(yield* Fiber.join(fiber), { status: 200, text: "a" })
-      assert.strictEqual(yield* inFlight, 0)
+      assert.deepStrictEqual([yield* inFlight, yield* exchanges], [0, 0])
     }).pipe(Effect.provide(lab())))
 
   it.effect("are told so at once when the queue is full, and when to come again", () => {

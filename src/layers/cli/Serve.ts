@@ -5,11 +5,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
 import type { Stdio } from "effect/Stdio"
 import { setFlagsFromString } from "node:v8"
 import { AccessLog } from "../../services/AccessLog.ts"
-import { Pool } from "../../services/Pool.ts"
+import { Forwarder } from "../../services/Forwarder.ts"
 import * as AccessLogLayer from "../AccessLog.ts"
 import type { Loaded } from "../Configuration.ts"
 import * as LoadBalancer from "../LoadBalancer.ts"
@@ -40,7 +39,7 @@ const engineOf = (settings: Loaded["settings"]) =>
   )
 
 /** The load balancer on the engine of the settings. Every setting ends here or in `LoadBalancer.layer`. */
-const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, CommandFailed | ServeError, AccessLog> =>
+const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Forwarder, CommandFailed | ServeError, AccessLog> =>
   LoadBalancer.layer(loaded.settings).pipe(
     // Before the health checker, so that its results come after these lines.
     Layer.provide(Announcement.layer(loaded, companions.lines)),
@@ -49,10 +48,9 @@ const layer = (loaded: Loaded, companions: Companions): Layer.Layer<Pool, Comman
   )
 
 /** What is still to be done when the program is told to stop. */
-const remaining = (pool: Pool["Service"], limit: Duration.Duration): string => {
-  const n = Ref.getUnsafe(pool.state).members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0)
-  if (n === 0) return "nothing is in flight"
-  return `waiting for ${n} request${n === 1 ? "" : "s"} in flight, ${Duration.format(limit)} at most`
+const remaining = (inFlight: number, limit: Duration.Duration): string => {
+  if (inFlight === 0) return "nothing is in flight"
+  return `waiting for ${inFlight} request${inFlight === 1 ? "" : "s"} in flight, ${Duration.format(limit)} at most`
 }
 
 const run = Effect.fnUntraced(
@@ -60,10 +58,11 @@ const run = Effect.fnUntraced(
     const log = yield* AccessLog
     const say = (message: string) => Effect.sync(() => log.write({ _tag: "Notice", level: "INFO", message }))
     return yield* Effect.gen(function*() {
-      const pool = Context.get(yield* Layer.build(layer(loaded, companions)), Pool)
+      const { inFlight } = Context.get(yield* Layer.build(layer(loaded, companions)), Forwarder)
+      const { shutdown } = loaded.settings.timeout
       return yield* Effect.onInterrupt(
         Effect.never,
-        () => Effect.suspend(() => say(`Shutting down: ${remaining(pool, loaded.settings.timeout.shutdown)}`))
+        () => Effect.flatMap(inFlight, (count) => say(`Shutting down: ${remaining(count, shutdown)}`))
       )
     }).pipe(
       // Closing the scope stops the server first and waits.
