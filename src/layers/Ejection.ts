@@ -12,7 +12,7 @@ import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as Ejection from "../services/Ejection.ts"
-import type { Signal } from "../services/Health.ts"
+import * as Health from "../services/Health.ts"
 import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** Signals that may wait for the pool. What does not fit is said again by the next failure. */
@@ -31,16 +31,16 @@ const untilNext = (ejected: ReadonlyArray<Member>, now: number): number =>
 const ejectedIn = () => {
   let known = empty
   let ejected: ReadonlyArray<Member> = []
-  const isOpen = ({ health }: Member): boolean => health.circuit._tag === "Open"
+  const isEjected = ({ health }: Member): boolean => Health.isEjected(health)
   return (state: PoolState): ReadonlyArray<Member> => {
     let isChanged = false
     forEachChange(known, state, (member, before) => {
-      isChanged ||= isOpen(member) || (before !== undefined && isOpen(before))
+      isChanged ||= isEjected(member) || (before !== undefined && isEjected(before))
     })
     const hasLeft = state.positions !== known.positions &&
       ejected.some(({ endpoint }) => !state.positions.has(endpoint.backend.id))
     known = state
-    if (isChanged || hasLeft) ejected = state.members.filter(isOpen)
+    if (isChanged || hasLeft) ejected = state.members.filter(isEjected)
     return ejected
   }
 }
@@ -55,7 +55,7 @@ export const layer = (
       const pool = yield* Pool
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
-      const signals = yield* Queue.dropping<readonly [id: string, signal: Signal]>(capacity)
+      const signals = yield* Queue.dropping<readonly [id: string, signal: Health.Signal]>(capacity)
       yield* Effect.forkScoped(
         Effect.forever(Effect.flatMap(Queue.take(signals), ([id, signal]) => pool.signal(id, signal)))
       )
@@ -108,7 +108,7 @@ export const layer = (
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined ? verdict : `${verdict}, ${why}`
-            const signal: Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
+            const signal: Health.Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
             if (Queue.offerUnsafe(signals, [id, signal])) reported.add(id)
           }
         }

@@ -166,7 +166,7 @@ export const layer = (
         let kept: HttpClientResponse | undefined
         while (endpoint !== undefined) {
           if (upload?.isComplete === false && endpoint.load.isOnTrial) yield* Trial.spare(exchange, upload)
-          const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Try>> = yield* Effect.result(
+          const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Sending>> = yield* Effect.result(
             tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
           )
           const answer: Message.ResponseHead | undefined = Result.isSuccess(sent)

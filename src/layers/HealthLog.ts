@@ -9,17 +9,17 @@ import { AccessLog, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
 import type { Endpoint } from "../services/Load.ts"
-import { empty, forEachChange, memberOf, Pool, type PoolState } from "../services/Pool.ts"
+import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** The first tier of these; infinite when there is nobody. */
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
 
-const isOnTrial = (health: Health.Health | undefined): boolean => health?.circuit._tag === "Trial"
+const isOnTrial = (member: Member | undefined): boolean => member !== undefined && Health.isOnTrial(member.health)
 
 /** The tier that has the traffic, if `first` is the first one of all. A trial is one request at a time, and no traffic. */
 const tierWithTraffic = (state: PoolState, first: number): number => {
-  const isIn = ({ backend: { id } }: Endpoint): boolean => !isOnTrial(memberOf(state, id)?.health)
+  const isIn = ({ backend: { id } }: Endpoint): boolean => !isOnTrial(memberOf(state, id))
   return state.eligible.some((endpoint) => endpoint.backend.tier === first && isIn(endpoint))
     ? first
     : tierOf(state.eligible.filter(isIn))
@@ -45,10 +45,11 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
         const { eligible, members, panic } = state
         let hasOthers = state.positions !== known.positions
         let hasOtherTrials = false
-        forEachChange(known, state, ({ endpoint, health }, before) => {
+        forEachChange(known, state, (member, before) => {
+          const { endpoint, health } = member
           const { backend } = endpoint
           hasOthers ||= endpoint !== before?.endpoint
-          hasOtherTrials ||= isOnTrial(health) !== isOnTrial(before?.health)
+          hasOtherTrials ||= isOnTrial(member) !== isOnTrial(before)
           const status = Health.status(health)
           if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })

@@ -11,9 +11,11 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { AccessLog } from "../services/AccessLog.ts"
 import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
+import { Connector } from "../services/Connector.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
 import type * as DrainService from "../services/Drain.ts"
 import type * as EjectionService from "../services/Ejection.ts"
@@ -58,11 +60,20 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
     Layer.provideMerge(Pool.layer(pool))
   )
 
+/** Only settings ask for a `Connector`, so that an `HttpClient` of another kind, which brings none, will do for most. */
+const connector = Layer.effect(
+  Connector,
+  Effect.flatMap(Effect.serviceOption(Connector), (found) =>
+    Option.isSome(found)
+      ? Effect.succeed(found.value)
+      : Effect.die(new Error("TCP checks need a Connector, which Wire and NodeEngine have")))
+)
+
 /** The checks of the settings, which nobody makes where they are off. */
 const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
   if (health.kind === "off") return Layer.empty
   return HealthChecker.layer({ interval: health.interval }).pipe(
-    Layer.provide(health.kind === "tcp" ? TcpProbe.layer(health) : HttpProbe.layer(health))
+    Layer.provide(health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health))
   )
 }
 

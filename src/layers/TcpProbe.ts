@@ -6,7 +6,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { Connector } from "../services/Connector.ts"
 import * as Probe from "../services/Probe.ts"
 
@@ -18,25 +17,17 @@ export interface Options extends Probe.Place {
 /** Within 2 s. */
 export const defaultOptions: Options = { timeout: Duration.seconds(2) }
 
-/**
- * Checks that a connection can be made, with the `Connector` that comes with the engine. Dies when there is none: an
- * `HttpClient` of another kind brings none.
- */
-export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe> =>
+/** Checks that a connection can be made, with the `Connector` that comes with the engine. */
+export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, Connector> =>
   Layer.effect(
     Probe.Probe,
-    Effect.gen(function*() {
-      const connector = yield* Effect.serviceOption(Connector)
-      if (Option.isNone(connector)) {
-        return yield* Effect.die(new Error("TCP checks need a Connector, which Wire and NodeEngine have"))
-      }
-      return Probe.Probe.of({
+    Effect.map(Connector, (connector) =>
+      Probe.Probe.of({
         check: ({ origin }) =>
-          connector.value.connect(Probe.originToCheck(origin, options)).pipe(
+          connector.connect(Probe.originToCheck(origin, options)).pipe(
             Effect.as("connected"),
             Effect.catchTag("TransportFailure", (failure) => Effect.fail(Probe.fromFailure(failure))),
             Probe.within(options.timeout)
           )
-      })
-    })
+      }))
   )

@@ -7,19 +7,26 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
+/** What is expected of the values below, as messages say it. */
+export const expected = {
+  weight: "a whole number from 1 to 1000",
+  tier: "a whole number from 0 to 9",
+  zone: "a name of letters, digits and . _ - : /"
+} as const
+
 /** The share of traffic that weighted strategies give to a backend, relative to the others: 1 to 1,000. */
 export const Weight = Schema.Int.check(
-  Schema.isBetween({ minimum: 1, maximum: 1000 }, { expected: "a whole number from 1 to 1000" })
+  Schema.isBetween({ minimum: 1, maximum: 1000 }, { expected: expected.weight })
 )
 
 /** Who is asked first: 0 are the primaries, 1 their backups, and so on to 9. */
 export const Tier = Schema.Int.check(
-  Schema.isBetween({ minimum: 0, maximum: 9 }, { expected: "a whole number from 0 to 9" })
+  Schema.isBetween({ minimum: 0, maximum: 9 }, { expected: expected.tier })
 )
 
 /** The name of a place, such as `eu-west-1a`. */
 export const Zone = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9._:/-]+$/, { expected: "a name of letters, digits and . _ - : /" })
+  Schema.isPattern(/^[A-Za-z0-9._:/-]+$/, { expected: expected.zone })
 )
 
 /** A unix socket, by its absolute path, as nginx and HAProxy write it. */

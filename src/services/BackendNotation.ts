@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { Backend, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
+import { Backend, expected, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
 import type { Complaint } from "./Complaint.ts"
 import * as Suggestion from "./Suggestion.ts"
 
@@ -44,16 +44,16 @@ const attributes: ReadonlyArray<{
     form: "weight=N",
     read: numberOf,
     isValid: Schema.is(Weight),
-    expected: "a whole number from 1 to 1000"
+    expected: expected.weight
   },
   {
     name: "zone",
     form: "zone=NAME",
     read: (text) => text,
     isValid: Schema.is(Zone),
-    expected: "a name of letters, digits and . _ - : /"
+    expected: expected.zone
   },
-  { name: "tier", form: "tier=N", read: numberOf, isValid: Schema.is(Tier), expected: "a whole number from 0 to 9" },
+  { name: "tier", form: "tier=N", read: numberOf, isValid: Schema.is(Tier), expected: expected.tier },
   { name: "backup", form: "backup", read: (text) => text === "", isValid: (value) => value === true, expected: "alone" }
 ]
 

@@ -7,14 +7,24 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Zone } from "./Backend.ts"
+import { expected, Zone } from "./Backend.ts"
 import { Backends } from "./BackendNotation.ts"
 import { expected as hashKeys, HashKey } from "./HashKey.ts"
 import { ejection, health } from "./HealthSettings.ts"
 import { Listen } from "./ListenAddress.ts"
 import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, SomePercent, WholeNumber } from "./Notation.ts"
 import { hedge, retry } from "./RetrySettings.ts"
-import { bytes, bytesExpected, count, defaultKey, duration, durationExpected, entry, optional } from "./Setting.ts"
+import {
+  bytes,
+  bytesExpected,
+  count,
+  countExpected,
+  duration,
+  durationExpected,
+  entry,
+  optional,
+  unset
+} from "./Setting.ts"
 import { sticky } from "./StickySettings.ts"
 
 /**
@@ -49,7 +59,7 @@ export const schema = <const Name extends string>(
     zone: optional(Zone, {
       description: "Where this balancer is. Backends of the same zone are preferred, as long as they are enough.",
       title: "name",
-      expected: "a name of letters, digits and . _ - : /"
+      expected: expected.zone
     }),
     hash: Schema.Struct({
       key: entry(HashKey, {
@@ -69,8 +79,7 @@ export const schema = <const Name extends string>(
     subset: Schema.Struct({
       size: optional(Count, {
         description: "How many backends this balancer uses, where many balancers share many of them.",
-        title: "count",
-        expected: "a whole number of 1 or more"
+        ...countExpected
       }),
       id: entry(Schema.NonEmptyString, {
         default: "evenkeel",
@@ -150,18 +159,15 @@ export const schema = <const Name extends string>(
       }),
       connections: optional(Count, {
         description: "The most connections of clients. More are closed at once.",
-        title: "count",
-        expected: "a whole number of 1 or more"
+        ...countExpected
       }),
       connectionsPerClient: optional(Count, {
         description: "The most connections from one address. Only the wire engine limits them.",
-        title: "count",
-        expected: "a whole number of 1 or more"
+        ...countExpected
       }),
       inFlight: optional(Count, {
         description: "The most requests in flight, on all backends together.",
-        title: "count",
-        expected: "a whole number of 1 or more"
+        ...countExpected
       }),
       inFlightPerBackend: count(1024, "The most requests in flight on one backend."),
       adaptive: entry(Schema.Literals(["off", "gradient"]), {
@@ -191,10 +197,9 @@ export const schema = <const Name extends string>(
       title: "network",
       expected: "a network such as 10.0.0.0/8, or an address"
     }),
-    accessLog: Schema.optional(Schema.Literals(["pretty", "json", "off"])).annotate({
+    accessLog: unset("pretty on a terminal, json otherwise", Schema.Literals(["pretty", "json", "off"]), {
       description: "How the log is written; off leaves out the single requests.",
-      title: "format",
-      [defaultKey]: "pretty on a terminal, json otherwise"
+      title: "format"
     })
   })
 

@@ -2,8 +2,9 @@
  * Why an exchange failed: one vocabulary for the log, the error body and the documents.
  *
  * Owns the words and what each means to a client. It is a closed union: a new word does not compile until it has a
- * status, a log level, a rule for trying again and somebody whose fault it is, or nobody. How an engine finds out is its own affair (`layers/NodeEngine`); it
- * says what it found by failing with a `TransportFailure` as the cause of the platform's `HttpClientError`.
+ * status, a log level, a rule for trying again and somebody whose fault it is, or nobody. How an engine finds out is its
+ * own affair; it says what it found by failing with a `TransportFailure` as the cause of the platform's
+ * `HttpClientError`.
  */
 import * as Cause from "effect/Cause"
 import type { HttpClientError } from "effect/http/HttpClientError"

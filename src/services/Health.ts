@@ -8,8 +8,8 @@
  * circuit  Closed | Open(until, trips) | Trial    real traffic: too many failures eject, a trial readmits
  * ```
  *
- * The axes never overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
- * are kept, each with its cause. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
+ * The axes do not overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
+ * are kept, each with its cause. They meet in one place: a probe that passes begins the trial of an ejected backend. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
  * never stored.
  *
  * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a
@@ -204,14 +204,20 @@ export type Status = "Disabled" | "Draining" | "Down" | "Ejected" | "Trial" | "C
 export const status = (health: Health): Status => {
   if (health.mode !== "Ready") return health.mode
   if (health.probe.state === "Failing") return "Down"
-  if (health.circuit._tag === "Open") return "Ejected"
-  if (health.circuit._tag === "Trial") return "Trial"
+  if (isEjected(health)) return "Ejected"
+  if (isOnTrial(health)) return "Trial"
   return health.probe.state === "Passing" || hasRecovered(health) ? "Up" : "Checking"
 }
 
 /** Whether real traffic has shown that it is well, which is as good as a check where there are none. */
 export const hasRecovered = ({ changed, circuit, probe }: Health): boolean =>
   probe.state === "Unknown" && circuit._tag === "Closed" && changed.circuit !== joined
+
+/** Whether real traffic has taken it out for a while. */
+export const isEjected = ({ circuit }: Health): boolean => circuit._tag === "Open"
+
+/** Whether it has to show, one exchange at a time, that it can be used again. */
+export const isOnTrial = ({ circuit }: Health): boolean => circuit._tag === "Trial"
 
 const isWell = ({ circuit, probe }: Health): boolean =>
   probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"

@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { invalid } from "./Complaint.ts"
 
 /** A port, and the host name or address to listen on; every address of the machine when there is no host. */
 export interface ListenAddress {
@@ -41,7 +41,7 @@ export const Listen: Schema.Codec<ListenAddress, number | string> = Schema.Union
     SchemaTransformation.transformEffect({
       decode: (input: number | string) => {
         const address = parseListen(String(input).trim())
-        return address === undefined ? Effect.fail(new SchemaIssue.InvalidValue({})) : Effect.succeed(address)
+        return address === undefined ? invalid() : Effect.succeed(address)
       },
       encode: (address) => Effect.succeed(formatListen(address))
     })

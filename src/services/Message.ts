@@ -11,7 +11,27 @@
  */
 import type * as Stream from "effect/Stream"
 import type { FieldLines } from "./Fields.ts"
-import type { RequestBody, Resending } from "./RetryPolicy.ts"
+
+/** The body of a request as its engine has it; there may be one of no bytes. */
+export interface RequestBody {
+  /** Before it is first sent: keeps what is sent of it, up to so many bytes, so that it can be sent again. */
+  keep(maxBytes: number): void
+  /** Whether all of it can be sent, once more or for the first time. */
+  readonly isWhole: boolean
+  /** Whether it is the client that is waited for: more has to come, and whoever takes it is ready for more. */
+  readonly isAwaited: boolean
+  /** Calls when the last byte has come from the client: at once, if it has. */
+  whenComplete(done: () => void): void
+  /** It will not be sent again. */
+  settle(): void
+}
+
+/** Who sends a request, and decides whether it may be sent once more if it is lost with a connection that was kept. */
+export interface Resending {
+  readonly mayResend: boolean
+  /** It is lost, and about to be sent once more to the same backend on a new connection. Whether the budget allows it. */
+  resend(origin: string): boolean
+}
 
 /** The head of a request. */
 export interface RequestHead {

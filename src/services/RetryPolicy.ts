@@ -67,27 +67,6 @@ export const defaultPolicy: Policy = {
 export const maxUnsent = 32
 export const unsentPatience = 10_000
 
-/** The body of a request as its engine has it; there may be one of no bytes. */
-export interface RequestBody {
-  /** Before it is first sent: keeps what is sent of it, up to so many bytes, so that it can be sent again. */
-  keep(maxBytes: number): void
-  /** Whether all of it can be sent, once more or for the first time. */
-  readonly isWhole: boolean
-  /** Whether it is the client that is waited for: more has to come, and whoever takes it is ready for more. */
-  readonly isAwaited: boolean
-  /** Calls when the last byte has come from the client: at once, if it has. */
-  whenComplete(done: () => void): void
-  /** It will not be sent again. */
-  settle(): void
-}
-
-/** Who sends a request, and decides whether it may be sent once more if it is lost with a connection that was kept. */
-export interface Resending {
-  readonly mayResend: boolean
-  /** It is lost, and about to be sent once more to the same backend on a new connection. Whether the budget allows it. */
-  resend(origin: string): boolean
-}
-
 /** What an exchange has come to. */
 export interface History {
   /** Tries that were answered, or have failed after the request, or a part of it, may have reached a backend. */

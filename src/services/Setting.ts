@@ -44,9 +44,12 @@ export const durationExpected = { title: "duration", expected: "a duration such 
 export const duration = (value: string, description: string) =>
   entry(PositiveDuration, { default: value, description, ...durationExpected })
 
+/** How a whole number of 1 or more is asked for. */
+export const countExpected = { title: "count", expected: "a whole number of 1 or more" } as const
+
 /** A whole number of 1 or more with a default. */
 export const count = (value: number, description: string) =>
-  entry(Count, { default: value, description, title: "count", expected: "a whole number of 1 or more" })
+  entry(Count, { default: value, description, ...countExpected })
 
 /** A share with a default, in percent. */
 export const percent = (value: string, description: string) =>

@@ -17,10 +17,7 @@ export interface SlowStart {
   readonly aggression: number
 }
 
-/**
- * Off, as with all peers, and 30 s from 10 %, linear, for whoever sets a duration. (Envoy: from 10 %,
- * linear. HAProxy: linear.)
- */
+/** Off, as with all peers; from 10 % and linear for whoever sets a duration, as with Envoy. */
 export const off: SlowStart = { duration: Duration.zero, from: 0.1, aggression: 1 }
 
 /**

@@ -35,8 +35,9 @@ export type Accepts = (endpoint: Endpoint) => boolean
 /**
  * Picks from the one list of endpoints that it was made for.
  *
- * `pick` is synchronous and total, allocates nothing and costs the same for 3 endpoints as for 3,000. It returns
- * `undefined` only for an empty list.
+ * `pick` is synchronous and total and allocates nothing. It should cost the same for 3 endpoints as for 3,000; of the
+ * strategies here only a ring (logarithmic) and rendezvous (linear) do not. It returns `undefined` only for an empty
+ * list.
  */
 export interface Picker {
   pick(context: PickContext): Endpoint | undefined
@@ -60,8 +61,9 @@ export interface Picker {
 }
 
 /**
- * A way of choosing. `make` is called with the eligible endpoints, in the order of the configuration, whenever
- * that list changes and at the first pick after the change. Effects, such as reading `Random`, belong in the layer
+ * A way of choosing. `make` is called with the eligible endpoints of one tier, or with those of them that are near where
+ * zones or a subset are set, in the order of the configuration: at the first pick, and again at the first one after that
+ * list has changed. Effects, such as reading `Random`, belong in the layer
  * that builds the strategy.
  */
 export class Strategy extends Context.Service<Strategy, {

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -195,6 +197,18 @@ describe("LoadBalancer", () => {
       entries
     )))
   })
+
+  it.effect("says what is missing for TCP checks where there is no engine to connect with", () =>
+    Effect.gen(function*() {
+      const settings = Configuration.make({ health: { kind: "tcp" } })
+      const ends = Layer.merge(
+        Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.never)),
+        FakeServer.layer
+      )
+      const balancer = LoadBalancer.layer(settings).pipe(Layer.provide([AccessLog.layerNone, ends]))
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(balancer)))
+      assert.match(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), /TCP checks need a Connector/)
+    }))
 
   it.effect("checks nobody where checks are off, and offers traffic to all, whatever the initial state", () => {
     const entries: Array<Entry> = []

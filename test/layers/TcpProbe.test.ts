@@ -1,7 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
@@ -75,11 +73,4 @@ describe("TcpProbe", () => {
       assert.strictEqual(gaveUp, 1)
     }).pipe(probing(silent))
   })
-
-  it.effect("says what is missing where there is no engine to connect with", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(Effect.scoped(Layer.build(TcpProbe.layer())))
-      assert(Exit.isFailure(exit))
-      assert.match(String(Cause.squash(exit.cause)), /TCP checks need a Connector/)
-    }))
 })

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Stream from "effect/Stream"
 import * as Message from "../../src/services/Message.ts"
+import type { RequestBody } from "../../src/services/Message.ts"
 import * as PlatformRequest from "../../src/services/PlatformRequest.ts"
-import type { RequestBody } from "../../src/services/RetryPolicy.ts"
 
 const origin = "http://localhost:3001"
 

@@ -9,9 +9,7 @@ import * as Load from "../../services/Load.ts"
 import { forEachChange, type Member, type PoolState } from "../../services/Pool.ts"
 import * as Limits from "./Limits.ts"
 
-const isOnTrial = ({ health }: Member): boolean => health.circuit._tag === "Trial"
-
-const isClosed = ({ health }: Member): boolean => health.circuit._tag === "Closed"
+const isClosed = ({ health }: Member): boolean => !Health.isEjected(health) && !Health.isOnTrial(health)
 
 /**
  * Brings the loads of all members from one state of the pool to the next one. `starting` has those that were there at
@@ -28,7 +26,7 @@ export const follow = (
   const usesSlowStart = Duration.toMillis(options.slowStart.duration) > 0 && !isStart
   forEachChange(before, after, (member, known) => {
     const { load } = member.endpoint
-    Limits.follow(load, isOnTrial(member), options, now)
+    Limits.follow(load, Health.isOnTrial(member.health), options, now)
     // The states between the two are not always seen, so that the trial may be one that nobody saw.
     if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
     const isEligible = Health.isEligible(member.health)

@@ -26,7 +26,7 @@ export class Pins {
     const { endpoint, health } = member
     if (isUpgrade && health.mode === "Draining") return undefined
     // Who has yet to show that it is well is not worth waiting for.
-    if (health.circuit._tag === "Trial" && endpoint.load.inFlight >= endpoint.load.limit) return undefined
+    if (Health.isOnTrial(health) && endpoint.load.inFlight >= endpoint.load.limit) return undefined
     return Health.isOpenToPinned(health) || this.offered.has(endpoint) ? endpoint : undefined
   }
 }

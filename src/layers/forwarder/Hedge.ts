@@ -11,14 +11,14 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { FailedTry } from "../../services/AccessLog.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Sender, Try } from "./Sender.ts"
+import type { Sender, Sending } from "./Sender.ts"
 
 /** What the race is about. */
 export interface Race {
   /** Milliseconds after which the second try begins. */
   readonly delay: number
   /** The second try, counted as begun; nothing, if there is nobody to ask or no budget. */
-  readonly begin: () => Try | undefined
+  readonly begin: () => Sending | undefined
   /** One of the two has lost: it has failed, or, without a failure, it was given up. */
   readonly end: (firstWins: boolean, failure: FailedTry["reason"] | undefined) => void
   /** Whether an answer is worth having, so that the other try may be given up. */
@@ -26,7 +26,7 @@ export interface Race {
   readonly release: Sender["release"]
 }
 
-type Running = Fiber.Fiber<HttpClientResponse, Effect.Error<Try>>
+type Running = Fiber.Fiber<HttpClientResponse, Effect.Error<Sending>>
 
 /** Ends a try whose answer nobody wants, whether it has come or not. */
 const giveUp = (running: Running, release: Sender["release"]): Effect.Effect<void> =>
@@ -36,7 +36,7 @@ const giveUp = (running: Running, release: Sender["release"]): Effect.Effect<voi
   )
 
 /** Why the answer of a try was of no use, or why there was none. */
-const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Try>>): FailedTry["reason"] =>
+const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Sending>>): FailedTry["reason"] =>
   Exit.isSuccess(exit)
     ? exit.value.status
     : Option.match(Exit.findErrorOption(exit), {
@@ -58,7 +58,7 @@ const decide = Effect.fnUntraced(function*(first: Running, second: Running, race
   }
   const exit = yield* Fiber.await(other)
   // Of two that are no good an answer is better than none.
-  const isOther = isGood(exit) || Exit.isSuccess(exit) || Exit.isFailure(ended.exit)
+  const isOther = Exit.isSuccess(exit) || Exit.isFailure(ended.exit)
   const [winner, loser] = isOther ? [exit, ended.exit] : [ended.exit, exit]
   race.end(isOther ? !ended.isFirst : ended.isFirst, failureOf(loser))
   if (Exit.isSuccess(loser)) yield* race.release(loser.value)
@@ -66,10 +66,10 @@ const decide = Effect.fnUntraced(function*(first: Running, second: Running, race
 })
 
 /** The answer of the first try, or of a second one that begins when the first takes long. */
-export const hedged = (first: Try, race: Race): Try =>
+export const hedged = (first: Sending, race: Race): Sending =>
   Effect.suspend(() => {
     const running: Array<Running> = []
-    const start = (sending: Try): Effect.Effect<Running, never, Scope.Scope> =>
+    const start = (sending: Sending): Effect.Effect<Running, never, Scope.Scope> =>
       Effect.map(Effect.forkChild(sending, { startImmediately: true }), (fiber) => {
         running.push(fiber)
         return fiber

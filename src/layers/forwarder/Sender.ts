@@ -17,11 +17,11 @@ import * as PlatformResponse from "../../services/PlatformResponse.ts"
 import type { Upload } from "./Upload.ts"
 
 /** A request on its way: the head of the response, or why there is none. Whatever comes of it ends with the scope. */
-export type Try = Effect.Effect<HttpClientResponse, HttpClientError | TransportFailure, Scope.Scope>
+export type Sending = Effect.Effect<HttpClientResponse, HttpClientError | TransportFailure, Scope.Scope>
 
 /** How requests are sent. */
 export interface Sender {
-  readonly send: (request: HttpClientRequest) => Try
+  readonly send: (request: HttpClientRequest) => Sending
   /** Gives a response up before the end of the scope, and does not read the rest of it. */
   readonly release: (response: HttpClientResponse) => Effect.Effect<void>
 }
@@ -60,11 +60,11 @@ export const make = (client: HttpClient.HttpClient): Sender => {
  * over while its client is waited for has not failed for this reason, but for want of the request.
  */
 export const within = (
-  sending: Try,
+  sending: Sending,
   millis: number,
   reason: "deadline_exceeded" | "headers_timeout",
   upload: Upload | undefined
-): Try => {
+): Sending => {
   if (millis === Infinity) return sending
   return Effect.suspend(() => {
     // An answer that comes at the same instant must not be lost, because nobody would let go of it.

@@ -45,7 +45,7 @@ export const make = (
     exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
 
   /** One try, within what is left of the time. */
-  const once = (exchange: Exchange, request: HttpClientRequest): Sender.Try => {
+  const once = (exchange: Exchange, request: HttpClientRequest): Sender.Sending => {
     const left = timeLeft(exchange)
     return left > tryTimeout
       ? Sender.within(send(request), tryTimeout, "headers_timeout", exchange.upload)
@@ -58,7 +58,7 @@ export const make = (
     exchange: Exchange,
     endpoint: Endpoint,
     requestFor: (endpoint: Endpoint) => HttpClientRequest
-  ): Sender.Try => {
+  ): Sender.Sending => {
     const first = once(exchange, requestFor(endpoint))
     const delay = Hedging.quantile(latencies, after)
     RetryBudget.deposit(hedgeBudget, exchange.startedAt)
@@ -95,7 +95,7 @@ export const make = (
       mayHedge: boolean,
       endpoint: Endpoint,
       requestFor: (endpoint: Endpoint) => HttpClientRequest
-    ): Sender.Try =>
+    ): Sender.Sending =>
       hedge !== undefined && mayHedge && exchange.attempt === 1
         ? hedged(hedge, exchange, endpoint, requestFor)
         : once(exchange, requestFor(endpoint)),

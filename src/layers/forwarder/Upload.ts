@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
-import type { RequestBody } from "../../services/RetryPolicy.ts"
+import type { RequestBody } from "../../services/Message.ts"
 
 export class Upload {
   /** When the last byte came from the client, in milliseconds; infinite until then. */

@@ -6,7 +6,7 @@
  */
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
-import type * as RetryPolicy from "../../services/RetryPolicy.ts"
+import type * as Message from "../../services/Message.ts"
 
 /**
  * The body of a received request, which is read only when it is opened and only as fast as it is consumed.
@@ -14,7 +14,7 @@ import type * as RetryPolicy from "../../services/RetryPolicy.ts"
  * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not
  * close the connection that the error is still to be sent on.
  */
-export class RequestBody implements RetryPolicy.RequestBody {
+export class RequestBody implements Message.RequestBody {
   private readonly source: Http.IncomingMessage
   private readonly response: Http.ServerResponse
   /** All that was read, as long as it is not too much. */

@@ -37,10 +37,8 @@ const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 
 const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
 
-const isProven = ({ health: { circuit, mode, probe } }: Member): boolean =>
-  mode === "Ready" && probe.state === "Passing" && circuit._tag === "Closed"
-
-const isEjected = ({ circuit }: Health.Health): boolean => circuit._tag === "Open"
+const isProven = (member: Member): boolean =>
+  isWell(member) && member.health.probe.state === "Passing" && !Health.isOnTrial(member.health)
 
 /** Whether a member is offered traffic. */
 export const isOffered = (member: Member, { panic, provenOnly, tier }: Offer): boolean => {
@@ -68,7 +66,7 @@ export class Census {
     if (isUnknown(member)) tally.unknown += by
     if (isProven(member)) tally.proven += by
     if (Health.isWorthTrying(health)) tally.worthTrying += by
-    if (isEjected(health)) tally.ejected += by
+    if (Health.isEjected(health)) tally.ejected += by
   }
 
   /** Counts a member that has become another one. */
@@ -127,7 +125,7 @@ export class Census {
     }
     const isAnyLeft = isFailing ? eligible.some((one) => one !== endpoint) : well > 0
     if (!isAnyLeft) return false
-    const ejected = this.sum((tally) => tally.ejected) - (health.mode === "Ready" && isEjected(health) ? 1 : 0)
+    const ejected = this.sum((tally) => tally.ejected) - (health.mode === "Ready" && Health.isEjected(health) ? 1 : 0)
     return ejected + 1 <= this.sum((tally) => tally.ready) * maxEjected
   }
 }

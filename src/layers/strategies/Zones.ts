@@ -10,8 +10,8 @@
  * is drawn here: one of all endpoints may have nobody of the zone.
  */
 import * as Effect from "effect/Effect"
-import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
+import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
 import * as Subset from "./Subset.ts"
@@ -27,14 +27,11 @@ const keptBy = (
   return Math.min(1, (total(local) * zones) / total(all))
 }
 
-/**
- * A number from 0 to below 1 that the key alone decides. Hashes of similar keys are close to each other
- * until they are mixed.
- */
-const place = (key: string): number => {
-  const hash = Math.imul(Hash.string(key) ^ 0x9e3779b9, 0x85ebca6b)
-  return (Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35) >>> 0) / 2 ** 32
-}
+/** One of its own, so that the half of a key says nothing of its place in a ring or a table. */
+const seed = 0x7a6f6e65
+
+/** A number from 0 to below 1 that the key alone decides. */
+const place = (key: string): number => (Hash.string(key, seed) >>> 0) / 2 ** 32
 
 /** Says who belongs to a part of the traffic, by the place of its key, or else evenly mixed. */
 type Split = (part: number) => (at: number | undefined) => boolean

@@ -9,7 +9,7 @@
  * })
  * ```
  *
- * It fails as the engine does (`layers/NodeEngine`): for the same reasons and after the same time limits. An origin
+ * It fails as the engines do: for the same reasons and after the same time limits. An origin
  * without a script refuses connections. What backends can do is in `Behaviour`; `FakeServer` is the clients' end.
  */
 import * as Clock from "effect/Clock"
@@ -59,7 +59,7 @@ export {
 } from "./Behaviour.ts"
 export type { Received } from "./Received.ts"
 
-/** The time limits of the client layer, which are `NodeEngine`'s unless they are given. */
+/** The time limits of the client layer, which are the engines' unless they are given. */
 export interface Options {
   /** For a connection to a backend. */
   readonly connectTimeout?: Duration.Input
