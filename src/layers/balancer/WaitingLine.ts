@@ -19,9 +19,17 @@ export interface Waiter {
 
 const isPinned = ({ context }: Waiter): boolean => context.pinned !== undefined
 
+/** One that has left keeps its neighbours, so that whoever is on the way along the line finds on from there. */
+interface Place {
+  readonly waiter: Waiter
+  older: Place | undefined
+  newer: Place | undefined
+}
+
 export class WaitingLine {
-  /** In the order in which they came. */
-  private readonly waiters = new Set<Waiter>()
+  private readonly places = new Map<Waiter, Place>()
+  private oldest: Place | undefined
+  private newest: Place | undefined
   /** How many of them are pinned. */
   private pinned = 0
   private readonly options: Pick<Queue, "size" | "order">
@@ -31,26 +39,30 @@ export class WaitingLine {
   }
 
   get isEmpty(): boolean {
-    return this.waiters.size === 0
+    return this.oldest === undefined
   }
 
   /** Whether there was a place. */
   join(waiter: Waiter): boolean {
     const { order, size } = this.options
-    if (this.waiters.size >= size) {
-      const [oldest] = this.waiters
-      if (order === "oldest" || oldest === undefined) return false
+    if (this.places.size >= size) {
+      if (order === "oldest" || this.oldest === undefined) return false
+      const { waiter: oldest } = this.oldest
       this.leave(oldest)
       oldest.turnAway()
     }
-    this.waiters.add(waiter)
+    const place: Place = { waiter, older: this.newest, newer: undefined }
+    if (this.newest === undefined) this.oldest = place
+    else this.newest.newer = place
+    this.newest = place
+    this.places.set(waiter, place)
     if (isPinned(waiter)) this.pinned++
     return true
   }
 
   /** Lets those go who have nobody left to wait for. */
   dismiss(isHopeless: (waiter: Waiter) => boolean): void {
-    for (const waiter of this.waiters) {
+    for (const waiter of this.places.keys()) {
       if (!isHopeless(waiter)) continue
       this.leave(waiter)
       waiter.giveUp()
@@ -58,7 +70,15 @@ export class WaitingLine {
   }
 
   leave(waiter: Waiter): void {
-    if (this.waiters.delete(waiter) && isPinned(waiter)) this.pinned--
+    const place = this.places.get(waiter)
+    if (place === undefined) return
+    this.places.delete(waiter)
+    if (isPinned(waiter)) this.pinned--
+    const { newer, older } = place
+    if (older === undefined) this.oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.newest = older
+    else newer.older = older
   }
 
   /**
@@ -66,11 +86,13 @@ export class WaitingLine {
    * wait for a backend that they are pinned to; one that has already tried whoever has room holds nobody up.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
+    const isOldestFirst = this.options.order === "oldest"
+    const first = isOldestFirst ? this.oldest : this.newest
     let isFull = false
-    const inLine = this.options.order === "oldest" ? this.waiters : [...this.waiters].toReversed()
-    for (const waiter of inLine) {
+    for (let place = first; place !== undefined; place = isOldestFirst ? place.newer : place.older) {
+      const { waiter } = place
       // Whoever is admitted may be done at once, and others are then admitted from there.
-      if (!this.waiters.has(waiter)) continue
+      if (!this.places.has(waiter)) continue
       if (isFull && this.pinned === 0) return
       if (isFull && !isPinned(waiter)) continue
       const endpoint = select(waiter)

@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { type Waiter, WaitingLine } from "../../../src/layers/balancer/WaitingLine.ts"
+import type { Endpoint } from "../../../src/services/Load.ts"
+import { anonymous } from "../../../src/services/Strategy.ts"
+import { endpoints } from "../../endpoints.ts"
+
+type Order = "oldest" | "newest"
+
+/** The same in the plainest way: a list, of which there is a copy for whoever is on the way along it. */
+class Model implements Pick<WaitingLine, "advance" | "dismiss" | "join" | "leave"> {
+  private waiters: ReadonlyArray<Waiter> = []
+  private readonly options: { readonly order: Order; readonly size: number }
+
+  constructor(options: { readonly order: Order; readonly size: number }) {
+    this.options = options
+  }
+
+  get isEmpty(): boolean {
+    return this.waiters.length === 0
+  }
+
+  join(waiter: Waiter): boolean {
+    if (this.waiters.length >= this.options.size) {
+      const [oldest] = this.waiters
+      if (this.options.order === "oldest" || oldest === undefined) return false
+      this.leave(oldest)
+      oldest.turnAway()
+    }
+    this.waiters = [...this.waiters, waiter]
+    return true
+  }
+
+  leave(waiter: Waiter): void {
+    this.waiters = this.waiters.filter((other) => other !== waiter)
+  }
+
+  dismiss(isHopeless: (waiter: Waiter) => boolean): void {
+    for (const waiter of this.waiters.filter(isHopeless)) {
+      this.leave(waiter)
+      waiter.giveUp()
+    }
+  }
+
+  advance(select: (waiter: Waiter) => Endpoint | undefined): void {
+    let isFull = false
+    for (const waiter of this.options.order === "oldest" ? this.waiters : this.waiters.toReversed()) {
+      const isPinned = waiter.context.pinned !== undefined
+      if (!this.waiters.includes(waiter) || (isFull && !isPinned)) continue
+      const endpoint = select(waiter)
+      if (endpoint === undefined) isFull ||= waiter.tried.length === 0 && !isPinned
+      else {
+        this.leave(waiter)
+        waiter.admit(endpoint)
+      }
+    }
+  }
+}
+
+const [anybody, session] = endpoints([1, 1])
+
+const waiter = fc.record({ isPinned: fc.boolean(), hasTried: fc.boolean(), isQuick: fc.boolean() })
+
+const events = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.record({ _tag: fc.constant("joins" as const), waiter }) },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("leaves" as const), who: fc.nat(20) }) },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("room" as const), all: fc.nat(3), pinned: fc.nat(2) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("hopeless" as const), who: fc.nat(20) }) }
+  ),
+  { maxLength: 60 }
+)
+
+/** What became of whom, in order. */
+const run = (line: Model | WaitingLine, story: typeof events extends fc.Arbitrary<infer A> ? A : never) => {
+  const ends: Array<string> = []
+  const known: Array<Waiter> = []
+  const room = { all: 0, pinned: 0 }
+  const advance = () =>
+    line.advance(({ context, tried }) => {
+      const kind = context.pinned === undefined ? "all" : "pinned"
+      // Whoever has tried the one that has room does not get it.
+      if (room[kind] === 0 || tried.length > 0) return undefined
+      room[kind]--
+      return kind === "all" ? anybody : session
+    })
+  for (const event of story) {
+    switch (event._tag) {
+      case "joins": {
+        const name = String(known.length)
+        const { hasTried, isPinned, isQuick } = event.waiter
+        const joined: Waiter = {
+          context: isPinned ? { ...anonymous, pinned: "session" } : anonymous,
+          tried: hasTried ? [anybody!] : [],
+          admit: () => {
+            ends.push(`${name} is admitted`)
+            if (!isQuick) return
+            room[isPinned ? "pinned" : "all"]++
+            advance()
+          },
+          turnAway: () => ends.push(`${name} is turned away`),
+          giveUp: () => ends.push(`${name} gives up`)
+        }
+        known.push(joined)
+        if (!line.join(joined)) ends.push(`${name} finds no place`)
+        break
+      }
+      case "leaves":
+        if (known[event.who] !== undefined) line.leave(known[event.who]!)
+        break
+      case "room":
+        room.all += event.all
+        room.pinned += event.pinned
+        advance()
+        break
+      case "hopeless":
+        line.dismiss((waiter) => waiter === known[event.who])
+    }
+    ends.push(line.isEmpty ? "nobody waits" : "somebody waits")
+  }
+  return ends
+}
+
+describe("the waiting line", () => {
+  it.each(["oldest", "newest"] as const)(
+    "is a list of which the %s goes first, whatever happens on the way",
+    (order) => {
+      fc.assert(
+        fc.property(events, fc.integer({ min: 1, max: 8 }), (story, size) => {
+          assert.deepStrictEqual(run(new WaitingLine({ order, size }), story), run(new Model({ order, size }), story))
+        }),
+        { numRuns: 500 }
+      )
+    }
+  )
+})
