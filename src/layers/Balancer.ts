@@ -57,6 +57,7 @@ export const layer = (
       const begin = (endpoint: Load.Endpoint, isAgain = false): void => {
         totalInFlight++
         Load.begin(endpoint.load, isAgain)
+        if (isAgain) Limits.resume(endpoint.load, options)
       }
 
       const answered = (endpoint: Load.Endpoint, millis: number, at: number, stage: Load.Stage): void => {

@@ -29,7 +29,7 @@ import type { Signal } from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
 
-const { delayed, handle, hangs, inTurn, refuses, resets, respond, unreachable } = FakeBackends
+const { delayed, handle, hangs, inTurn, refuses, resets, respond, trickles, unreachable } = FakeBackends
 const Fakes = FakeBackends.FakeBackends
 
 interface Wishes extends Partial<Omit<Options, "retry">> {
@@ -369,7 +369,7 @@ describe("Retry-After", () => {
       { limits: { maxInFlight: 1 } }
     ))))
 
-  it.effect("is waited for with other statuses as well, which take the room of a backend until then and are no failures of it", () =>
+  it.effect("is waited for with other statuses as well, which are no failures of a backend", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* get(999), "nothing yet")
       yield* TestClock.adjust(26)
@@ -396,6 +396,16 @@ describe("Retry-After", () => {
   })
 })
 
+describe("an answer that is kept", () => {
+  it.effect.each([503, 429])("takes no room from the next try (%i)", (status) =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(25), "200 b")
+    }).pipe(Effect.provide(lab(
+      { "http://a": fails("kept", {}, status), "http://b": respond("b") },
+      { limits: { maxTotalInFlight: 1 }, retry: { statuses: new Set([503, 429]) } }
+    ))))
+})
+
 describe("the place of a trial", () => {
   const signal = (signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal("http://a", signal))
   const tripped = signal({ _tag: "Tripped", why: "5 failures in a row", random: 0 })
@@ -414,6 +424,19 @@ describe("the place of a trial", () => {
       { "http://a": delayed(15_000, fails("no")), "http://b": respond("b") },
       { retry: { budget: { ratio: 0, perSecond: 0 } } }
     ))))
+
+  it.effect("is beside an answer from before that is handed over while it is one, however long that takes", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+      yield* TestClock.adjust(30)
+      yield* tripped
+      yield* TestClock.adjust(10_000)
+      yield* signal({ _tag: "Elapsed" })
+      yield* TestClock.adjust(10_000)
+      assert.deepStrictEqual([(yield* loads)[0]?.[3], yield* limitOfFirst], [1, 2])
+      yield* TestClock.adjust(60_000)
+      assert.deepStrictEqual([(yield* loads)[0]?.[3], yield* limitOfFirst], [0, 1])
+    }).pipe(Effect.provide(lab({ "http://a": trickles(1, "20 seconds", fails("no")), "http://b": hangs }))))
 
   it.effect("is not lost to the client of a trial that leaves, whose request came before it was one", () =>
     Effect.gen(function*() {

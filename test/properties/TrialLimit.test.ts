@@ -7,8 +7,14 @@ import * as Load from "../../src/services/Load.ts"
 
 const random = () => 0.5
 
-/** What happens next: an old try ends, the trial begins if it may, or it ends; each a while after the one before. */
-const step = fc.record({ what: fc.constantFrom("old ends", "trial begins", "trial ends"), pause: fc.nat(5) })
+/**
+ * What happens next, each a while after the one before: an old try ends, or one that had ended goes on, whose answer is
+ * handed over after all; the trial begins if it may, or it ends.
+ */
+const step = fc.record({
+  what: fc.constantFrom("old ends", "old goes on", "trial begins", "trial ends"),
+  pause: fc.nat(5)
+})
 
 const stories = fc.record({
   maxInFlight: fc.integer({ min: 1, max: 5 }),
@@ -29,7 +35,7 @@ describe("the place of a trial", () => {
       Limits.follow(load, true, options, now)
       let trial: number | undefined
       const end = (beganAt: number): void => {
-        Load.end(load, "aborted", now - beganAt, now)
+        Load.end(load, "aborted", 0, now)
         Limits.end(load, options, "aborted", now - beganAt, now, random, "sent", beganAt)
       }
       for (const { pause, what } of steps) {
@@ -38,6 +44,11 @@ describe("the place of a trial", () => {
         // As soon as there is room beside the old ones the trial may begin, and never another one beside it.
         assert.strictEqual(mayBegin, trial === undefined && before.length < maxInFlight)
         if (what === "old ends" && before.length > 0) end(before.pop()!)
+        if (what === "old goes on") {
+          Load.begin(load, true)
+          Limits.resume(load, options)
+          before.push(-Infinity)
+        }
         if (what === "trial begins" && mayBegin) {
           Load.begin(load)
           trial = now

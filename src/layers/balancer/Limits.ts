@@ -60,6 +60,13 @@ export const bypass = (load: Load, options: Options, now: number): void => {
   apply(load, options)
 }
 
+/** A try that had ended goes on: it is from before the trial, if there is one, and beside it. */
+export const resume = (load: Load, options: Options): void => {
+  if (!load.isOnTrial) return
+  load.ceiling++
+  apply(load, options)
+}
+
 /** A try has ended that is not in flight any more. `millis` is what `Balancer.end` is told. */
 export const end = (
   load: Load,

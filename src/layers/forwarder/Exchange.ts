@@ -105,7 +105,6 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The same, but the endpoint whose answer was set aside may be tried again. */
   selectAgain(): Endpoint | undefined {
-    this.giveBack()
     const again = this.aside?.endpoint
     return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
   }
@@ -168,12 +167,8 @@ export class Exchange implements History, PickContext, Resending {
     this.aside = current
     this.asideFailure = this.note(current, current.status)
     this.current = undefined
-    if (Failure.gatewayErrors.has(current.status)) this.giveBack()
-  }
-
-  /** Of the answer that was set aside only an unread rest is left, which must not take the room of the next try. */
-  private giveBack(): void {
-    if (this.aside?.status !== undefined) this.aside.failed(this.aside.status, this.startedAt)
+    // Only an unread rest of it is left, which must not take the room of the next try.
+    current.failed(current.status, this.startedAt)
   }
 
   /** There was no better answer than the one that was set aside, which is the current one again. */
@@ -189,7 +184,6 @@ export class Exchange implements History, PickContext, Resending {
   /** There is a better answer than the one that was set aside, if any. */
   private dropAside(): void {
     this.aside?.release()
-    this.giveBack()
     this.aside = undefined
   }
 

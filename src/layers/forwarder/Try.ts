@@ -104,7 +104,8 @@ export class Try {
     this.isOver = true
     const { answeredAt = now, beganAt, books: { balancer }, endpoint, stage } = this
     if (!Number.isNaN(this.resumedAt)) {
-      return balancer.end(endpoint, "aborted", now - this.resumedAt, why, "unmeasured")
+      // Whatever trial there is now, it is none of this one.
+      return balancer.end(endpoint, "aborted", now - this.resumedAt, why, "unmeasured", Infinity)
     }
     const took = now - beganAt
     if (stage !== "sent") return balancer.end(endpoint, outcome, took, why, stage)

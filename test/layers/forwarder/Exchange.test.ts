@@ -532,21 +532,23 @@ describe("the head of an answer that the client gets", () => {
         yield* TestClock.adjust(3)
         exchange.answered(answer(500))
         exchange.setAside()
+        assert.deepStrictEqual(ended, [["a", "success", 3]])
         exchange.begin(b)
         yield* TestClock.adjust(20)
         assert.deepStrictEqual(answered, [])
-        if (isBetter) exchange.answered(answer(200))
-        else {
+        if (isBetter) {
+          exchange.answered(answer(200))
+          exchange.accept()
+        } else {
           exchange.failed("reset_before_headers")
           exchange.takeBack()
         }
-        exchange.accept()
         exchange.finish(Exit.void)
         assert.deepStrictEqual(
           [answered, ended],
           isBetter
             ? [[["b", 20, 23, "answered"]], [["a", "success", 3], ["b", "success", 20]]]
-            : [[["a", 3, 26, "answered"]], [["b", "failure", 20], ["a", "success", 23]]]
+            : [[], [["a", "success", 3], ["b", "failure", 20], ["a", "aborted", 0]]]
         )
       }
     }))
