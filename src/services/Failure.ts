@@ -227,6 +227,9 @@ export const systemErrors: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "No local port is free"
 }
 
+/** Codes of what this process lacks, which is no fault of a backend. */
+export const ownLimits: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL"])
+
 /** Whether Node says, of an error or of what caused it, that it was about making a connection. */
 const isOfConnecting = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false

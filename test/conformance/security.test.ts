@@ -142,6 +142,28 @@ onEachEngine("security", (test) => {
     }
   })
 
+  test(
+    "what comes on an idle connection is no answer to a request that is just about to leave (Node CVE-2026-48931)",
+    async (lab) => {
+      const poison = `${message("HTTP/1.1 200 OK", "Content-Length: 6")}poison`
+      const backend = await lab.answering(({ target }) => echo(target))
+      const lb = await lab.balancer([backend])
+      const [client, other] = [await lab.connect(lb), await lab.connect(lb)]
+      const head = message("PUT /mine HTTP/1.1", host, "Content-Length: 10")
+      for (let i = 0; i < 5; i++) {
+        await client.exchange(get())
+        const idle = backend.peers.find((peer) => !peer.over)
+        // In one turn, so that both are there before the balancer reads either, the request first.
+        client.socket.write(`${head}01234`)
+        idle?.socket.write(poison)
+        await other.exchange(get())
+        await client.send("56789")
+        assert.strictEqual((await client.response()).body.toString(), "/mine")
+      }
+    },
+    { node: { races: "undici takes what comes in the same turn for the answer" } }
+  )
+
   for (const framing of ["Content-Length: 44", "Transfer-Encoding: chunked"]) {
     test(
       `a body that a 204 announces with ${framing} is nobody's answer, however late it comes (RFC 9110 §8.6)`,

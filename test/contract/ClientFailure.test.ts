@@ -1,4 +1,5 @@
 /** How a client says what went wrong. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
@@ -125,6 +126,7 @@ onEachClient("a request fails", (row) => {
         const body = HttpBody.stream(stream, "a/b", length)
         const error = yield* Effect.flip(HttpClient.post(origin, { body }))
         assert.strictEqual(error._tag, "HttpClientError")
+        if (what === "fails") assert.include(String(Cause.pretty(Cause.fail(error))), "a reason")
         assert.isTrue(requests.every(({ ending }) => ending !== "complete"))
       })
     )

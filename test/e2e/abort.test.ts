@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer } from "./support/Peer.ts"
+import { message, ok, type Peer, value } from "./support/Peer.ts"
 
 const host = "Host: example.com"
 const request = message("GET /path?secret HTTP/1.1", host)
@@ -31,6 +31,20 @@ const assertAborted = async (lb: Balancer, status: number, reason = "client_abor
 }
 
 onEachEngine("abort", (test) => {
+  test("a client that is gone before its request is read is known by its address all the same", async (lab) => {
+    const backend = await lab.answering(ok)
+    const lb = await lab.balancer([backend], patient)
+    const [client, other] = [await lab.connect(lb), await lab.connect(lb)]
+    // The connection of the first one is accepted by then.
+    await other.exchange(request)
+    // In one turn: the request and the reset are there before the balancer reads either.
+    client.socket.write(request)
+    client.reset()
+    await lb.completed(2)
+    for (const { client } of lb.journal.completed) assert.strictEqual(client, "127.0.0.1")
+    for (const asked of backend.requests) assert.strictEqual(value(asked, "x-forwarded-for"), "127.0.0.1")
+  })
+
   for (const [name, leave] of leaving) {
     test(`a client that ${name} before the head of the response aborts the backend's request at once`, async (lab) => {
       const backend = await lab.raw((peer) => peer.request())

@@ -14,6 +14,7 @@ import { HttpClientError, TransportError } from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Struct from "effect/Struct"
 import * as Dns from "node:dns"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
@@ -32,7 +33,7 @@ const maxInterimResponses = 100
 
 /** One request on its way through undici, and what was seen of its response. */
 class Transmission implements Dispatcher.DispatchHandler {
-  readonly head: Message.RequestHead | undefined
+  readonly head: Message.SentHead | undefined
   readonly url: string
   /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
   started = false
@@ -42,7 +43,7 @@ class Transmission implements Dispatcher.DispatchHandler {
   private handler: Dispatcher.DispatchHandler = {}
   private interim = 0
 
-  constructor(head: Message.RequestHead | undefined, url: string) {
+  constructor(head: Message.SentHead | undefined, url: string) {
     this.head = head
     this.url = url
   }
@@ -100,6 +101,8 @@ const exactly = (limits: Limits): Dispatcher.DispatcherComposeInterceptor => (di
   const origin = UnixOrigin.ofUrl(transmission.url)
   const more = {
     ...(origin === undefined ? undefined : { origin }),
+    // undici would take it from `Host`, which is the client's, and connect anew whenever that changes.
+    ...(transmission.head === undefined ? undefined : { servername: transmission.head.origin }),
     headersTimeout: Duration.toMillis(limits.responseTimeout),
     bodyTimeout: Duration.toMillis(limits.idleTimeout)
   }
@@ -218,11 +221,15 @@ const connecting = ({ connectTimeout }: Limits, signal?: AbortSignal) => ({
   ...(signal === undefined ? {} : { signal })
 })
 
-/** Connects to what an origin says: a name and a port, or a unix socket. */
+/**
+ * Connects to what an origin says: a name and a port, or a unix socket. The name that a certificate is checked against,
+ * and that is asked for (SNI), is that of the origin as well, and never one of the request.
+ */
 const connectorOf = (build: typeof buildConnector, limits: Limits, signal?: AbortSignal): buildConnector.connector => {
   const options = connecting(limits, signal)
   const connect = build(options)
-  return (to, callback) => {
+  return (asked, callback) => {
+    const to = Struct.omit(asked, ["servername"])
     const socketPath = UnixOrigin.pathOf(to.hostname)
     return socketPath === undefined ? connect(to, callback) : build({ ...options, socketPath })(to, callback)
   }

@@ -167,6 +167,10 @@ const createServer = (limits: Limits): Http.Server => {
   if (limits.maxConnections !== undefined) server.maxConnections = limits.maxConnections
   // Of a socket on which nothing moves: see `onIdle`.
   server.timeout = Duration.toMillis(limits.idleTimeout)
+  server.on("connection", (socket) => {
+    // Node keeps what it is told now. Later, a client that has reset its connection has no address any more.
+    if (socket.remoteAddress === undefined) socket.destroy()
+  })
   // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
   server.on("connect", (_request, socket) => {
     socket.on("error", () => {})

@@ -4,7 +4,7 @@
  * Owns the reading of error codes, names and messages, which are all that undici says. It knows no
  * message and no connection.
  */
-import { systemErrors, TransportFailure } from "../../services/Failure.ts"
+import { ownLimits, systemErrors, TransportFailure } from "../../services/Failure.ts"
 
 const causes: Readonly<Record<string, string>> = {
   ...systemErrors,
@@ -35,6 +35,7 @@ const codeOf = (cause: Error): string => {
 
 const reasonOf = (code: string, started: boolean): TransportFailure["reason"] => {
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "bad_request"
+  if (ownLimits.has(code)) return "overloaded"
   if (!started) return code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
   if (code === "UND_ERR_HEADERS_TIMEOUT") return "headers_timeout"
   return nonsense.has(code) ? "protocol_error" : "reset_before_headers"

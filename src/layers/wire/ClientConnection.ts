@@ -38,8 +38,8 @@ export class ClientConnection extends Connection implements Back, Listener {
   private isUsed = false
   /** Whether anything has come since the request was sent. */
   private isAnswered = false
-  /** Whether all of the request was written at once. */
-  private isWhole = false
+  /** Bytes that had been written before the request. */
+  private writtenBefore = 0
   private isUnwritable = false
   /** Whether somebody still refers to the chunk that is being read. */
   private isKept = false
@@ -81,10 +81,10 @@ export class ClientConnection extends Connection implements Back, Listener {
     exchange.sentOn(this)
     this.isAnswered = this.isLast = false
     this.deadline = Infinity
+    this.writtenBefore = this.socket.bytesWritten
     const { headText, isReplayable, outgoing } = exchange
     this.writer = new MessageWriter(this.socket, headText, outgoing.framing, outgoing.source, this)
     outgoing.start(this.writer)
-    this.isWhole = this.writer === undefined
     // Who may not run into a close had better go at once.
     if (!isReplayable) sendNow(this.socket)
   }
@@ -110,8 +110,9 @@ export class ClientConnection extends Connection implements Back, Listener {
   }
 
   protected override onBytes(chunk: Buffer): boolean {
-    // The request has been written, but has not left.
-    const isHeld = this.isWhole && this.socket.writableCorked > 0
+    const { socket } = this
+    // A request has been written, and nothing of it has left.
+    const isHeld = socket.writableCorked > 0 && socket.bytesWritten - socket.writableLength <= this.writtenBefore
     if (!this.isAnswered && isHeld) return this.fail("reset_before_headers", "There was no request yet")
     this.isAnswered = true
     this.isKept = false
@@ -163,9 +164,8 @@ export class ClientConnection extends Connection implements Back, Listener {
   private readFinal(exchange: ClientExchange, head: StatusLine, chunk: Buffer, rest: number): number {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
     if (framing instanceof Malformed) return this.refuse(framing, chunk)
-    const { timeouts } = this.client
     this.isLast = exchange.isLast || Persistence.endsConnection(head, framing)
-    this.keepAlive = Math.min(timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
+    this.keepAlive = Math.min(this.client.timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
     // RFC 9112 §9.3: who sends a body watches for an answer that says that it is not wanted.
     if (head.status >= 400 && this.isLast) this.stopSending()
     const decoder = decoderFor(framing)

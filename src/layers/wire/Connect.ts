@@ -7,7 +7,7 @@
 import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { systemErrors, TransportFailure } from "../../services/Failure.ts"
+import { ownLimits, systemErrors, TransportFailure } from "../../services/Failure.ts"
 
 /** Where to connect to. */
 export type Target =
@@ -47,9 +47,6 @@ export const lookup: Net.LookupFunction = (hostname, options, callback) =>
   hostname === "localhost" && options.all
     ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
     : Dns.lookup(hostname, options, callback)
-
-/** What this process lacks, and no fault of the backend. */
-const ownLimits = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL"])
 
 /** Why no connection came about. */
 export const explainConnecting = (cause: NodeJS.ErrnoException | undefined): TransportFailure => {

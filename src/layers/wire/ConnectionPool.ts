@@ -46,11 +46,17 @@ export class ConnectionPool implements Owner, Mortal {
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
+    this.pause(exchange, () => {
+      if (!exchange.isOver) this.start(exchange)
+    })
+  }
+
+  private pause(exchange: ClientExchange, goOn: () => void): void {
     this.pausing.add(exchange)
     setImmediate(() =>
       setImmediate(() => {
         this.pausing.delete(exchange)
-        if (!exchange.isOver) this.start(exchange)
+        goOn()
       })
     )
   }
@@ -85,8 +91,14 @@ export class ConnectionPool implements Owner, Mortal {
 
   onFree(connection: Back): void {
     const next = this.nextWaiting()
-    if (next === undefined) this.free.push(connection)
-    else connection.start(next)
+    if (next === undefined) return void this.free.push(connection)
+    if (next.isReplayable) return connection.start(next)
+    // The connection is kept for it meanwhile.
+    this.pause(next, () => {
+      if (!connection.isFree) { if (!next.isOver) this.start(next) }
+      else if (next.isOver) this.onFree(connection)
+      else connection.start(next)
+    })
   }
 
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void {

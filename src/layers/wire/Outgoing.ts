@@ -3,8 +3,10 @@
  *
  * Owns the way from each kind of body to bytes, and how it is framed.
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { format } from "effect/Formatter"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
@@ -64,8 +66,10 @@ const feed = (writer: MessageWriter, stream: Stream.Stream<Uint8Array, unknown>,
         writer.end([])
         writer.flush()
       },
-      onFailure: () =>
-        writer.fail(TransportFailure.make({ reason: "client_aborted", message: "the body of the request failed" }))
+      onFailure: (cause) => {
+        const message = `the body of the request failed: ${format(Cause.squash(cause))}`
+        writer.fail(TransportFailure.make({ reason: "client_aborted", message }))
+      }
     })
   )
 

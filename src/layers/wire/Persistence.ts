@@ -13,8 +13,14 @@ export const optionsOf: (fields: FieldLines) => Options = connectionOptions
 /**
  * Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise.
  */
-export const isPersistent = (options: Options, version: Version): boolean =>
+const isPersistent = (options: Options, version: Version): boolean =>
   options === undefined ? version === 1 : !options.has("close") && (version === 1 || options.has("keep-alive"))
+
+/** Whether a request is the last one of its connection. What follows a CONNECT may not be HTTP (RFC 9110 §9.3.6). */
+export const isLastRequest = (
+  options: Options,
+  { method, version }: Pick<RequestLine, "method" | "version">
+): boolean => method === "CONNECT" || !isPersistent(options, version)
 
 /**
  * Whether a response with this framing is the last one of its connection: it ends with it, says so, or announces a body

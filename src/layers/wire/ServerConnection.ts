@@ -105,7 +105,7 @@ export class ServerConnection extends Connection implements Front {
       return chunk.length
     }
     const options = Persistence.optionsOf(head.fields)
-    this.isLast = !Persistence.isPersistent(options, head.version)
+    this.isLast = Persistence.isLastRequest(options, head)
     const decoder = decoderFor(framing)
     const flow = decoder === undefined ? undefined : new Flow(this)
     if (decoder !== undefined && flow !== undefined) {
@@ -113,12 +113,13 @@ export class ServerConnection extends Connection implements Front {
     }
     const exchange = this.exchange = new ServerExchange(this, head, options, framing, flow)
     const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
-    if (flow !== undefined && this.intake !== undefined) {
-      this.deadline = this.deadlines.after(this.server.timeouts.idle)
-      if (Persistence.expectsContinue(head)) flow.onTake = () => exchange.sendContinue()
-    } else {
-      this.deadline = Infinity
+    if (flow !== undefined && this.intake !== undefined && Persistence.expectsContinue(head)) {
+      flow.onTake = () => {
+        exchange.sendContinue()
+        this.expectMore()
+      }
     }
+    this.expectMore()
     this.server.handle(exchange)
     return at
   }
@@ -154,11 +155,11 @@ export class ServerConnection extends Connection implements Front {
     if (this.exchange === undefined) this.close()
   }
 
-  /** More of the body has to come in time, unless an exchange goes on that does not want it. */
+  /** More of the body has to come in time, unless an exchange goes on that does not want it, or has not asked for it. */
   private expectMore(): void {
-    this.deadline = this.intake?.flow === undefined && this.exchange !== undefined
-      ? Infinity
-      : this.deadlines.after(this.server.timeouts.idle)
+    const flow = this.intake?.flow
+    const isAwaited = flow === undefined ? this.exchange === undefined : flow.onTake === undefined
+    this.deadline = isAwaited ? this.deadlines.after(this.server.timeouts.idle) : Infinity
   }
 
   private stopDraining(): void {
@@ -173,8 +174,7 @@ export class ServerConnection extends Connection implements Front {
       // A client that waits for a 100 (Continue) would be left in doubt; one that has much to send had better stop.
       if (intake.flow?.onTake !== undefined || intake.remaining > maxDrain) this.isLast = true
     }
-    this.isLast ||= this.server.isClosing
-    return this.isLast
+    return this.isLast ||= this.server.isClosing
   }
 
   endsWithExchange(): void {

@@ -154,7 +154,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const perClient = maxConnectionsPerClient === undefined ? undefined : new PerClient(maxConnectionsPerClient)
   const server = Net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    if (isClosing || perClient?.admit(socket) === false) socket.destroy()
+    // Node keeps what it is told now. Later, a client that has reset its connection has no address any more.
+    if (isClosing || socket.remoteAddress === undefined || perClient?.admit(socket) === false) socket.destroy()
     else connections.add(new ServerConnection(socket, shared))
   })
   if (maxConnections !== undefined) server.maxConnections = maxConnections

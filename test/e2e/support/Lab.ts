@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import * as Net from "node:net"
 import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
@@ -267,6 +268,17 @@ export class Lab {
       return handler(request, response)
     })
     return this.target(server, host, port)
+  }
+
+  /** A backend over TLS, with this key and certificate, and the names that it was asked for (SNI). */
+  async https(pem: string, handler: Http.RequestListener): Promise<Target & { readonly names: ReadonlyArray<string> }> {
+    const names: Array<string> = []
+    const SNICallback = (name: string, goOn: (error: null) => void) => {
+      names.push(name)
+      goOn(null)
+    }
+    const target = await this.target(Https.createServer({ key: pem, cert: pem, SNICallback }, handler), "127.0.0.1")
+    return { ...target, origin: `https://localhost:${target.port}`, names }
   }
 
   /** A backend that answers everything with 200 and its name. */

@@ -162,6 +162,23 @@ describe("a view of a request", () => {
     }).pipe(Effect.scoped, Effect.provide(server)))
 })
 
+describe("a CONNECT", () => {
+  it.live("is the last request of its connection: what follows it is not HTTP (RFC 9110 §9.3.6)", () =>
+    Effect.gen(function*() {
+      const urls: Array<string> = []
+      yield* HttpServer.serveEffect(Effect.map(HttpServerRequest, ({ url }) => {
+        urls.push(url)
+        return HttpServerResponse.text("yes")
+      }))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send("CONNECT a.test:1 HTTP/1.1\r\nHost: b\r\n\r\n" + head("GET /smuggled")))
+      const answer = yield* Effect.promise(() => peer.response())
+      assert.strictEqual(value(answer, "connection"), "close")
+      yield* Effect.promise(() => peer.untilOver())
+      assert.deepStrictEqual([urls, peer.unread], [["a.test:1"], ""])
+    }).pipe(Effect.scoped, Effect.provide(server)))
+})
+
 describe("a response of an application", () => {
   it.live("may end the connection with any spelling of `close`", () =>
     Effect.gen(function*() {

@@ -23,7 +23,11 @@ describe("a connection", () => {
     [0, ["keep-alive, close"], false],
     [0, ["x"], false]
   ])("of HTTP/1.%s with %j stays: %s (RFC 9112 §9.3)", (version, values, stays) => {
-    assert.strictEqual(Persistence.isPersistent(optionsOf(...values), version), stays)
+    assert.strictEqual(Persistence.isLastRequest(optionsOf(...values), { method: "GET", version }), !stays)
+  })
+
+  it("ends with a CONNECT, because nobody knows what follows it (RFC 9110 §9.3.6)", () => {
+    assert.isTrue(Persistence.isLastRequest(undefined, { method: "CONNECT", version: 1 }))
   })
 })
 

@@ -186,6 +186,38 @@ describe("a pool", () => {
   )
 
   test(
+    "does not send what cannot be sent again on a connection that became free and is just being closed",
+    Effect.gen(function*() {
+      const { origin } = yield* backend(async (peer) => {
+        await peer.request()
+        await peer.send(answer("hello"))
+        peer.socket.end()
+      })
+      const post = Effect.flatMap(HttpClient.post(origin), (response) => response.text)
+      const texts = yield* Effect.all(Array.from({ length: 4 }, () => post), { concurrency: "unbounded" })
+      assert.deepStrictEqual(texts, ["hello", "hello", "hello", "hello"])
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
+    "gives the connection of a request that has left before it was sent to the next one",
+    Effect.gen(function*() {
+      const { next, origin, peers } = yield* patient
+      const first = yield* fork(text(`${origin}/first`))
+      const second = yield* fork(HttpClient.post(`${origin}/second`))
+      const third = yield* fork(text(`${origin}/third`))
+      yield* next
+      yield* Fiber.join(first)
+      yield* Fiber.interrupt(second)
+      yield* next
+      assert.strictEqual(yield* Fiber.join(third), "/third")
+      assert.lengthOf(peers, 1)
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
     "does not let wait longer than for a connection, and not less for who comes later",
     Effect.gen(function*() {
       const { next, origin } = yield* patient

@@ -22,6 +22,9 @@ const app = Effect.gen(function*() {
   switch (request.url) {
     case "/echo":
       return HttpServerResponse.text(yield* request.text)
+    case "/later":
+      yield* Effect.sleep("100 seconds")
+      return HttpServerResponse.text(yield* request.text)
     case "/large":
       return HttpServerResponse.uint8Array(large)
     case "/hang":
@@ -76,6 +79,38 @@ describe("a response that breaks off at once", () => {
       yield* wait(() => peer.untilText("some"))
       assert.strictEqual(yield* end(peer), "reset")
       assert.notInclude(peer.unread, "0\r\n\r\n")
+    })
+  )
+})
+
+describe("the time between two pieces of a body", () => {
+  test(
+    "does not count while the client waits for us to ask for it",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      yield* wait(() =>
+        peer.send("POST /later HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+      )
+      yield* pass("59 seconds")
+      yield* pass("59 seconds")
+      yield* wait(() => peer.untilText("100 Continue\r\n\r\n"))
+      yield* wait(() => peer.send("ok"))
+      assert.strictEqual((yield* wait(() => peer.response())).body.toString(), "ok")
+    })
+  )
+
+  test(
+    "counts from then on",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      yield* wait(() =>
+        peer.send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+      )
+      yield* wait(() => peer.untilText("100 Continue\r\n\r\n"))
+      yield* pass("59 seconds")
+      yield* soon
+      yield* soon
+      assert.strictEqual(yield* end(peer), "ended")
     })
   )
 })
