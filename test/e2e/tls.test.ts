@@ -2,8 +2,9 @@
  * Backends over TLS. The name that is asked for and checked is the one of the configuration, whatever a client says, and
  * nobody who cannot prove it is spoken to.
  *
- * The certificates are in `support/certificates`, made for these tests with `openssl req -x509`: two for `localhost`, of
- * which one is not trusted, and one for another name. They are good for a hundred years and for nothing else.
+ * The certificates are in `support/certificates`, made for these tests with openssl: three for `localhost`, of which one
+ * is not trusted and one has expired, and one for another name. The others are good for a hundred years, and all for
+ * nothing else.
  */
 import { readFileSync } from "node:fs"
 import { getCACertificates, setDefaultCACertificates } from "node:tls"
@@ -14,7 +15,7 @@ const pem = (name: string): string => readFileSync(new URL(`support/certificates
 
 const trusted = pem("localhost")
 
-setDefaultCACertificates([...getCACertificates("default"), trusted, pem("other")])
+setDefaultCACertificates([...getCACertificates("default"), trusted, pem("other"), pem("expired")])
 
 const get = (host: string): string => message("GET / HTTP/1.1", `Host: ${host}`)
 
@@ -47,7 +48,13 @@ onEachEngine("a backend over TLS", (test) => {
     await lb.untilStatus("Up")
   })
 
-  for (const [what, certificate] of [["of another name", "other"], ["that nobody vouches for", "unknown"]] as const) {
+  for (
+    const [what, certificate] of [
+      ["of another name", "other"],
+      ["that nobody vouches for", "unknown"],
+      ["whose time is over", "expired"]
+    ] as const
+  ) {
     test(`with a certificate ${what} is not spoken to`, async (lab) => {
       let requests = 0
       const backend = await lab.https(pem(certificate), (_, response) => {
