@@ -15,11 +15,16 @@ import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } fro
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
 
-const isOnTrial = (member: Member | undefined): boolean => member !== undefined && Health.isOnTrial(member.health)
+/** A trial is one request at a time, and no traffic. */
+const isInUse = (member: Member | undefined): boolean =>
+  member !== undefined && Health.isEligible(member.health) && !Health.isOnTrial(member.health)
 
-/** The tier that has the traffic, if `first` is the first one of all. A trial is one request at a time, and no traffic. */
+/**
+ * The tier that has the traffic, if `first` is the first one of all; infinite when nobody is well, also where a panic
+ * offers everybody.
+ */
 const tierWithTraffic = (state: PoolState, first: number): number => {
-  const isIn = ({ backend: { id } }: Endpoint): boolean => !isOnTrial(memberOf(state, id))
+  const isIn = ({ backend: { id } }: Endpoint): boolean => isInUse(memberOf(state, id))
   return state.eligible.some((endpoint) => endpoint.backend.tier === first && isIn(endpoint))
     ? first
     : tierOf(state.eligible.filter(isIn))
@@ -44,19 +49,19 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
       Effect.sync(() => {
         const { eligible, members, panic } = state
         let hasOthers = state.positions !== known.positions
-        let hasOtherTrials = false
+        let hasOtherUses = false
         forEachChange(known, state, (member, before) => {
           const { endpoint, health } = member
           const { backend } = endpoint
           hasOthers ||= endpoint !== before?.endpoint
-          hasOtherTrials ||= isOnTrial(member) !== isOnTrial(before)
+          hasOtherUses ||= isInUse(member) !== isInUse(before)
           const status = Health.status(health)
           if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
         })
         if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))
-        if (hasOthers || hasOtherTrials || eligible !== known.eligible) tier = tierWithTraffic(state, first)
+        if (hasOthers || hasOtherUses || eligible !== known.eligible) tier = tierWithTraffic(state, first)
         known = state
         const backup = tier === first ? undefined : tier
         // Where nobody is well there is no traffic, and each backend has its line.

@@ -49,6 +49,37 @@ onEachEngine("shutdown", (test) => {
     assert.strictEqual((await lb.completed()).reason, undefined)
   })
 
+  test("a request of which half the head has come is answered", async (lab) => {
+    const lb = await lab.balancer([await lab.answering(ok)], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(get.slice(0, 20))
+    // What was sent before is read by then.
+    await (await lab.connect(lb)).exchange(get)
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    assert.strictEqual((await client.exchange(get.slice(20))).status, 200)
+    await client.untilOver()
+    await closing
+  })
+
+  test(
+    "a request that comes on a used connection just then is answered, and its connection closed",
+    async (lab) => {
+      const lb = await lab.balancer([await lab.answering(ok)], { shutdown: 60_000 })
+      const clients = await Promise.all(Array.from({ length: 5 }, () => lab.connect(lb)))
+      for (const client of clients) await client.exchange(get)
+      const closing = lb.close()
+      while (!await refused(lb.port));
+      for (const client of clients) {
+        const answer = await client.exchange(get)
+        assert.deepStrictEqual([answer.status, value(answer, "connection")], [200, "close"])
+        await client.untilOver()
+      }
+      await closing
+    },
+    { node: { fails: "node:http closes what is idle at once" } }
+  )
+
   test("an upload in flight is finished", async (lab) => {
     const backend = await lab.answering(ok)
     const lb = await lab.balancer([backend], { shutdown: 60_000 })

@@ -124,6 +124,23 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("does not take it for the end of their need when the last backup fails as well", () => {
+    const entries: Array<Entry> = []
+    const sick: Signal = { _tag: "ProbeFailed", why: "status: 500", answered: true }
+    const tiers = ["a", "b"].map((id, tier) => Backend.make(`http://${id}.test`, { id, tier }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(tiers), settle))
+      for (const id of ["a", "b"]) yield* signal(id, sick)
+      for (let i = 0; i < 2; i++) yield* signal("a", passed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "WARN: Too few backends are well: 2 of 2 are offered traffic, also ill ones that answer",
+        "INFO: Backups are not needed any more",
+        "INFO: Enough backends are well again: ill ones are not offered traffic any more"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("calls a backend that nobody checks well when its trial went well", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

@@ -7,7 +7,7 @@
 import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { ownLimits, systemErrors, TransportFailure } from "../../services/Failure.ts"
+import { explainSystemError, ownLimits, TransportFailure } from "../../services/Failure.ts"
 
 /** Where to connect to. */
 export type Target =
@@ -51,7 +51,7 @@ export const lookup: Net.LookupFunction = (hostname, options, callback) =>
 /** Why no connection came about. */
 export const explainConnecting = (cause: NodeJS.ErrnoException | undefined): TransportFailure => {
   const code = cause?.code ?? ""
-  const message = cause === undefined ? "Connection closed" : systemErrors[code] ?? cause.message
+  const message = cause === undefined ? "Connection closed" : explainSystemError(cause)
   const reason = ownLimits.has(code) ? "overloaded" : code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
   return TransportFailure.make({ reason, message })
 }

@@ -55,7 +55,7 @@ export class ServerConnection extends Connection implements Front {
 
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
-    return this.exchange === undefined && !this.isTunnel
+    return this.exchange === undefined && !this.isTunnel && !this.reader.hasBegun
   }
 
   protected override onBytes(chunk: Buffer): boolean {

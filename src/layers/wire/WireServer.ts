@@ -128,6 +128,12 @@ class PerClient {
   }
 }
 
+/**
+ * Clients that are at work send their next request within this time, and learn from its answer that the connection is
+ * closed. To close it at once would lose what is on its way.
+ */
+const lastRequest = "200 millis"
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const { maxBodyBytes = Infinity, maxConnections, maxConnectionsPerClient } = options
   const connections = new Set<ServerConnection>()
@@ -160,13 +166,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   if (maxConnections !== undefined) server.maxConnections = maxConnections
 
-  /** Accepts nothing more, closes what is idle, and waits for the rest. */
-  const drain = Effect.callback<void>((resume) => {
-    isClosing = true
-    server.close()
-    for (const connection of connections) if (connection.isIdle) connection.close()
+  const empty = Effect.callback<void>((resume) => {
     if (connections.size === 0) resume(Effect.void)
     else onEmpty = () => resume(Effect.void)
+  })
+  const closeIdle = Effect.sync(() => {
+    for (const connection of connections) if (connection.isIdle) connection.close()
+  })
+  /** Accepts nothing more, closes what is idle and stays so for a moment, and waits for the rest. */
+  const drain = Effect.suspend(() => {
+    isClosing = true
+    server.close()
+    return Effect.raceFirst(empty, Effect.delay(closeIdle, lastRequest).pipe(Effect.andThen(Effect.never)))
   }).pipe(
     Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void }),
     Effect.cached
