@@ -40,12 +40,13 @@ const unixSocket = /^unix:(\/[^\s,?#]+)$/
  * are printed in logs.
  */
 export const parseOrigin = (input: string): string | undefined => {
-  if (unixSocket.test(input)) return input
+  if (unixSocket.test(input)) return input.replace(/^unix:\/+/, "unix:/")
   if (!URL.canParse(input)) return undefined
   const url = new URL(input)
   const onlyOrigin = (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/" &&
     url.search === "" && url.hash === "" && url.username === "" && url.password === ""
-  return onlyOrigin ? url.origin : undefined
+  // A name has no comma, which begins an option where there may be some, and nobody listens on port 0.
+  return onlyOrigin && !url.hostname.includes(",") && url.port !== "0" ? url.origin : undefined
 }
 
 /** The host of an origin, and its port, as a `Host` field has them. A socket has no name of its own. */

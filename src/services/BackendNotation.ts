@@ -19,7 +19,7 @@ const BackendFields = Schema.Struct({
   id: Schema.optionalKey(Schema.NonEmptyString),
   zone: Schema.optionalKey(Zone),
   tier: Schema.optionalKey(Tier),
-  backup: Schema.optionalKey(Schema.Boolean)
+  backup: Schema.optionalKey(Schema.Boolean.annotate({ expected: "true or false" }))
 })
 
 /** A scheme is easily forgotten. */

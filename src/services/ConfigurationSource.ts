@@ -8,6 +8,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import type { Option } from "./Setting.ts"
@@ -93,6 +94,8 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
         message: textIn(issue.annotations, "message"),
         suggestion: textIn(issue.annotations, "suggestion")
       }]
+    case "InvalidType":
+      return [{ path, expected: expected ?? textIn(SchemaAST.resolve(issue.ast), "expected") }]
     case "UnexpectedKey":
       return [{ path, isUnknown: true }]
     case "MissingKey":

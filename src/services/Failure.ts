@@ -213,7 +213,7 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
 }) {}
 
 /** What the codes of the system's errors mean to people. */
-export const systemErrors: Readonly<Record<string, string>> = {
+const systemErrors: Readonly<Record<string, string>> = {
   ECONNREFUSED: "Connection refused",
   ECONNRESET: "Connection reset",
   EPIPE: "Connection reset",
@@ -224,7 +224,17 @@ export const systemErrors: Readonly<Record<string, string>> = {
   ETIMEDOUT: "Connection timed out",
   EMFILE: "Too many open files",
   ENFILE: "Too many open files on this machine",
-  EADDRNOTAVAIL: "No local port is free"
+  EADDRNOTAVAIL: "No local port is free",
+  ENOENT: "There is no such socket",
+  EACCES: "No permission to connect"
+}
+
+/** What an error of the system or of TLS means to people. The message of OpenSSL is about its source. */
+export const explainSystemError = (error: Error): string => {
+  const code = "code" in error && typeof error.code === "string" ? error.code : ""
+  const known = systemErrors[code]
+  if (known !== undefined) return known
+  return "library" in error && "reason" in error ? `TLS failed: ${String(error.reason)}` : error.message
 }
 
 /** Codes of what this process lacks, which is no fault of a backend. */

@@ -437,6 +437,20 @@ describe("what is wrong", () => {
       assert.deepStrictEqual(yield* problems(ofFile(file)), golden("configuration/wrong.txt"))
     }))
 
+  it.effect("of a field of a backend is said with what is expected there", () =>
+    Effect.gen(function*() {
+      const file =
+        "to: [{ url: 'http://a', weight: '3' }, { url: 'http://b', zone: 3 }, { url: 'http://c', backup: yes }]"
+      assert.deepStrictEqual(yield* problems(ofFile(file)), [
+        "evenkeel.yaml:1:33: to[0].weight: expected a whole number from 1 to 1000, got \"3\"",
+        "evenkeel.yaml:1:65: to[1].zone: expected a name of letters, digits and . _ - : /, got 3",
+        "evenkeel.yaml:1:97: to[2].backup: expected true or false, got \"yes\""
+      ])
+      // Options are part of the text, not of the URL.
+      const [line] = yield* problems(ofFile("to: [{ url: 'http://a,weight=3' }]"))
+      assert.match(line ?? "", /^evenkeel\.yaml:1:6: to\[0\]: expected an http:\/\/ or https:\/\/ URL/)
+    }))
+
   it.effect("is said also of a value that another source overrides", () =>
     Effect.gen(function*() {
       const lines = yield* problems({

@@ -12,6 +12,7 @@ describe("parseOrigin", () => {
     ["http://localhost:3001/", "http://localhost:3001"],
     ["HTTP://LocalHost:3001", "http://localhost:3001"],
     ["http://example.com:80", "http://example.com"],
+    ["unix:///run/app.sock", "unix:/run/app.sock"],
     ["https://example.com:443", "https://example.com"],
     ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
     ["http://[::1]:8080", "http://[::1]:8080"],
@@ -32,6 +33,8 @@ describe("parseOrigin", () => {
     ["http://localhost/path", "a path"],
     ["http://localhost/?a=1", "a query"],
     ["http://localhost/#a", "a fragment"],
+    ["http://localhost:0", "a port that nobody listens on"],
+    ["http://localhost,weight=3", "an option, where there are none"],
     ["http://user@localhost", "a user"],
     ["http://user:secret@localhost", "credentials, which would be printed"]
   ])("refuses %j: %s", (input) => {

@@ -4,10 +4,9 @@
  * Owns the reading of error codes, names and messages, which are all that undici says. It knows no
  * message and no connection.
  */
-import { ownLimits, systemErrors, TransportFailure } from "../../services/Failure.ts"
+import { explainSystemError, ownLimits, TransportFailure } from "../../services/Failure.ts"
 
 const causes: Readonly<Record<string, string>> = {
-  ...systemErrors,
   UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
   UND_ERR_HEADERS_TIMEOUT: "No answer in time",
   UND_ERR_BODY_TIMEOUT: "The body stopped",
@@ -46,6 +45,6 @@ export const failureOf = (cause: unknown, started: boolean): TransportFailure =>
   if (cause instanceof TransportFailure) return cause
   const error = cause instanceof Error ? cause : new Error(String(cause))
   const code = codeOf(error)
-  const message = causes[code] ?? (error.message === "" ? "Connection failed" : error.message)
+  const message = causes[code] ?? (explainSystemError(error) || "Connection failed")
   return TransportFailure.make({ reason: reasonOf(code, started), message })
 }
