@@ -43,7 +43,7 @@ const reasons = (): string =>
     ["reason", "status", "meaning"],
     Object.entries(meaningOf).map(([reason, { meaning, status }]) => [
       `\`${reason}\``,
-      status === 0 ? "as sent" : status === 499 ? "499, in the log only" : String(status),
+      status === 0 ? "as sent" : status === 499 ? "499, or what was sent; in the log only" : String(status),
       meaning
     ])
   )
