@@ -40,6 +40,7 @@ import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
 import * as Sender from "./forwarder/Sender.ts"
+import * as Shortage from "./forwarder/Shortage.ts"
 import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
 import { Upload } from "./forwarder/Upload.ts"
@@ -81,6 +82,7 @@ export const layer = (
       const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
+      const noteShortage = Shortage.make(books.log, clock)
       const drain = yield* Drain
       const affinity = yield* Affinity
       let inFlight = 0
@@ -197,7 +199,11 @@ export const layer = (
             exchange.setAside()
             kept = sent.success
           } else {
-            reason = Result.isSuccess(sent) ? "protocol_error" : Failure.reasonOf(sent.failure)
+            const failure: Failure.TransportFailure | undefined = Result.isSuccess(sent)
+              ? undefined
+              : Failure.behindTry(sent.failure)
+            reason = failure?.reason ?? "protocol_error"
+            if (failure?.reason === "overloaded") noteShortage(failure.message)
             exchange.failed(reason)
             if (Result.isSuccess(sent)) yield* sender.release(sent.success)
             verdict = isWhole ? RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable) : "no"

@@ -262,9 +262,12 @@ export const fromClientError = (error: HttpClientError): TransportFailure => {
   return TransportFailure.make({ reason, message: error.message })
 }
 
-/** Why a try failed, from what its client layer failed with. */
-export const reasonOf = (error: HttpClientError | TransportFailure): Reason =>
-  error instanceof TransportFailure ? error.reason : fromClientError(error).reason
+/** The failure of a try, from what its client layer failed with. */
+export const behindTry = (error: HttpClientError | TransportFailure): TransportFailure =>
+  error instanceof TransportFailure ? error : fromClientError(error)
+
+/** Why a try failed. */
+export const reasonOf = (error: HttpClientError | TransportFailure): Reason => behindTry(error).reason
 
 /** The transport failure that an error is or was caused by. The platform makes defects of what breaks off a body. */
 const behind = (error: unknown): TransportFailure | undefined => {

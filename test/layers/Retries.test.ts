@@ -24,6 +24,7 @@ import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import { Affinity } from "../../src/services/Affinity.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions as defaultLimits, type Options as BalancerOptions } from "../../src/services/Balancer.ts"
+import { TransportFailure } from "../../src/services/Failure.ts"
 import { defaultOptions, type Options } from "../../src/services/Forwarder.ts"
 import type { Signal } from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
@@ -393,6 +394,22 @@ describe("Retry-After", () => {
         assert.strictEqual(yield* asked(longest + 1, 0, wishes), "503 busy")
       }
     })
+  })
+})
+
+describe("a lack of this process", () => {
+  it.effect("is said once in a while, with its cause, however many requests meet it", () => {
+    const entries: Array<Entry> = []
+    const full: FakeBackends.Behaviour = () =>
+      Effect.fail(TransportFailure.make({ reason: "overloaded", message: "Too many open files" }))
+    const lines = () => entries.filter(({ _tag }) => _tag === "Notice").map(pretty)
+    return Effect.gen(function*() {
+      for (let i = 0; i < 3; i++) assert.strictEqual((yield* FakeServer.request("/")).status, 503)
+      assert.deepStrictEqual(lines(), ["WARN: No connection to a backend was to be had: Too many open files"])
+      yield* TestClock.adjust(10_000)
+      yield* FakeServer.request("/")
+      assert.lengthOf(lines(), 2)
+    }).pipe(Effect.provide(lab({ "http://a": full }, {}, entries)))
   })
 })
 

@@ -90,7 +90,8 @@ const listen = (
 const complaintEvery = 1_000
 
 /**
- * What is said when connections cannot be accepted, for want of file descriptors most of all: they wait, or are lost.
+ * What is said when connections cannot be accepted. Of a want of file descriptors the system tells nothing: libuv takes
+ * such connections and closes them.
  */
 const acceptFailed = Effect.gen(function*() {
   const context = yield* Effect.context<never>()
@@ -177,7 +178,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const drain = Effect.suspend(() => {
     isClosing = true
     server.close()
-    return Effect.raceFirst(empty, Effect.delay(closeIdle, lastRequest).pipe(Effect.andThen(Effect.never)))
+    return Effect.timeoutOrElse(empty, { duration: lastRequest, orElse: () => Effect.andThen(closeIdle, empty) })
   }).pipe(
     Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void }),
     Effect.cached
