@@ -493,6 +493,13 @@ describe("what is wrong", () => {
       assert.deepStrictEqual(yield* problems({ flags: { config: [name] }, files }), [line])
     }))
 
+  it.effect("with a file that is none at all is said ten times, and how often else", () =>
+    Effect.gen(function*() {
+      const lines = yield* problems(ofFile("a: [\n".repeat(3) + "%\n]: }\n".repeat(50)))
+      assert.lengthOf(lines, 11)
+      assert.match(lines.at(-1) ?? "", /^evenkeel\.yaml: and \d+ more$/)
+    }))
+
   it.effect("with the file named by the environment is said to be named by it", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* problems({ variables: { EVENKEEL_CONFIG: "no.yaml" } }), [

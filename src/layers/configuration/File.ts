@@ -42,6 +42,9 @@ const offsetOf = (yaml: typeof Yaml, document: Yaml.Document, path: Path, what: 
  */
 const withoutNames = (message: string): string => message.replace(/^(Unresolved (?:tag|alias)[^:]*):.*$/s, "$1")
 
+/** What is no YAML at all has a flaw in each line. */
+const maxFlaws = 10
+
 /** The content of a file. `name` is how messages call it. */
 const parse = Effect.fnUntraced(function*(
   yaml: typeof Yaml,
@@ -60,6 +63,9 @@ const parse = Effect.fnUntraced(function*(
       code === "MULTIPLE_DOCS" ? "more than one document" : `not valid ${language}: ${withoutNames(message)}`
     }`
   )
+  if (flaws.length > maxFlaws) {
+    return yield* failure([...flaws.slice(0, maxFlaws), `${name}: and ${flaws.length - maxFlaws} more`])
+  }
   if (flaws.length > 0) return yield* failure(flaws)
   const values = yield* Effect.try({
     try: (): unknown => document.toJS(),
