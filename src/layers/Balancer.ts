@@ -95,7 +95,6 @@ export const layer = (
       ): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> =>
         Effect.suspend((): Effect.Effect<Load.Endpoint, NoBackend | Overloaded> => {
           if (selection.isHopeless(context, tried)) return noBackend
-          const isPinned = selection.pinnedTo(context, tried) !== undefined
           let taken: Load.Endpoint | undefined
           const done = Deferred.makeUnsafe<Load.Endpoint, NoBackend | Overloaded>()
           const waiter: Waiter = {
@@ -112,7 +111,7 @@ export const layer = (
           const elsewhere = Effect.suspend(() => {
             line.leave(waiter)
             if (taken !== undefined) return Effect.succeed(taken)
-            const other = isPinned && !isFull() ? selection.choose(context, tried) : undefined
+            const other = context.pinned !== undefined && !isFull() ? selection.choose(context, tried) : undefined
             if (other === undefined) return overloaded
             take(taken = other)
             return Effect.succeed(other)

@@ -843,6 +843,20 @@ describe("a pin", () => {
         assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["b at 300", "b at 600"])
       }).pipe(narrow()))
 
+    it.effect("goes elsewhere in the end also if it had to wait for a trial at first", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        yield* trip("b")
+        yield* signal("b", { _tag: "ProbePassed", why: "status: 200" })
+        yield* visit(to("b"), 2_000)
+        yield* visit(anonymous, 300)
+        const pinned = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(100)
+        yield* signal("b", { _tag: "Recovered", why: "the trial went well" })
+        yield* TestClock.adjust(2_000)
+        assert.strictEqual(yield* Fiber.join(pinned), "a at 1010")
+      }).pipe(narrow()))
+
     it.effect("goes elsewhere when it has waited for long enough", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
