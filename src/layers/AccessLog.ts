@@ -2,15 +2,18 @@
  * Where log lines go: to standard output, as many at once as there are, by a fiber of its own.
  *
  * Writing never waits for a reader. If standard output is slower than the traffic for long, lines are lost, and their
- * number is said as soon as there is room; so memory stays bounded.
+ * number is said as soon as there is room; so memory stays bounded. The same holds while it cannot be written to at all,
+ * which is said on standard error, once.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AccessLog, type Entry, json, pretty } from "../services/AccessLog.ts"
@@ -25,6 +28,16 @@ const capacity = 16_384
 
 /** How long the end of the program waits for a reader that takes nothing any more. */
 const flushTimeout = Duration.seconds(1)
+
+/** A disk that is full may have room again. A reader that has gone away (`| head`) does not come back. */
+const retryInterval = Duration.seconds(1)
+const retryText = `it is tried again every ${Duration.format(retryInterval)}, and lines are lost until then`
+
+/** What the system has said: the innermost of the errors. */
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : reasonOf(error.cause)
+}
 
 const isAboutOneRequest = (entry: Entry): boolean => entry._tag === "Sent" || entry._tag === "Completed"
 
@@ -48,17 +61,28 @@ export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdi
       }
 
       let dropped = 0
+      /** How many lines are lost if what is being written fails. */
+      let atStake = 0
+      let isTold = false
       const queue = yield* Queue.dropping<string, Cause.Done>(capacity)
       const writer = yield* Stream.fromQueue(queue).pipe(
         Stream.mapArray((lines) => {
           const missing = dropped
           dropped = 0
+          atStake = lines.length + missing
           const note: Entry = { _tag: "Notice", level: "WARN", message: `${missing} log lines were lost` }
           return [`${missing === 0 ? lines.join("\n") : [...lines, render(note)].join("\n")}\n`]
         }),
         Stream.run(stdio.stdout()),
-        // A reader that has gone away (`| head`) ends the log and nothing else.
-        Effect.ignore,
+        Effect.sandbox,
+        Effect.tapError((cause) => {
+          dropped += atStake
+          atStake = 0
+          if (isTold) return Effect.void
+          isTold = true
+          return Console.error(`error: cannot write the log: ${reasonOf(Cause.squash(cause))}; ${retryText}`)
+        }),
+        Effect.retry(Schedule.spaced(retryInterval)),
         Effect.forkDetach
       )
       yield* Effect.addFinalizer(() =>

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -204,41 +205,91 @@ describe("a reader that is too slow", () => {
     }))
 })
 
-describe("a reader that has gone away", () => {
-  const epipe = PlatformError.systemError({
-    _tag: "WriteZero",
+describe("standard output that cannot be written to", () => {
+  /** Fails as long as there is something to fail with, and keeps what it takes. */
+  const failing = (failure: () => Effect.Effect<void, PlatformError.PlatformError>, writes: Array<string>) =>
+    Stdio.layerTest({
+      stdoutIsTerminal: Effect.succeed(false),
+      stdout: () => Sink.forEach((chunk) => Effect.andThen(failure(), Effect.sync(() => writes.push(String(chunk)))))
+    })
+  const full = Effect.fail(PlatformError.systemError({
+    _tag: "Unknown",
     module: "Stdio",
     method: "stdout",
-    description: "EPIPE"
+    cause: new Error("ENOSPC: no space left on device, write")
+  }))
+  /** Standard error that keeps what is written to it. */
+  const errors = (lines: Array<unknown>): Console.Console => ({
+    ...globalThis.console,
+    error: (line: unknown) => lines.push(line)
   })
 
   it.effect.each<readonly [string, Effect.Effect<never, PlatformError.PlatformError>]>([
-    ["a failure", Effect.fail(epipe)],
-    ["a defect", Effect.die(new Error("EPIPE"))]
+    ["a failure", full],
+    ["a defect", Effect.die(new Error("ENOSPC: no space left on device, write"))]
   ])(
-    "ends the log with %s, and disturbs neither writers nor the end of the program",
-    ([, end]) =>
+    "goes on with the log when that has an end, with %s, and says how many lines were lost",
+    ([, failure]) =>
       Effect.gen(function*() {
-        let attempts = 0
-        const attempted = yield* Deferred.make<void>()
-        const stdio = Stdio.layerTest({
-          stdoutIsTerminal: Effect.succeed(false),
-          stdout: () =>
-            Sink.forEach(() => {
-              attempts++
-              return Effect.andThen(Deferred.succeed(attempted, undefined), end)
-            })
-        })
+        const writes: Array<string> = []
+        const said: Array<unknown> = []
+        let isFull = false
         yield* Effect.gen(function*() {
           const { write } = yield* AccessLog
-          write(notice)
-          yield* Deferred.await(attempted)
-          for (let i = 0; i < 40_000; i++) write(numbered(i))
+          write(numbered(0))
+          yield* TestClock.adjust(0)
+          isFull = true
+          write(numbered(1))
+          yield* TestClock.adjust("1500 millis")
+          write(numbered(2))
+          write(numbered(3))
           yield* TestClock.adjust("1 second")
-        }).pipe(Effect.provide(AccessLogLayer.layer("pretty").pipe(Layer.provide(stdio))))
-        assert.strictEqual(attempts, 1)
+          isFull = false
+          write(numbered(4))
+          yield* TestClock.adjust("1 second")
+          write(numbered(5))
+        }).pipe(
+          Effect.provide(
+            AccessLogLayer.layer("pretty").pipe(
+              Layer.provide(failing(() => isFull ? failure : Effect.void, writes))
+            )
+          ),
+          Effect.provideService(Console.Console, errors(said))
+        )
+        assert.deepStrictEqual(linesOf(writes), [
+          "INFO: line 0",
+          "INFO: line 4",
+          "WARN: 3 log lines were lost",
+          "INFO: line 5"
+        ])
+        assert.deepStrictEqual(said, [
+          "error: cannot write the log: ENOSPC: no space left on device, write; " +
+          "it is tried again every 1s, and lines are lost until then"
+        ])
       })
   )
+
+  it.effect("disturbs neither writers nor the end of the program when that has no end", () =>
+    Effect.gen(function*() {
+      const writes: Array<string> = []
+      const said: Array<unknown> = []
+      const fiber = yield* Effect.forkChild(
+        Effect.gen(function*() {
+          const { write } = yield* AccessLog
+          for (let i = 0; i < 40_000; i++) write(numbered(i))
+          yield* TestClock.adjust("1 minute")
+          for (let i = 0; i < 40_000; i++) write(numbered(i))
+        }).pipe(
+          Effect.provide(AccessLogLayer.layer("pretty").pipe(Layer.provide(failing(() => full, writes)))),
+          Effect.provideService(Console.Console, errors(said))
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("2 minutes")
+      assert.isDefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(writes, [])
+      assert.strictEqual(said.length, 1)
+    }))
 })
 
 describe("the other layers", () => {
