@@ -32,8 +32,9 @@ const layerServer = ({ limit, listen, timeout }: Pick<Settings, "limit" | "liste
       maxBodyBytes: limit.body,
       maxConnections: limit.connections,
       maxConnectionsPerClient: limit.connectionsPerClient,
-      onRefused: (reason, client) => {
-        if (Option.isSome(log)) log.value.write(refused(reason, client && ClientAddress.plain(client)))
+      onRefused: ({ client, head, reason, waitedMs }) => {
+        if (Option.isNone(log)) return
+        log.value.write(refused(reason, client && ClientAddress.plain(client), head, waitedMs))
       }
     })))
 

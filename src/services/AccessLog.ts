@@ -62,15 +62,23 @@ export interface Completed {
   readonly isOverBudget?: boolean | undefined
 }
 
-/** What is said of a request that was refused before it was one: neither its method nor its path can be relied on. */
-export const refused = (reason: Reason, client: string | undefined): Completed => ({
+/**
+ * What is said of a request that was refused before it was one. Where not even its head could be relied on, there is
+ * none.
+ */
+export const refused = (
+  reason: Reason,
+  client: string | undefined,
+  head: { readonly method: string; readonly target: string } | undefined,
+  durationMs: number
+): Completed => ({
   _tag: "Completed",
-  method: "-",
-  path: "-",
+  method: head?.method ?? "-",
+  path: head === undefined ? "-" : loggedPath(head.target),
   backend: undefined,
   client,
   status: meaningOf[reason].status,
-  durationMs: 0,
+  durationMs,
   tries: 0,
   reason
 })

@@ -77,4 +77,38 @@ onEachEngine("limits", (test) => {
     const { client: address, method, path, reason, status } = await lb.completed()
     assert.deepStrictEqual([method, path, status, reason, address], ["-", "-", 400, "bad_request", "127.0.0.1"])
   }, { node: { fails: "node:http answers it without a word to anybody" } })
+
+  test(
+    "what is refused for what its head says is in the log with its method and its path, without the query",
+    async (lab) => {
+      const backend = await lab.answering(ok)
+      const lb = await lab.balancer([backend], { limit: { body: 10 } })
+      const refusals = [
+        ["Content-Length: 11", 413, "body_too_large"],
+        ["Expect: cake", 417, "expectation_failed"],
+        ["Transfer-Encoding: gzip, chunked", 501, "not_implemented"]
+      ] as const
+      for (const [i, [field, status, reason]] of refusals.entries()) {
+        const client = await lab.connect(lb)
+        assert.strictEqual((await client.exchange(message("PUT /a?token=b HTTP/1.1", host, field))).status, status)
+        const logged = await lb.completed(i + 1)
+        assert.deepStrictEqual([logged.method, logged.path, logged.status, logged.reason], [
+          "PUT",
+          "/a",
+          status,
+          reason
+        ])
+      }
+    },
+    { node: { fails: "node:http answers some of it without a word to anybody" } }
+  )
+
+  test("a head that does not come to its end is in the log with the time that it was given", async (lab) => {
+    const backend = await lab.answering(ok)
+    const lb = await lab.balancer([backend], { head: 300 })
+    const client = await lab.connect(lb)
+    assert.strictEqual((await client.exchange("GET / HTTP/1.1\r\n")).status, 408)
+    const { durationMs, reason } = await lb.completed()
+    assert.deepStrictEqual([durationMs, reason], [300, "request_timeout"])
+  }, { node: { fails: "node:http answers it without a word to anybody" } })
 })

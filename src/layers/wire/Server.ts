@@ -15,6 +15,17 @@ export interface Timeouts {
   readonly keepAlive: number
 }
 
+/** A request that was refused before anybody worked on it. */
+export interface RefusedRequest {
+  readonly reason: Reason
+  /** The address of the client. */
+  readonly client: string | undefined
+  /** Nothing if it is the head that is refused, or has not come whole. */
+  readonly head: { readonly method: string; readonly target: string } | undefined
+  /** Milliseconds that were waited for the rest of its head. */
+  readonly waitedMs: number
+}
+
 /** Limits, clocks, and who works on requests. */
 export interface Server {
   readonly limits: Head.Limits & { readonly bodyBytes: number }
@@ -24,8 +35,7 @@ export interface Server {
   readonly isClosing: boolean
   /** Starts to work on a request. */
   handle(exchange: ServerExchange): void
-  /** A request was refused before anybody worked on it. */
-  onRefused(reason: Reason, connection: Connection): void
+  onRefused(request: RefusedRequest): void
   /** A connection is gone. */
   onClose(connection: Connection): void
 }

@@ -5,18 +5,17 @@
  * The response is written by `ServerExchange`, and what is done with a request is decided by the handler.
  */
 import type { Socket } from "node:net"
-import { type Reason, TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
 import { decoderFor } from "./Body.ts"
 import { Connection } from "./Connection.ts"
 import { Flow } from "./Flow.ts"
-import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { HeadReader } from "./HeadReader.ts"
 import { Intake } from "./Intake.ts"
 import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
-import { objectionTo, reasonOf, refusal } from "./Refusal.ts"
+import { framingOf, reasonOf, Refusal } from "./Refusal.ts"
 import type { Server } from "./Server.ts"
 import { type Front, ServerExchange } from "./ServerExchange.ts"
 
@@ -92,16 +91,15 @@ export class ServerConnection extends Connection implements Front {
     }
     const head = found instanceof Malformed ? found : Head.parseRequest(found.text, limits)
     if (!(found instanceof Malformed) && !(head instanceof Malformed)) return this.begin(head, chunk, found.rest)
-    if (head instanceof Malformed) this.refuse(reasonOf(head), head.detail)
+    if (head instanceof Malformed) this.refuse(Refusal.of(head))
     return chunk.length
   }
 
   /** A request has begun. What has already come of its body is decoded before anybody works on it. */
   private begin(head: Head.RequestLine, chunk: Buffer, rest: number): number {
-    const framing = Framing.ofRequest(head.fields, head.version)
-    const objection = objectionTo(head, framing, this.server.limits.bodyBytes)
-    if (objection !== undefined || framing instanceof Malformed) {
-      this.refuse(objection ?? "bad_request", framing instanceof Malformed ? framing.detail : undefined, head.method)
+    const framing = framingOf(head, this.server.limits.bodyBytes)
+    if (framing instanceof Refusal) {
+      this.refuse(framing, head)
       return chunk.length
     }
     const options = Persistence.optionsOf(head.fields)
@@ -255,9 +253,9 @@ export class ServerConnection extends Connection implements Front {
   }
 
   /** Answers what never became a request, and closes. */
-  private refuse(reason: Reason, detail?: string, method?: string): void {
-    this.server.onRefused(reason, this)
-    this.socket.write(refusal(reason, detail, this.deadlines.date, method), "latin1")
+  private refuse(refusal: Refusal, head?: Head.RequestLine, waitedMs = 0): void {
+    this.server.onRefused({ reason: refusal.reason, client: this.remoteAddress, head, waitedMs })
+    this.socket.write(refusal.response(this.deadlines.date, head?.method), "latin1")
     this.close()
   }
 
@@ -288,8 +286,9 @@ export class ServerConnection extends Connection implements Front {
 
   protected override onExpire(): void {
     if (this.exchange === undefined) {
-      if (this.reader.hasBegun && !this.isDeaf) this.refuse("request_timeout")
-      else if (this.socket.writableLength === 0) this.socket.destroy()
+      if (this.reader.hasBegun && !this.isDeaf) {
+        this.refuse(new Refusal("request_timeout"), undefined, this.server.timeouts.head)
+      } else if (this.socket.writableLength === 0) this.socket.destroy()
       else this.waitForReader()
     } else if (this.exchange.hasBegun || this.intake?.flow === undefined) {
       this.cut()

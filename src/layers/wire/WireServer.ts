@@ -16,11 +16,9 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Net from "node:net"
-import type { Reason } from "../../services/Failure.ts"
-import type { Connection } from "./Connection.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
-import type { Timeouts } from "./Server.ts"
+import type { RefusedRequest, Timeouts } from "./Server.ts"
 import { ServerConnection } from "./ServerConnection.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 import { ServerRequest } from "./ServerRequest.ts"
@@ -50,8 +48,8 @@ export interface Options {
   readonly maxConnections?: number | undefined
   /** Connections of one client's address: no limit. What is beyond it is closed at once. */
   readonly maxConnectionsPerClient?: number | undefined
-  /** Told of each request that is refused before an application sees it, with the address of its client. */
-  readonly onRefused?: ((reason: Reason, client: string | undefined) => void) | undefined
+  /** Told of each request that is refused before an application sees it. */
+  readonly onRefused?: ((request: RefusedRequest) => void) | undefined
 }
 
 /** Waiting connections; more than Node's 511, for when many clients come at once. The system may cut it. */
@@ -152,7 +150,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return isClosing
     },
     handle: (exchange: ServerExchange) => handle === undefined ? void waiting.push(exchange) : handle(exchange),
-    onRefused: (reason: Reason, { remoteAddress }: Connection) => options.onRefused?.(reason, remoteAddress),
+    onRefused: (request: RefusedRequest) => options.onRefused?.(request),
     onClose: (connection: ServerConnection) => {
       connections.delete(connection)
       if (connections.size === 0) onEmpty?.()

@@ -62,6 +62,7 @@ export interface Wishes {
   readonly connect?: number
   readonly response?: number
   readonly idle?: number
+  readonly head?: number
   readonly shutdown?: number
   readonly port?: number
   readonly limit?: Partial<Settings["limit"]>
@@ -95,6 +96,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     response: Duration.millis(wishes.response ?? 5_000),
     exchange: wishes.exchange === undefined ? undefined : Duration.millis(wishes.exchange),
     idle: Duration.millis(wishes.idle ?? 5_000),
+    head: Duration.millis(wishes.head ?? 5_000),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
   limit: { ...defaults.limit, ...wishes.limit },
