@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 
 /** What a reason means. */
 export interface Meaning {
-  /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that was cut. */
+  /** What the client is told. 499, as in nginx's log, is never sent; 0 stands for a response that had begun. */
   readonly status: number
   readonly level: "INFO" | "WARN"
   /**
@@ -98,6 +98,13 @@ export const reasons = {
     tryAnother: "never",
     isBackends: false,
     meaning: "The client left before the end."
+  },
+  tunnel_idle: {
+    status: 0,
+    level: "INFO",
+    tryAnother: "never",
+    isBackends: false,
+    meaning: "Nothing has moved through the tunnel for the time that it may stand still."
   },
   body_too_large: {
     status: 413,
@@ -200,6 +207,7 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
     "reset_mid_body",
     "protocol_error",
     "client_aborted",
+    "tunnel_idle",
     "bad_request",
     "body_too_large",
     "headers_too_large",

@@ -115,7 +115,8 @@ onEachEngine("a tunnel", (declare) => {
       ends[side].socket.pause()
       void ends[other[side]].send(Buffer.alloc(50_000_000))
       await ends[other[side]].untilOver()
-      await ends.lb.completed()
+      const { reason, status } = await ends.lb.completed()
+      assert.deepStrictEqual([status, reason], [101, "tunnel_idle"])
       assert.strictEqual(ends.lb.inFlight, 0)
     })
 
@@ -131,7 +132,7 @@ onEachEngine("a tunnel", (declare) => {
         await ends[other[side]].untilOver()
         ends[other[side]].end()
         await ends[other[side]].untilClosed()
-        await ends.lb.completed()
+        assert.isUndefined((await ends.lb.completed()).reason)
         assert.strictEqual(ends.lb.inFlight, 0)
       })
 

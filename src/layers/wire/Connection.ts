@@ -11,7 +11,8 @@ import type { Source } from "./Flow.ts"
 /** What two connections that were joined have in common. */
 interface Tunnel {
   readonly idle: number
-  readonly onOver: () => void
+  readonly onOver: (hasExpired: boolean) => void
+  hasExpired: boolean
 }
 
 /** Who has a connection to itself once it speaks another protocol. */
@@ -108,6 +109,7 @@ export abstract class Connection implements Mortal, Source {
   expire(): void {
     this.readBy = Infinity
     if (this.otherEnd === undefined) return this.onExpire()
+    if (this.tunnel !== undefined) this.tunnel.hasExpired = true
     this.otherEnd.socket.destroy()
     this.socket.destroy()
   }
@@ -145,10 +147,10 @@ export abstract class Connection implements Mortal, Source {
 
   /**
    * From now on every byte of either connection goes to the other one, and so does the end of each direction. It is
-   * over when both are closed, or when nothing has moved for `idle` milliseconds.
+   * over when both are closed, or when nothing has moved for `idle` milliseconds, which `onOver` is told.
    */
-  joinTo(other: Connection, idle: number, onOver: () => void): void {
-    this.tunnel = other.tunnel = { idle, onOver }
+  joinTo(other: Connection, idle: number, onOver: Tunnel["onOver"]): void {
+    this.tunnel = other.tunnel = { idle, onOver, hasExpired: false }
     this.otherEnd = other
     other.otherEnd = this
     this.readBy = other.readBy = Infinity
@@ -173,7 +175,7 @@ export abstract class Connection implements Mortal, Source {
   private onTunnelClose(otherEnd: Connection): void {
     // What was received before still goes out.
     if (!otherEnd.socket.destroyed) return otherEnd.socket.destroySoon()
-    this.tunnel?.onOver()
+    this.tunnel?.onOver(this.tunnel.hasExpired)
     this.tunnel = otherEnd.tunnel = undefined
   }
 

@@ -211,7 +211,7 @@ export class ServerConnection extends Connection implements Front {
     this.consume(early)
   }
 
-  becomeTunnel(other: Connection, onOver: () => void): void {
+  becomeTunnel(other: Connection, onOver: (hasExpired: boolean) => void): void {
     this.joinTo(other, this.server.timeouts.idle, onOver)
   }
 

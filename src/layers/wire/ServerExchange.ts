@@ -27,8 +27,11 @@ export interface Front extends Connection {
   onWaiting(isWaiting: boolean): void
   /** The response is complete. */
   onResponded(): void
-  /** The connection goes on as a tunnel to another one, with whatever the client has sent after the request. */
-  becomeTunnel(other: Connection, onOver: () => void): void
+  /**
+   * The connection goes on as a tunnel to another one, with whatever the client has sent after the request, until it is
+   * over because one of both was closed, or because nothing moved any more.
+   */
+  becomeTunnel(other: Connection, onOver: (hasExpired: boolean) => void): void
   /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */
   cut(): void
 }
@@ -43,6 +46,8 @@ export interface ResponseStart {
 
 /** Called once, when the response is complete or cannot be completed. */
 export type Done = (failure: TransportFailure | undefined) => void
+
+const idle = TransportFailure.make({ reason: "tunnel_idle", message: "nothing moved" })
 
 /** The fields that frame the body on this connection, and what they say about the connection itself. */
 const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | undefined): string => {
@@ -162,7 +167,7 @@ export class ServerExchange implements Listener, RequestBody {
     this.hasBegun = true
     const more = connectionFields(false, 1, start.upgrade)
     connection.socket.write(formatResponse(start.status, start.statusText, start.fields, more), "latin1")
-    connection.becomeTunnel(other, () => this.finish(undefined))
+    connection.becomeTunnel(other, (hasExpired) => this.finish(hasExpired ? idle : undefined))
   }
 
   onDrain(): void {
