@@ -38,6 +38,7 @@ export const layer = (
     headTimeout: timeout.head,
     keepAliveTimeout: timeout.keepAlive,
     backendKeepAliveTimeout: timeout.backendKeepAlive,
+    backendLifetime: timeout.backendLifetime,
     headBytes: limit.head,
     maxConnections: limit.connections,
     maxConnectionsPerOrigin: limit.connectionsPerBackend

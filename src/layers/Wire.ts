@@ -57,6 +57,7 @@ export const layer = (
       responseTimeout: timeout.response,
       idleTimeout: timeout.idle,
       keepAliveTimeout: timeout.backendKeepAlive,
+      lifetime: timeout.backendLifetime,
       maxConnectionsPerOrigin: limit.connectionsPerBackend,
       headLimits: headLimitsOf(limit)
     })

@@ -144,6 +144,10 @@ export const schema = <const Name extends string>(
         "4s",
         "How long a backend's connection may be unused. Node's own servers close after 5s, and a request must not run into that."
       ),
+      backendLifetime: duration(
+        "1h",
+        "How old a backend's connection may become, so that a name that has moved is followed. It ends with an answer."
+      ),
       drain: duration("30s", "How long tunnels may go on when their backend is drained."),
       shutdown: duration("30s", "How long requests in flight may take when the program is told to stop.")
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),

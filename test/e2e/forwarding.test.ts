@@ -24,6 +24,22 @@ onEachEngine("forwarding", (test) => {
     assert.deepStrictEqual(bodies, ["a", "b", "c", "a"])
   })
 
+  test("a connection to a backend is used again, until it is as old as it may become", async (lab) => {
+    const backend = await lab.answering(ok)
+    const young = await lab.connect(await lab.balancer([backend]))
+    for (let i = 0; i < 20; i++) await young.exchange(get())
+    assert.strictEqual(backend.peers.length, 1)
+
+    const client = await lab.connect(await lab.balancer([backend], { backendLifetime: 300 }))
+    let answered = 0
+    for (; backend.peers.length < 4; answered++) {
+      const post = message("POST / HTTP/1.1", "Host: example.com", "Content-Length: 1") + "a"
+      assert.strictEqual((await client.exchange(answered % 2 === 0 ? get() : post)).status, 200)
+    }
+    assert.isAbove(answered, 20)
+    assert.isTrue(backend.peers[1]!.over)
+  })
+
   test("nothing is added to what a client sends but Host, Connection and X-Forwarded-*", async (lab) => {
     const backend = await lab.answering(ok)
     const client = await lab.connect(await lab.balancer([backend]))

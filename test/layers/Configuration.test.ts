@@ -75,6 +75,7 @@ describe("Configuration.make", () => {
       head: Duration.seconds(10),
       keepAlive: Duration.seconds(75),
       backendKeepAlive: Duration.seconds(4),
+      backendLifetime: Duration.hours(1),
       drain: Duration.seconds(30),
       shutdown: Duration.seconds(30)
     })
@@ -258,6 +259,7 @@ describe("every setting", () => {
     "timeout.head": ["3s", "3s"],
     "timeout.keepAlive": ["30s", "30s"],
     "timeout.backendKeepAlive": ["1s", "1s"],
+    "timeout.backendLifetime": ["10m", "10m"],
     "limit.head": ["32k", "32768"],
     "limit.fields": ["50", "50"],
     "limit.target": ["4KiB", "4KiB"],

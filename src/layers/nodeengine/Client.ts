@@ -271,6 +271,7 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
           NodeHttpClient.makeDispatcherOptions({
             connect: withResets(connectorOf(buildConnector, limits)),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
+            clientTtl: Duration.toMillis(limits.backendLifetime),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,
             allowH2: false

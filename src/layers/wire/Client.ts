@@ -14,6 +14,8 @@ export interface Timeouts {
   readonly idle: number
   /** Between two requests. */
   readonly keepAlive: number
+  /** Of a connection. An older one ends with its next answer. */
+  readonly lifetime: number
 }
 
 /** Limits and clocks. */

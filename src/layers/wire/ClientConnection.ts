@@ -104,11 +104,6 @@ export class ClientConnection extends Connection implements Back, Listener {
     intake?.flow?.fail(failure)
   }
 
-  /** The backend has to read before the request goes on, or has read. */
-  onWaiting(isWaiting: boolean): void {
-    this.readBy = isWaiting ? this.deadlines.after(this.client.timeouts.idle) : Infinity
-  }
-
   protected override onBytes(chunk: Buffer): boolean {
     const { socket } = this
     // A request has been written, and nothing of it has left.
@@ -164,7 +159,8 @@ export class ClientConnection extends Connection implements Back, Listener {
   private readFinal(exchange: ClientExchange, head: StatusLine, chunk: Buffer, rest: number): number {
     const framing = Framing.ofResponse(exchange.head.method, head.status, head.fields, head.version)
     if (framing instanceof Malformed) return this.refuse(framing, chunk)
-    this.isLast = exchange.isLast || Persistence.endsConnection(head, framing)
+    const isOld = this.deadlines.now - this.madeAt >= this.client.timeouts.lifetime
+    this.isLast = isOld || exchange.isLast || Persistence.endsConnection(head, framing)
     this.keepAlive = Math.min(this.client.timeouts.keepAlive, Persistence.announcedKeepAlive(head.fields))
     // RFC 9112 §9.3: who sends a body watches for an answer that says that it is not wanted.
     if (head.status >= 400 && this.isLast) this.stopSending()
@@ -215,7 +211,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     if (writer === undefined) return
     this.writer = undefined
     this.isLast = true
-    this.readBy = Infinity
+    this.onWaiting(false)
     writer.abandon()
   }
 

@@ -29,9 +29,11 @@ export abstract class Connection implements Mortal, Source {
   /** Until when the peer has to send, or until when the phase may last. */
   private sendBy = Infinity
   /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
-  protected readBy = Infinity
+  private readBy = Infinity
   readonly socket: Socket
   readonly deadlines: Deadlines
+  /** On the clock of the deadlines. */
+  protected readonly madeAt: number
   private readonly idle: number
   /** Bytes that came before there was anybody for them. */
   protected early: Buffer | undefined
@@ -45,6 +47,7 @@ export abstract class Connection implements Mortal, Source {
   constructor(socket: Socket, deadlines: Deadlines, idle: number) {
     this.socket = socket
     this.deadlines = deadlines
+    this.madeAt = deadlines.now
     this.idle = idle
     deadlines.add(this)
     socket.on("end", () => {
@@ -102,6 +105,11 @@ export abstract class Connection implements Mortal, Source {
   resume(): void {
     this.deadline = this.deadlines.after(this.idle)
     this.socket.resume()
+  }
+
+  /** The peer has to read before what is written to it goes on, or has read. */
+  onWaiting(isWaiting: boolean): void {
+    this.readBy = isWaiting ? this.deadlines.after(this.idle) : Infinity
   }
 
   abstract cancel(): void

@@ -179,10 +179,6 @@ export class ServerConnection extends Connection implements Front {
     this.isLast = true
   }
 
-  onWaiting(isWaiting: boolean): void {
-    this.readBy = isWaiting ? this.deadlines.after(this.server.timeouts.idle) : Infinity
-  }
-
   onResponded(): void {
     this.exchange = undefined
     this.readAllBy = this.deadlines.after(this.server.timeouts.idle)

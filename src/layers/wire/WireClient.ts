@@ -38,6 +38,8 @@ export interface Options {
   readonly idleTimeout?: Duration.Input | undefined
   /** Between two requests: 4 s, because Node's own servers close after 5 s, and a request must not run into that. */
   readonly keepAliveTimeout?: Duration.Input | undefined
+  /** Of a connection: 1 h, as nginx has it. An older one ends with its next answer. */
+  readonly lifetime?: Duration.Input | undefined
   /** Connections of one origin: 1,024. A request beyond it waits as long as it would for a connection. */
   readonly maxConnectionsPerOrigin?: number | undefined
   /** How long heads may be: see `Head.defaultLimits`. */
@@ -210,7 +212,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
       connect: Duration.toMillis(options.connectTimeout ?? "2 seconds"),
       response: Duration.toMillis(options.responseTimeout ?? "15 seconds"),
       idle: Duration.toMillis(options.idleTimeout ?? "60 seconds"),
-      keepAlive: Duration.toMillis(options.keepAliveTimeout ?? "4 seconds")
+      keepAlive: Duration.toMillis(options.keepAliveTimeout ?? "4 seconds"),
+      lifetime: Duration.toMillis(options.lifetime ?? "1 hour")
     },
     deadlines: yield* Deadlines.make,
     maxConnections: options.maxConnectionsPerOrigin ?? 1024
