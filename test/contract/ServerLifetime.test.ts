@@ -1,6 +1,7 @@
 /** How long requests last, and what becomes of them when their client leaves. */
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -184,6 +185,31 @@ onEachServer("a client that leaves", (row) => {
       const closed = new Promise<void>((resolve) => body.once("close", () => resolve()))
       peer.destroy()
       yield* Effect.promise(() => closed)
+    })
+  )
+})
+
+onEachServer("a server that is closed while a request goes on", (row, server) => {
+  row(
+    "waits for the end of its handler, which still has what it uses",
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const note = (what: string) => Effect.sync(() => void log.push(what))
+      const started = yield* Latch.make()
+      yield* Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => note("what it uses is closed"))
+        const rollBack = Effect.andThen(Effect.sleep("50 millis"), note("the handler has ended"))
+        yield* HttpServer.serveEffect(
+          Effect.andThen(started.open, Effect.never).pipe(Effect.onInterrupt(() => rollBack), Effect.interruptible)
+        )
+        const peer = yield* connect
+        yield* Effect.promise(() => peer.send(head("GET /")))
+        yield* started.await
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server.layer({ port: 0, shutdownTimeout: Duration.millis(50) }), { local: true })
+      )
+      assert.deepStrictEqual(log, ["the handler has ended", "what it uses is closed"])
     })
   )
 })

@@ -9,12 +9,15 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServer from "effect/http/HttpServer"
 import { ServeError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
@@ -181,10 +184,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
     Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void }),
     Effect.cached
   )
+  /** Of the fibers that work on requests, which are over before anything that they use is closed. */
+  const requests = yield* Scope.make()
   const end = Effect.sync(() => {
     for (const connection of connections) connection.terminate()
   })
-  const close = Effect.andThen(yield* drain, end)
+  const close = Effect.andThen(yield* drain, Effect.andThen(end, Scope.close(requests, Exit.void)))
   yield* Effect.addFinalizer(() => close)
   const address = yield* listen(server, options, yield* acceptFailed)
 
@@ -199,7 +204,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       )
       handle = (exchange) => {
         const run = Effect.runForkWith(Context.add(context, HttpServerRequest, new ServerRequest(exchange)))
-        const fiber = run(handled)
+        const fiber = Fiber.runIn(run(handled), requests)
         if (fiber.pollUnsafe() === undefined) exchange.fiber = fiber
       }
       for (const exchange of waiting.splice(0)) handle(exchange)
