@@ -4,10 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import { Balancer } from "../services/Balancer.ts"
 import { defaultOptions, Drain, type Options } from "../services/Drain.ts"
-import { Pool } from "../services/Pool.ts"
+import type { Load } from "../services/Load.ts"
+import { memberOf, Pool } from "../services/Pool.ts"
 
 /** How often tunnels are cut when their time is over. */
 const cutEvery = "1 second"
@@ -19,30 +21,40 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
     Effect.gen(function*() {
       const balancer = yield* Balancer
       const pool = yield* Pool
-      /** What ends each tunnel, by the id of its backend. */
-      const cuts = new Map<string, Set<() => void>>()
+      /** What ends each tunnel, by the load of its backend, which is another one when that has left and come back. */
+      const cuts = new Map<Load, Set<() => void>>()
 
-      const cutTunnels = (id: string) =>
+      const memberBy = (id: string) => memberOf(Ref.getUnsafe(pool.state), id)
+
+      const cutTunnels = (id: string, load: Load) =>
         Effect.sync(() => {
-          for (const cut of cuts.get(id) ?? []) cut()
+          const member = memberBy(id)
+          // Whoever was taken back meanwhile keeps its tunnels.
+          if (member?.endpoint.load === load && member.health.mode === "Ready") return
+          for (const cut of cuts.get(load) ?? []) cut()
         })
 
       return Drain.of({
         drain: (id, why, { tunnels } = options) =>
-          Effect.andThen(
-            pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
-            Effect.raceFirst(
-              balancer.untilIdle(id),
-              // Again and again, because one that was asked for before may open only now.
-              Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutTunnels(id), Schedule.spaced(cutEvery))))
+          Effect.suspend(() => {
+            const load = memberBy(id)?.endpoint.load
+            return load === undefined ? Effect.void : Effect.andThen(
+              pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
+              Effect.raceFirst(
+                balancer.untilIdle(id),
+                // Again and again, because one that was asked for before may open only now.
+                Effect.sleep(tunnels).pipe(
+                  Effect.andThen(Effect.repeat(cutTunnels(id, load), Schedule.spaced(cutEvery)))
+                )
+              )
             )
-          ),
-        tunnel: ({ backend: { id } }, cut) => {
-          const ofBackend = cuts.get(id) ?? new Set()
-          cuts.set(id, ofBackend.add(cut))
+          }),
+        tunnel: ({ load }, cut) => {
+          const ofBackend = cuts.get(load) ?? new Set()
+          cuts.set(load, ofBackend.add(cut))
           return () => {
             ofBackend.delete(cut)
-            if (ofBackend.size === 0) cuts.delete(id)
+            if (ofBackend.size === 0) cuts.delete(load)
           }
         }
       })

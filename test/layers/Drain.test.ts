@@ -80,6 +80,42 @@ describe("a backend that drains", () => {
       assert.strictEqual(endpoint.load.inFlight, 0)
     }).pipe(lab))
 
+  describe("and is still busy", () => {
+    /** How often a tunnel is cut that is opened when what happens has happened, a minute after the drain began. */
+    const cutsAfter = (happen: (pool: Pool["Service"]) => Effect.Effect<void>) =>
+      Effect.gen(function*() {
+        const pool = yield* Pool
+        const member = Effect.map(Ref.get(pool.state), ({ members }) => members[0]!.endpoint)
+        yield* pool.reconcile([backend("a")])
+        const { begin } = yield* Balancer
+        const { drain, tunnel } = yield* Drain
+        begin(yield* member)
+        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+        yield* happen(pool)
+        let cuts = 0
+        const endpoint = yield* member
+        begin(endpoint)
+        tunnel(endpoint, () => cuts++)
+        yield* TestClock.adjust("10 seconds")
+        return cuts
+      }).pipe(lab)
+
+    it.effect("has its tunnels cut", () => Effect.map(cutsAfter(() => Effect.void), (cuts) => assert.isAbove(cuts, 0)))
+
+    it.effect("keeps its tunnels when it is taken back", () =>
+      Effect.map(
+        cutsAfter((pool) => pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })),
+        (cuts) => assert.strictEqual(cuts, 0)
+      ))
+
+    it.effect("leaves the tunnels alone of another one that comes in its place", () =>
+      Effect.map(
+        cutsAfter((pool) => Effect.andThen(pool.reconcile([]), pool.reconcile([backend("a")]))),
+        (cuts) => assert.strictEqual(cuts, 0)
+      ))
+  })
+
   it.effect("leaves nothing behind when its tunnels are over", () =>
     Effect.gen(function*() {
       const { tunnel } = yield* Drain
