@@ -139,7 +139,7 @@ export const layer = (
             if (line.isEmpty) return
             advance()
             line.dismiss(({ context, tried }) => selection.isHopeless(context, tried))
-          })
+          }).pipe(Effect.catchDefect((defect) => Effect.logError("A request that waits could not be moved on", defect)))
         ),
         Effect.forkScoped
       )

@@ -10,7 +10,12 @@ export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDi
   Effect.gen(function*() {
     const discovery = yield* Discovery
     const pool = yield* Pool
-    // At once, so that a pool whose source knows its backends from the start is never seen without them.
-    yield* Effect.forkScoped(Stream.runForEach(discovery.backends, pool.reconcile), { startImmediately: true })
+    yield* Stream.runForEach(discovery.backends, pool.reconcile).pipe(
+      Effect.tapDefect((defect) =>
+        Effect.logError("The source of backends has broken down, which leaves the last ones that it knew", defect)
+      ),
+      // At once, so that a pool whose source knows its backends from the start is never seen without them.
+      Effect.forkScoped({ startImmediately: true })
+    )
   })
 )

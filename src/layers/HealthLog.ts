@@ -76,6 +76,8 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
             : "Enough backends are well again: ill ones are not offered traffic any more"
           log.write({ _tag: "Notice", level: panic ? "WARN" : "INFO", message })
         }
-      })).pipe(Effect.forkScoped)
+      }).pipe(Effect.catchDefect((defect) => Effect.logError("A change of health could not be logged", defect)))).pipe(
+        Effect.forkScoped
+      )
   })
 )

@@ -693,6 +693,33 @@ describe("the queue", () => {
       const { members } = yield* Ref.get((yield* Pool).state)
       assert.deepStrictEqual(members.map(({ endpoint }) => endpoint.load.inFlight), [1, 1])
     }).pipe(one()))
+
+  it.effect("moves on with the next change of the pool when the strategy has thrown at the last one", () => {
+    let isBroken = false
+    const moody = Layer.succeed(Strategy, {
+      name: "moody",
+      make: (endpoints): Picker => ({
+        pick: () => {
+          if (isBroken) throw new Error("a bug")
+          return endpoints.at(-1)
+        }
+      })
+    })
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      const { begin, select, wait } = yield* Balancer
+      begin(select(anonymous)!)
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      isBroken = true
+      yield* reconcile("a", "b")
+      yield* TestClock.adjust(1)
+      assert.isUndefined(waiting.pollUnsafe())
+      isBroken = false
+      yield* reconcile("a", "c")
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(waiting)).backend.id, "c")
+    }).pipe(over(moody, { maxInFlight: 1 }))
+  })
 })
 
 describe("a pin", () => {

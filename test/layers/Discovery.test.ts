@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
@@ -46,6 +47,25 @@ describe("Discovery", () => {
     }).pipe(
       Effect.provide(following(Layer.succeed(Discovery, { name: "once", backends: Stream.make([backend("a")]) })))
     ))
+})
+
+describe("a source that breaks down", () => {
+  it.effect("leaves the last known members, and a line in the log", () => {
+    const lines: Array<unknown> = []
+    const backends = Stream.concat(Stream.make([backend("a")]), Stream.die(new Error("a bug")))
+    return Effect.gen(function*() {
+      yield* settle
+      assert.deepStrictEqual(yield* members, ["a"])
+      assert.deepStrictEqual(lines, [[
+        "The source of backends has broken down, which leaves the last ones that it knew",
+        new Error("a bug")
+      ]])
+    }).pipe(Effect.provide(
+      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(
+        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+      )
+    ))
+  })
 })
 
 describe("the static source", () => {

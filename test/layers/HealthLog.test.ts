@@ -5,7 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as AccessLogLayer from "../../src/layers/AccessLog.ts"
 import * as HealthLog from "../../src/layers/HealthLog.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
-import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import { AccessLog, type Entry, pretty } from "../../src/services/AccessLog.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import type { Signal } from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
@@ -42,6 +42,26 @@ describe("HealthLog", () => {
         "HEALTH: UNHEALTHY http://b.test - Connection refused"
       ])
     }).pipe(logging(entries))
+  })
+
+  it.effect("goes on when a line could not be written", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", failed)
+      yield* signal("a", passed)
+      yield* signal("a", passed)
+      assert.deepStrictEqual(lines, ["HEALTH: HEALTHY http://a.test - status: 200"])
+    }).pipe(Effect.provide(HealthLog.layer.pipe(
+      Layer.provideMerge(PoolLayer.layer()),
+      Layer.provide(Layer.succeed(AccessLog, {
+        write: (entry) => {
+          const line = pretty(entry)
+          if (line.includes("UNHEALTHY")) throw new Error("a log that is broken")
+          lines.push(line)
+        }
+      }))
+    )))
   })
 
   it.effect("says a change of status once, and nothing while it stays", () => {

@@ -86,6 +86,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const deadlines = new Deadlines(clock.currentTimeMillisUnsafe())
   yield* Effect.sleep(lookEvery).pipe(
     Effect.andThen(Effect.sync(() => deadlines.look(clock.currentTimeMillisUnsafe()))),
+    // Else one that cannot expire would be the end of all timeouts. The others are looked at the next time.
+    Effect.catchDefect((defect) => Effect.logError("A timeout could not be kept", defect)),
     Effect.forever,
     Effect.forkScoped
   )

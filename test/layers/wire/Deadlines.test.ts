@@ -43,6 +43,22 @@ describe("a deadline", () => {
       assert.deepStrictEqual([putOff.expired, gone.expired, deadlines.size], [0, 0, 1])
     }))
 
+  it.effect("that throws is the end of no other one", () =>
+    Effect.gen(function*() {
+      const deadlines = yield* Deadlines.make
+      const deadline = deadlines.after(1_000)
+      deadlines.add({
+        deadline,
+        expire: () => {
+          throw new Error("a log that is broken")
+        }
+      })
+      const others = [mortal(deadline), mortal(deadlines.after(5_000))]
+      for (const other of others) deadlines.add(other)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(others.map(({ expired }) => expired), [1, 1])
+    }))
+
   it("does not count the time in which the process was stopped", () => {
     const deadlines = new Deadlines.Deadlines(0)
     const one = mortal(deadlines.after(1_000))
