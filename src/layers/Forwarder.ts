@@ -171,15 +171,14 @@ export const layer = (
           const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Sending>> = yield* Effect.result(
             tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
           )
-          const answer: Message.ResponseHead | undefined = Result.isSuccess(sent)
-            ? PlatformResponse.answered(sent.success)
-            : undefined
-          if (answer !== undefined) exchange.answered(answer)
           const isWhole = upload?.isWhole ?? true
           const isRepeatable = isIdempotent && isWhole
+          /** The head of the answer, if there is one. */
+          let brought: Message.ResponseHead | undefined
           let verdict: RetryPolicy.Verdict
-          // A transfer coding that nobody asked for cannot be undone.
-          if (Result.isSuccess(sent) && answer !== undefined && HeaderFields.isDecoded(answer.fields)) {
+          if (Result.isSuccess(sent)) {
+            const answer = brought = PlatformResponse.answered(sent.success)
+            exchange.answered(answer)
             verdict = RetryPolicy.afterStatus(retry, answer.status, exchange, isRepeatable)
             if (kept !== undefined) yield* sender.release(kept)
             if (verdict === "no") {
@@ -199,16 +198,13 @@ export const layer = (
             exchange.setAside()
             kept = sent.success
           } else {
-            const failure: Failure.TransportFailure | undefined = Result.isSuccess(sent)
-              ? undefined
-              : Failure.behindTry(sent.failure)
-            reason = failure?.reason ?? "protocol_error"
-            if (failure?.reason === "overloaded") noteShortage(failure.message)
+            const failure = Failure.behindTry(sent.failure)
+            reason = failure.reason
+            if (reason === "overloaded") noteShortage(failure.message)
             exchange.failed(reason)
-            if (Result.isSuccess(sent)) yield* sender.release(sent.success)
             verdict = isWhole ? RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable) : "no"
           }
-          endpoint = yield* tries.another(exchange, verdict, answer)
+          endpoint = yield* tries.another(exchange, verdict, brought)
           if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (hasBody) head.body?.settle()

@@ -5,6 +5,7 @@
  * how many tries all requests together may cost is limited by `RetryBudget`, and doing it is the work of
  * `layers/Forwarder`. All times are milliseconds.
  */
+import * as Struct from "effect/Struct"
 import * as Failure from "./Failure.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
@@ -14,14 +15,9 @@ export type Reason = {
 }[Failure.Reason]
 
 /** The words of `Reason`, in the order of the vocabulary. */
-export const reasons: ReadonlyArray<Reason> = [
-  "overloaded",
-  "connect_failed",
-  "connect_timeout",
-  "headers_timeout",
-  "reset_before_headers",
-  "protocol_error"
-]
+export const reasons: ReadonlyArray<Reason> = Struct.keys(Failure.reasons).filter(
+  (word): word is Reason => Failure.reasons[word].tryAnother !== "never"
+)
 
 /** Which requests are tried again, and how often. */
 export interface Policy {

@@ -12,6 +12,7 @@ import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Scope from "effect/Scope"
 import { TransportFailure } from "../../services/Failure.ts"
+import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import * as PlatformResponse from "../../services/PlatformResponse.ts"
 import type { Upload } from "./Upload.ts"
@@ -45,6 +46,14 @@ export const make = (client: HttpClient.HttpClient): Sender => {
         Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
+      // Such a coding cannot be undone. Our own engine refuses it before there is an answer.
+      if (!HeaderFields.isDecoded(PlatformResponse.answered(response).fields)) {
+        yield* Scope.close(scope, Exit.void)
+        return yield* TransportFailure.make({
+          reason: "protocol_error",
+          message: "The answer has a transfer coding that nobody asked for"
+        })
+      }
       scopes.set(response, scope)
       return response
     }),
