@@ -12,7 +12,10 @@ export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDi
     const pool = yield* Pool
     yield* Stream.runForEach(discovery.backends, pool.reconcile).pipe(
       Effect.tapDefect((defect) =>
-        Effect.logError("The source of backends has broken down, which leaves the last ones that it knew", defect)
+        Effect.logError(
+          `The source of backends (${discovery.name}) has broken down; the last ones it knew stay`,
+          defect
+        )
       ),
       // At once, so that a pool whose source knows its backends from the start is never seen without them.
       Effect.forkScoped({ startImmediately: true })

@@ -118,7 +118,7 @@ export const layer = (
 
       const handle = Effect.gen(function*() {
         const request = yield* HttpServerRequest
-        const head = PlatformRequest.received(request)
+        const head = PlatformRequest.headOf(request)
         const from = clientOf(request, head)
         const exchange = new Exchange(books, request, head, from.address)
         // `Effect.addFinalizer` would copy the fiber's context for each request.
@@ -144,7 +144,7 @@ export const layer = (
         }
 
         RetryBudget.deposit(budget, exchange.startedAt)
-        const hasBody = fields.framing !== "none"
+        const { hasBody } = fields
         const upload = hasBody ? exchange.upload = new Upload(clock, head.body) : undefined
         const isIdempotent = retry.methods.has(head.method)
         if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
@@ -177,12 +177,12 @@ export const layer = (
           let brought: Message.ResponseHead | undefined
           let verdict: RetryPolicy.Verdict
           if (Result.isSuccess(sent)) {
-            const answer = brought = PlatformResponse.answered(sent.success)
+            const answer = brought = PlatformResponse.headOf(sent.success)
             exchange.answered(answer)
             verdict = RetryPolicy.afterStatus(retry, answer.status, exchange, isRepeatable)
             if (kept !== undefined) yield* sender.release(kept)
             if (verdict === "no") {
-              if (mayHedge) tries.answered(exchange)
+              if (mayHedge) tries.noteLatency(exchange)
               const isTrial = exchange.accept()
               if (hasBody) head.body?.settle()
               if (answer.status === 101) {
@@ -214,7 +214,7 @@ export const layer = (
           return reason === "request_timeout" ? setHeader(refusal, "connection", "close") : refusal
         }
         exchange.takeBack()
-        const answer = PlatformResponse.answered(kept)
+        const answer = PlatformResponse.headOf(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
         Effect.tapCause((cause) =>

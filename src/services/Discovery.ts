@@ -10,6 +10,7 @@ import type { Backend } from "./Backend.ts"
 
 /** A source of backends. */
 export class Discovery extends Context.Service<Discovery, {
+  /** For the log. */
   readonly name: string
   /** The full set of backends, first as it is now and again whenever it changes. */
   readonly backends: Stream.Stream<ReadonlyArray<Backend>>

@@ -194,7 +194,7 @@ export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "O
 export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
 
 /**
- * What went wrong between the balancer and a backend. `message` is a short cause in words, such as
+ * What went wrong in an exchange, between the balancer and a backend or between a client and the balancer. `message` is a short cause in words, such as
  * `Connection refused`.
  */
 export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", {

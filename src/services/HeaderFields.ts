@@ -50,16 +50,14 @@ export interface Refusal {
 
 const refuse = (reason: Refusal["reason"], detail: string): Refusal => ({ _tag: "Refusal", reason, detail })
 
-/** How the length of a body is known (RFC 9112 §6). */
-export type Framing = "none" | "length" | "chunked"
-
 /** The field lines for a backend, without `Host`, which may depend on the backend. */
 export interface RequestFields {
   readonly _tag: "RequestFields"
   /** The host that the client asked for. */
   readonly host: string | undefined
   readonly fields: FieldLines
-  readonly framing: Framing
+  /** Whether a body follows (RFC 9112 §6). */
+  readonly hasBody: boolean
 }
 
 /** What is known about the client's side of the connection. */
@@ -199,7 +197,7 @@ export const toBackend = (
     _tag: "RequestFields",
     host: clientHost,
     fields: out,
-    framing: coding !== undefined ? "chunked" : length !== undefined && Number(length) > 0 ? "length" : "none"
+    hasBody: coding !== undefined || (length !== undefined && Number(length) > 0)
   }
 }
 

@@ -9,8 +9,8 @@
  * ```
  *
  * The axes do not overwrite each other: a backend that the operator drains can fail its probes meanwhile, and both facts
- * are kept, each with its cause. They meet in one place: a probe that passes begins the trial of an ejected backend. What users see (`status`) and what the balancer needs (`isEligible`) is derived and
- * never stored.
+ * are kept, each with its cause. They meet in one place: a probe that passes begins the trial of an ejected backend.
+ * What users see (`status`) and what the balancer needs (`isEligible`) is derived and never stored.
  *
  * Not here: who sends signals (`HealthChecker`, an operator, passive checks), and rules that concern the pool as a
  * whole, such as how many may be ejected at once (`Pool`).
@@ -79,7 +79,7 @@ export interface Policy {
 /**
  * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1,
  * HAProxy 3 and 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6
- * s and a recovered one back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up
+ * s, and one that recovers within a minute is back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up
  * to 300 s like Envoy's.
  */
 export const defaultPolicy: Policy = {

@@ -9,6 +9,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
 import * as Backend from "./Backend.ts"
 import { contentLengthOf, toFields, toHeaders } from "./HeaderRecord.ts"
 import {
@@ -25,7 +26,7 @@ import {
 const hasWebBody = (source: object): boolean => source instanceof Request && source.body !== null
 
 /** The head of a request that was received, whatever engine received it. */
-export const received = (request: HttpServerRequest): RequestHead => {
+export const headOf = (request: HttpServerRequest): RequestHead => {
   if (hasRequestHead(request)) return request[requestHead]
   const fields = toFields(request.headers)
   const framed = "content-length" in request.headers || "transfer-encoding" in request.headers
@@ -43,6 +44,9 @@ interface Sent extends WithSentHead {
 }
 
 const bodyKey: unique symbol = Symbol("body")
+
+/** What is its own, and not derived. */
+type Own = Pick<Sent, typeof sentHead | typeof bodyKey>
 
 /** What the platform's interface has, for clients that know nothing else. */
 const sentProto: object = Object.defineProperties(Object.create(Object.getPrototypeOf(HttpClientRequest.empty)), {
@@ -76,7 +80,7 @@ export const toBackend = (
   head: SentHead,
   body: LazyBody | undefined
 ): HttpClientRequest.HttpClientRequest & WithSentHead => {
-  const request = Object.create(sentProto)
+  const request: Types.Mutable<HttpClientRequest.HttpClientRequest & Own> = Object.create(sentProto)
   request.method = head.method
   request[sentHead] = head
   request[bodyKey] = body

@@ -29,7 +29,7 @@ export const withStream = (
 }
 
 /** The head of a response that a backend sent, whatever engine received it. */
-export const answered = (response: HttpClientResponse): ResponseHead => {
+export const headOf = (response: HttpClientResponse): ResponseHead => {
   if (hasResponseHead(response)) return response[responseHead]
   const fields = toFields(Headers.remove(response.headers, "set-cookie"))
   for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) fields.push("set-cookie", cookie)
@@ -80,6 +80,7 @@ export const toClient = (
   body: LazyBody
 ): HttpServerResponse.HttpServerResponse & WithResponseHead => {
   const answer: Answer = { head, body, derived: undefined }
+  // `any`: its parts are what the platform declares, but proxies of it.
   const response = Object.create(responseProto)
   response.status = head.status
   response.statusText = head.statusText

@@ -57,7 +57,7 @@ describe("a source that breaks down", () => {
       yield* settle
       assert.deepStrictEqual(yield* members, ["a"])
       assert.deepStrictEqual(lines, [[
-        "The source of backends has broken down, which leaves the last ones that it knew",
+        "The source of backends (broken) has broken down; the last ones it knew stay",
         new Error("a bug")
       ]])
     }).pipe(Effect.provide(

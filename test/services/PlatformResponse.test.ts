@@ -27,7 +27,7 @@ describe("answered", () => {
   it("is the head that the engine attached, untouched", () => {
     const head = responseHead({ status: 299, statusText: "Fine", fields: ["A", "1"] })
     const response = Message.attachResponseHead(HttpClientResponse.fromWeb(request, new Response(null)), head)
-    assert.strictEqual(PlatformResponse.answered(response), head)
+    assert.strictEqual(PlatformResponse.headOf(response), head)
   })
 
   it("is made of the platform's record for any other engine, and cookies stay apart", () => {
@@ -35,7 +35,7 @@ describe("answered", () => {
     headers.append("Set-Cookie", "a=1; Path=/")
     headers.append("Set-Cookie", "b=2; Expires=Thu, 05 Nov 2026 12:00:00 GMT")
     const response = HttpClientResponse.fromWeb(request, new Response(null, { status: 404, headers }))
-    assert.deepStrictEqual(PlatformResponse.answered(response), {
+    assert.deepStrictEqual(PlatformResponse.headOf(response), {
       status: 404,
       statusText: "",
       fields: [

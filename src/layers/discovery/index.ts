@@ -1,6 +1,6 @@
 /**
- * Every source of backends, by the name that the configuration uses. A new one is a file beside
- * this one and a line here.
+ * Every source of backends that there is, by its name. A new one is a file beside this one and a line here. The program
+ * uses the static one.
  */
 import * as Static from "./Static.ts"
 

@@ -32,7 +32,7 @@ export const make = (client: HttpClient.HttpClient): Sender => {
   if (Message.releasesBodies(client)) {
     return {
       send: client.execute,
-      release: (response) => Effect.sync(() => PlatformResponse.answered(response).body?.release())
+      release: (response) => Effect.sync(() => PlatformResponse.headOf(response).body?.release())
     }
   }
   const scoped = HttpClient.withScope(client)
@@ -47,7 +47,7 @@ export const make = (client: HttpClient.HttpClient): Sender => {
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       // Such a coding cannot be undone. Our own engine refuses it before there is an answer.
-      if (!HeaderFields.isDecoded(PlatformResponse.answered(response).fields)) {
+      if (!HeaderFields.isDecoded(PlatformResponse.headOf(response).fields)) {
         yield* Scope.close(scope, Exit.void)
         return yield* TransportFailure.make({
           reason: "protocol_error",

@@ -40,9 +40,11 @@ export const make = (
 
   const maxWait = retry.maxWait ?? (exchangeTimeout === Infinity ? RetryPolicy.defaultMaxWait : Infinity)
 
-  /** Milliseconds that an exchange has left. */
+  /** Milliseconds that an exchange has left. Not more than all, if the clock was set back. */
   const timeLeft = ({ startedAt }: Exchange): number =>
-    exchangeTimeout === Infinity ? Infinity : startedAt + exchangeTimeout - clock.currentTimeMillisUnsafe()
+    exchangeTimeout === Infinity
+      ? Infinity
+      : exchangeTimeout - Math.max(0, clock.currentTimeMillisUnsafe() - startedAt)
 
   /** One try, within what is left of the time. */
   const once = (exchange: Exchange, request: HttpClientRequest): Sender.Sending => {
@@ -99,8 +101,8 @@ export const make = (
       hedge !== undefined && mayHedge && exchange.attempt === 1
         ? hedged(hedge, exchange, endpoint, requestFor)
         : once(exchange, requestFor(endpoint)),
-    /** An exchange that may be hedged has an answer. */
-    answered: (exchange: Exchange): void => Hedging.observe(latencies, exchange.answeredAfter),
+    /** An exchange that may be hedged has an answer, whose time says what is usual. */
+    noteLatency: (exchange: Exchange): void => Hedging.observe(latencies, exchange.answeredAfter),
     /**
      * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is
      * what the last try has brought.

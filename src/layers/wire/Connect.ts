@@ -43,7 +43,7 @@ export const targetOf = (origin: string): Target | undefined => {
  * `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens
  * shows when connecting.
  */
-export const lookup: Net.LookupFunction = (hostname, options, callback) =>
+const lookup: Net.LookupFunction = (hostname, options, callback) =>
   hostname === "localhost" && options.all
     ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
     : Dns.lookup(hostname, options, callback)

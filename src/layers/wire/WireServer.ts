@@ -100,7 +100,8 @@ const acceptFailed = Effect.gen(function*() {
   let complainedAt = -Infinity
   return (error: Error): void => {
     const now = clock.currentTimeMillisUnsafe()
-    if (now - complainedAt < complaintEvery) return
+    // The clock may have been set back.
+    if (now >= complainedAt && now - complainedAt < complaintEvery) return
     complainedAt = now
     Effect.runForkWith(context)(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
   }

@@ -24,9 +24,9 @@ describe("answers that a client does not read yet", () => {
       const { origin, requests } = yield* answering(({ target }) => answer(bodyOf(target)))
       const client = yield* HttpClient.HttpClient
       yield* HttpServer.serveEffect(Effect.gen(function*() {
-        const received = PlatformRequest.received(yield* HttpServerRequest)
+        const received = PlatformRequest.headOf(yield* HttpServerRequest)
         const response = yield* client.execute(PlatformRequest.toBackend({ ...received, origin }, undefined))
-        return PlatformResponse.toClient(PlatformResponse.answered(response), () => Stream.empty)
+        return PlatformResponse.toClient(PlatformResponse.headOf(response), () => Stream.empty)
       }))
       const [slow, other] = [yield* connect, yield* connect]
       slow.socket.pause()
