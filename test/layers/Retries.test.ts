@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
@@ -521,6 +522,22 @@ describe("the deadline of an exchange", () => {
     }).pipe(Effect.provide(
       lab({ "http://a": resetsLate, "http://b": delayed(500, respond("b")) }, { exchangeTimeout: 1_000 })
     )))
+
+  it.effect("is not longer for a clock that is set back", () => {
+    const answered = Latch.makeUnsafe()
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(0)
+      yield* TestClock.setTime(0)
+      yield* answered.open
+      yield* TestClock.adjust(1_100)
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "busy")
+    }).pipe(Effect.provide(lab({
+      "http://a": (request) => Effect.andThen(answered.await, fails("busy")(request)),
+      "http://b": hangs
+    }, { exchangeTimeout: 1_000 })))
+  })
 
   it.effect("does not end a body that has begun", () =>
     Effect.gen(function*() {
