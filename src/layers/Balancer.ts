@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
+import type { Outcome } from "../services/Outcome.ts"
 import { memberOf, Pool } from "../services/Pool.ts"
 import { type PickContext, Strategy } from "../services/Strategy.ts"
 import { Idle } from "./balancer/Idle.ts"
@@ -21,7 +22,7 @@ import * as Limits from "./balancer/Limits.ts"
 import { hasRoom, Selection } from "./balancer/Selection.ts"
 import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Load.Outcome => {
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return "success"
   return Cause.hasInterruptsOnly(exit.cause) ? "aborted" : "failure"
 }

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import { meaningOf, type Reason } from "./Failure.ts"
 import type { Status } from "./Health.ts"
+import type { End } from "./Outcome.ts"
 
 /** Something to tell the operator. */
 export interface Notice {
@@ -35,7 +36,7 @@ export interface Sent {
 export interface FailedTry {
   readonly backend: string
   /** Why: a word of the vocabulary, or the status with which the backend said that it could not. */
-  readonly reason: Reason | number
+  readonly reason: End
 }
 
 /** An exchange has ended: the last byte of the response is out, or there will be none. */

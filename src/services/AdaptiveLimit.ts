@@ -14,8 +14,7 @@
  * halved for some answers. (Envoy lowers it to 3.)
  */
 
-/** As in `Load`, which has a `State` and so cannot be asked. */
-type Outcome = "success" | "failure" | "aborted"
+import type { Outcome } from "./Outcome.ts"
 
 /** How the limit behaves. */
 export interface Options {

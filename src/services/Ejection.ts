@@ -7,6 +7,7 @@
  */
 import * as Context from "effect/Context"
 import * as Load from "./Load.ts"
+import type { Outcome } from "./Outcome.ts"
 
 /** Thresholds. */
 export interface Policy {
@@ -41,7 +42,7 @@ export class Ejection extends Context.Service<Ejection, {
    */
   readonly observe: (
     endpoint: Load.Endpoint,
-    outcome: Load.Outcome,
+    outcome: Outcome,
     millis: number,
     why: string | undefined
   ) => void

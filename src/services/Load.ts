@@ -8,12 +8,7 @@
  */
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Backend } from "./Backend.ts"
-
-/**
- * What became of one try. `aborted` says nothing about the backend: the client left, or what it sent was wrong. If the
- * head of a good answer had come before, the try went well as far as anybody can know.
- */
-export type Outcome = "success" | "failure" | "aborted"
+import type { Outcome } from "./Outcome.ts"
 
 /**
  * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel,

@@ -7,7 +7,8 @@
  */
 import * as Context from "effect/Context"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { Endpoint, Outcome } from "./Load.ts"
+import type { Endpoint } from "./Load.ts"
+import type { Outcome } from "./Outcome.ts"
 
 /** What a strategy may know about the exchange that it picks for. Every part can be missing: it must cope. */
 export interface PickContext {

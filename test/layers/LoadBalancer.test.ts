@@ -19,7 +19,7 @@ import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import { Balancer } from "../../src/services/Balancer.ts"
-import type { Outcome } from "../../src/services/Load.ts"
+import type { Outcome } from "../../src/services/Outcome.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
 

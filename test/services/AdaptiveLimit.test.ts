@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
-import type { Outcome } from "../../src/services/Load.ts"
+import type { Outcome } from "../../src/services/Outcome.ts"
 import { randomNumbers } from "../simulation/Simulation.ts"
 
 /**

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Load from "../../src/services/Load.ts"
+import type { Outcome } from "../../src/services/Outcome.ts"
 
 /** One try that takes so many milliseconds and ends at this time. */
-const attempt = (load: Load.Load, outcome: Load.Outcome, latency = 1, now = 0): void => {
+const attempt = (load: Load.Load, outcome: Outcome, latency = 1, now = 0): void => {
   Load.begin(load)
   Load.end(load, outcome, latency, now)
 }
@@ -59,7 +60,7 @@ describe("the counters", () => {
 describe("a try whose request is still coming at its end", () => {
   it("counts, but has no latency, and a failure is that of a second", () => {
     const load = Load.make()
-    const end = (outcome: Load.Outcome) => {
+    const end = (outcome: Outcome) => {
       Load.begin(load)
       Load.end(load, outcome, 60_000, 0, "unmeasured")
     }

@@ -4,7 +4,8 @@
  */
 import * as AdaptiveLimit from "../../services/AdaptiveLimit.ts"
 import type { Options } from "../../services/Balancer.ts"
-import type { Load, Outcome, Stage } from "../../services/Load.ts"
+import type { Load, Stage } from "../../services/Load.ts"
+import type { Outcome } from "../../services/Outcome.ts"
 import type { PoolState } from "../../services/Pool.ts"
 
 const apply = (load: Load, { adaptive, maxInFlight }: Pick<Options, "adaptive" | "maxInFlight">): void => {

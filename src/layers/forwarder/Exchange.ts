@@ -12,9 +12,9 @@ import * as Failure from "../../services/Failure.ts"
 import type { Extract } from "../../services/HashKey.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { RequestHead, Resending, ResponseHead } from "../../services/Message.ts"
+import { type End, outcomeOf, wordOf } from "../../services/Outcome.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
-import { outcomeOf, wordOf } from "./Outcomes.ts"
 import { type Books as TryBooks, Try } from "./Try.ts"
 import type { Upload } from "./Upload.ts"
 
@@ -27,7 +27,7 @@ export interface Books extends TryBooks {
 }
 
 /** Whether a failure says that nothing was sent to the backend. */
-const isUnsent = (reason: FailedTry["reason"] | undefined): boolean =>
+const isUnsent = (reason: End | undefined): boolean =>
   typeof reason === "string" && Failure.meaningOf[reason].tryAnother === "always"
 
 /** One client request, from its head to the end of its response. */
@@ -129,7 +129,7 @@ export class Exchange implements History, PickContext, Resending {
   }
 
   /** One of two tries at a time has lost, by this failure or because it was given up: the current one is the other. */
-  endRace(firstWins: boolean, failure: FailedTry["reason"] | undefined): void {
+  endRace(firstWins: boolean, failure: End | undefined): void {
     const { current, rival } = this
     if (rival === undefined || current === undefined) return
     const [winner, loser] = firstWins ? [rival, current] : [current, rival]
@@ -251,7 +251,7 @@ export class Exchange implements History, PickContext, Resending {
     return true
   }
 
-  private note({ endpoint: { backend } }: Pick<Try, "endpoint">, reason: FailedTry["reason"]): FailedTry {
+  private note({ endpoint: { backend } }: Pick<Try, "endpoint">, reason: End): FailedTry {
     const failure = { backend: backend.origin, reason }
     ;(this.failures ??= []).push(failure)
     return failure

@@ -9,8 +9,8 @@ import * as Fiber from "effect/Fiber"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { FailedTry } from "../../services/AccessLog.ts"
 import * as Failure from "../../services/Failure.ts"
+import type { End } from "../../services/Outcome.ts"
 import type { Sender, Sending } from "./Sender.ts"
 
 /** What the race is about. */
@@ -20,7 +20,7 @@ export interface Race {
   /** The second try, counted as begun; nothing, if there is nobody to ask or no budget. */
   readonly begin: () => Sending | undefined
   /** One of the two has lost: it has failed, or, without a failure, it was given up. */
-  readonly end: (firstWins: boolean, failure: FailedTry["reason"] | undefined) => void
+  readonly end: (firstWins: boolean, failure: End | undefined) => void
   /** Whether an answer is worth having, so that the other try may be given up. */
   readonly isGood: (response: HttpClientResponse) => boolean
   readonly release: Sender["release"]
@@ -36,7 +36,7 @@ const giveUp = (running: Running, release: Sender["release"]): Effect.Effect<voi
   )
 
 /** Why the answer of a try was of no use, or why there was none. */
-const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Sending>>): FailedTry["reason"] =>
+const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Sending>>): End =>
   Exit.isSuccess(exit)
     ? exit.value.status
     : Option.match(Exit.findErrorOption(exit), {

@@ -6,12 +6,12 @@
  * nothing of the backend. Whether there is another try is not decided here.
  */
 import type * as Clock from "effect/Clock"
-import type { FailedTry } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
-import type { Endpoint, Outcome, Stage } from "../../services/Load.ts"
+import type { Endpoint, Stage } from "../../services/Load.ts"
 import type { ResponseBody, ResponseHead } from "../../services/Message.ts"
-import { outcomeOf, wordOf } from "./Outcomes.ts"
+import type { Outcome } from "../../services/Outcome.ts"
+import { type End, outcomeOf, wordOf } from "../../services/Outcome.ts"
 import { timedFrom, type Upload } from "./Upload.ts"
 
 /** What a try reports to. */
@@ -83,7 +83,7 @@ export class Try {
    * Ends it as one that was of no use, for this failure or this status of its answer. `exchangeAt` is when its exchange
    * began: a deadline of which it had less than half was used up by others, or by waiting for room.
    */
-  failed(reason: FailedTry["reason"], exchangeAt: number): void {
+  failed(reason: End, exchangeAt: number): void {
     const now = this.books.clock.currentTimeMillisUnsafe()
     const isLate = reason === "deadline_exceeded" && now - this.beganAt < (now - exchangeAt) / 2
     const isExcused = isLate || (typeof reason === "string" && this.upload?.excuses(this.beganAt) === true)

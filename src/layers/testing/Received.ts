@@ -6,8 +6,8 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Stream from "effect/Stream"
-import type { Outcome } from "../../services/Load.ts"
 import * as Message from "../../services/Message.ts"
+import type { Outcome } from "../../services/Outcome.ts"
 
 /** A request that a backend has received. */
 export interface Received {

@@ -4,6 +4,7 @@
  * Owns no pools and no names: those are in `StrategyLaws`. What strategies that go by keys promise is in `KeyVerdicts`.
  */
 import * as Load from "../../services/Load.ts"
+import type { Outcome } from "../../services/Outcome.ts"
 import { anonymous, type PickContext, type Picker, type Strategy } from "../../services/Strategy.ts"
 import type { ManualClock } from "./ManualClock.ts"
 
@@ -105,7 +106,7 @@ export const emptyList = ({ strategy }: Sample): string | undefined => {
   return undefined
 }
 
-const outcomes: ReadonlyArray<Load.Outcome> = ["success", "failure", "aborted"]
+const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "aborted"]
 
 /**
  * A list, then a part of it, nobody, and the whole again; two pickers take turns, and each is told how its picks end,
