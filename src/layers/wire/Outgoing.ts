@@ -8,20 +8,18 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
 import type * as HttpBody from "effect/http/HttpBody"
-import * as Latch from "effect/Latch"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { Outgoing } from "./ClientExchange.ts"
 import type { Flow } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as RawBody from "./RawBody.ts"
-
-const none: Framing = { _tag: "None" }
+import { asBuffer, StreamFeed } from "./StreamFeed.ts"
 
 /** No body. */
 export const empty: Outgoing = {
-  framing: none,
+  framing: { _tag: "None" },
   source: undefined,
   isWhole: true,
   start: (writer) => {
@@ -48,46 +46,38 @@ const fromBytes = (bytes: Uint8Array): Outgoing =>
     source: undefined,
     isWhole: false,
     start: (writer) => {
-      writer.data(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+      writer.data(asBuffer(bytes))
       writer.end([])
       writer.flush()
     }
   }
 
-const feed = (writer: MessageWriter, stream: Stream.Stream<Uint8Array, unknown>, room: Latch.Latch) =>
-  stream.pipe(
-    Stream.runForEachArray((pieces) => {
-      for (const piece of pieces) writer.data(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
-      writer.flush()
-      return room.await
-    }),
-    Effect.matchCause({
-      onSuccess: () => {
-        writer.end([])
-        writer.flush()
-      },
-      onFailure: (cause) => {
-        const message = `the body of the request failed: ${format(Cause.squash(cause))}`
-        writer.fail(TransportFailure.make({ reason: "client_aborted", message }))
-      }
-    })
-  )
+/** A stream that fails is the end of its request. */
+const finish = (writer: MessageWriter) => ({
+  onSuccess: () => {
+    writer.end([])
+    writer.flush()
+  },
+  onFailure: (cause: Cause.Cause<unknown>) => {
+    const message = `the body of the request failed: ${format(Cause.squash(cause))}`
+    writer.fail(TransportFailure.make({ reason: "client_aborted", message }))
+  }
+})
 
 const fromStream = (
   stream: Stream.Stream<Uint8Array, unknown>,
   length: number | undefined,
   context: Context.Context<never>
 ): Outgoing => {
-  const room = Latch.makeUnsafe(true)
-  let interrupt = () => {}
+  const feed = new StreamFeed()
   return {
     framing: length === undefined ? { _tag: "Chunked" } : { _tag: "Length", length },
     isWhole: false,
-    source: { pause: () => room.closeUnsafe(), resume: () => room.openUnsafe(), cancel: () => interrupt() },
+    source: feed,
     start: (writer) => {
       writer.flush()
-      const fiber = Effect.runForkWith(context)(feed(writer, stream, room))
-      interrupt = () => fiber.interruptUnsafe()
+      const fiber = Effect.runForkWith(context)(Effect.matchCause(feed.write(writer, stream), finish(writer)))
+      feed.onCancel = () => fiber.interruptUnsafe()
     }
   }
 }

@@ -9,7 +9,6 @@ import * as Cookies from "effect/http/Cookies"
 import { HttpServerError, ResponseError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, omitsBody } from "effect/http/HttpServerResponse"
-import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { STATUS_CODES } from "node:http"
 import { Readable } from "node:stream"
@@ -23,6 +22,7 @@ import { areSendable } from "./Head.ts"
 import * as RawBody from "./RawBody.ts"
 import { forward, sendBytes } from "./Responding.ts"
 import type { ResponseStart, ServerExchange } from "./ServerExchange.ts"
+import { asBuffer, StreamFeed } from "./StreamFeed.ts"
 
 /** What became of exchanges whose connection was upgraded: whatever their applications return is sent to nobody. */
 export const switched = new WeakMap<ServerExchange, HttpServerResponse>()
@@ -69,8 +69,6 @@ const fieldsOf = ({ cookies, headers, status }: HttpServerResponse, more: Readon
   return fields
 }
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
 /** Bytes that are written at once, so that a slow reader shows. */
 const sliceSize = 64 * 1024
 
@@ -85,23 +83,16 @@ const sendStream = (
   framing: Framing,
   stream: Stream.Stream<Uint8Array, unknown>
 ): Effect.Effect<void, TransportFailure> => {
-  const hasRoom = Latch.makeUnsafe(true)
+  const feed = new StreamFeed()
   let failure: TransportFailure | undefined
-  const source = { pause: () => hasRoom.closeUnsafe(), resume: () => hasRoom.openUnsafe(), cancel: () => {} }
-  const writer = exchange.respond(start, framing, source, (result) => {
+  const writer = exchange.respond(start, framing, feed, (result) => {
     failure = result
-    hasRoom.openUnsafe()
+    feed.resume()
   })
   // Nobody knows when the first piece comes.
   writer.flush()
   const check = Effect.suspend(() => failure === undefined ? Effect.void : Effect.fail(failure))
-  return stream.pipe(
-    Stream.orDie,
-    Stream.runForEachArray((pieces) => {
-      for (const piece of pieces) writer.data(asBuffer(piece))
-      writer.flush()
-      return Effect.andThen(hasRoom.await, check)
-    }),
+  return feed.write<TransportFailure>(writer, Stream.orDie(stream), check).pipe(
     Effect.interruptible,
     Effect.onExit((exit) =>
       Effect.sync(() => {
