@@ -7,10 +7,8 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import { Backend, expected, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
-import type { Complaint } from "./Complaint.ts"
+import { type Complaint, invalid, notation } from "./Codec.ts"
 import * as Suggestion from "./Suggestion.ts"
 
 const BackendFields = Schema.Struct({
@@ -94,30 +92,22 @@ const toBackend = (fields: typeof BackendFields.Type): Result.Result<Backend, Co
 /**
  * `http://host:port`, or the same with `,weight=N`, `,zone=NAME` or `,backup`, or an object that may also have an `id`.
  */
-export const BackendNotation: Schema.Codec<Backend, string | typeof BackendFields.Encoded> = Schema.Union([
-  Schema.String,
-  BackendFields
-]).pipe(
-  Schema.decodeTo(
-    Schema.toType(Backend),
-    SchemaTransformation.transformEffect({
-      decode: (input: string | typeof BackendFields.Type) => {
-        const fields = typeof input === "string" ? parseFields(input.trim()) : Result.succeed(input)
-        return Effect.mapError(
-          Effect.fromResult(Result.flatMap(fields, toBackend)),
-          (complaint) => new SchemaIssue.InvalidValue({ ...complaint })
-        )
-      },
-      encode: ({ id, origin, tier, weight, zone }) =>
-        Effect.succeed({
-          url: origin,
-          ...(weight === 1 ? {} : { weight }),
-          ...(id === origin ? {} : { id }),
-          ...(zone === undefined ? {} : { zone }),
-          ...(tier === 0 ? {} : { tier })
-        })
+export const BackendNotation: Schema.Codec<Backend, string | typeof BackendFields.Encoded> = notation(
+  Schema.Union([Schema.String, BackendFields]),
+  Schema.toType(Backend),
+  {
+    read: (input) => {
+      const fields = typeof input === "string" ? parseFields(input.trim()) : Result.succeed(input)
+      return Effect.fromResult(Result.flatMap(fields, toBackend)).pipe(Effect.catch(invalid))
+    },
+    write: ({ id, origin, tier, weight, zone }) => ({
+      url: origin,
+      ...(weight === 1 ? {} : { weight }),
+      ...(id === origin ? {} : { id }),
+      ...(zone === undefined ? {} : { zone }),
+      ...(tier === 0 ? {} : { tier })
     })
-  )
+  }
 )
 
 /** Backends of which no two share an origin or an id; at least one. */

@@ -5,11 +5,11 @@
  * business of `Configuration`.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaTransformation from "effect/SchemaTransformation"
-import { invalid } from "./Complaint.ts"
+import { invalid, notation, NumberOrText } from "./Codec.ts"
 import * as Notation from "./Notation.ts"
 import type { StatusRange } from "./Probe.ts"
 import { isHost } from "./Target.ts"
@@ -23,22 +23,17 @@ const parseRange = (text: string): StatusRange | undefined => {
 }
 
 /** Statuses of final responses, from 200 to 599: `200`, `200-399`, `200-299,401`. */
-export const Statuses: Schema.Codec<ReadonlyArray<StatusRange>, number | string> = Schema.Union([
-  Schema.Finite,
-  Schema.String
-]).pipe(
-  Schema.decodeTo(
-    Schema.Array(Schema.Struct({ first: Schema.Finite, last: Schema.Finite })),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) => {
-        const ranges = String(input).split(",").map(parseRange)
-        const known: ReadonlyArray<StatusRange> = ranges.filter((range) => range !== undefined)
-        return known.length === ranges.length ? Effect.succeed(known) : invalid()
-      },
-      encode: (ranges: ReadonlyArray<StatusRange>) =>
-        Effect.succeed(ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join())
-    })
-  )
+export const Statuses: Schema.Codec<ReadonlyArray<StatusRange>, number | string> = notation(
+  NumberOrText,
+  Schema.Array(Schema.Struct({ first: Schema.Finite, last: Schema.Finite })),
+  {
+    read: (input) => {
+      const ranges = String(input).split(",").map(parseRange)
+      const known = ranges.filter((range) => range !== undefined)
+      return known.length === ranges.length ? Effect.succeed(known) : invalid()
+    },
+    write: (ranges) => ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join()
+  }
 )
 
 /** A header field that is added to a check. */
@@ -51,22 +46,21 @@ export interface Field {
 const framing = new Set(["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"])
 
 /** `Name: value`, as on the wire. */
-export const HeaderField: Schema.Codec<Field, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Struct({ name: Schema.String, value: Schema.String }),
-    SchemaTransformation.transformEffect({
-      decode: (text: string) => {
-        const match = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([ -~\t]*?)[ \t]*$/.exec(text.trim())
-        if (match === null) return invalid()
-        const [, name = "", value = ""] = match
-        if (name.toLowerCase() === "host") return invalid({ message: "expected no Host: health.host says what it is" })
-        return framing.has(name.toLowerCase())
-          ? invalid({ message: `expected no ${name}: it follows from the check` })
-          : Effect.succeed({ name, value })
-      },
-      encode: ({ name, value }) => Effect.succeed(`${name}: ${value}`)
-    })
-  )
+export const HeaderField: Schema.Codec<Field, string> = notation(
+  Schema.String,
+  Schema.Struct({ name: Schema.String, value: Schema.String }),
+  {
+    read: (text) => {
+      const match = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([ -~\t]*?)[ \t]*$/.exec(text.trim())
+      if (match === null) return invalid()
+      const [, name = "", value = ""] = match
+      if (name.toLowerCase() === "host") return invalid({ message: "expected no Host: health.host says what it is" })
+      return framing.has(name.toLowerCase())
+        ? invalid({ message: `expected no ${name}: it follows from the check` })
+        : Effect.succeed({ name, value })
+    },
+    write: ({ name, value }) => `${name}: ${value}`
+  }
 )
 
 /** What a `Host` field may say: `example.com`, `example.com:8080`. */
@@ -75,19 +69,14 @@ export const Authority: Schema.Codec<string, string> = Schema.String.check(
 )
 
 /** A host name or an address. IPv6 is without brackets or with them, which it has in the end. */
-export const HostName: Schema.Codec<string, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.String,
-    SchemaTransformation.transformEffect({
-      decode: (text: string) => {
-        const bare = text.trim().replace(/^\[(.+)\]$/, "$1")
-        if (Result.isSuccess(NetAddress.ipv6FromString(bare))) return Effect.succeed(`[${bare}]`)
-        return bare === text.trim() && /^[a-z0-9._-]+$/i.test(bare) ? Effect.succeed(bare) : invalid()
-      },
-      encode: (host) => Effect.succeed(host)
-    })
-  )
-)
+export const HostName: Schema.Codec<string, string> = notation(Schema.String, Schema.String, {
+  read: (text) => {
+    const bare = text.trim().replace(/^\[(.+)\]$/, "$1")
+    if (Result.isSuccess(NetAddress.ipv6FromString(bare))) return Effect.succeed(`[${bare}]`)
+    return bare === text.trim() && /^[a-z0-9._-]+$/i.test(bare) ? Effect.succeed(bare) : invalid()
+  },
+  write: identity
+})
 
 /** A port that can be connected to: 1 to 65,535, as a number or in digits. */
 export const Port = Notation.number({ minimum: 1, maximum: 65_535 })

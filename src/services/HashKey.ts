@@ -8,9 +8,8 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as ClientAddress from "./ClientAddress.ts"
-import { invalid } from "./Complaint.ts"
+import { invalid, notation } from "./Codec.ts"
 import * as Cookie from "./Cookie.ts"
 import * as Fields from "./Fields.ts"
 import type { RequestHead } from "./Message.ts"
@@ -67,17 +66,16 @@ const parse = (text: string): Effect.Effect<HashKey, SchemaIssue.Issue> => {
 }
 
 /** `client`, `path`, `header:NAME`, `cookie:NAME` or `query:NAME`. */
-export const HashKey: Schema.Codec<HashKey, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Union([
-      Schema.Struct({ from: Schema.Literals(alone) }),
-      Schema.Struct({ from: Schema.Literals(named), name: Schema.NonEmptyString })
-    ]),
-    SchemaTransformation.transformEffect({
-      decode: (text: string) => parse(text.trim()),
-      encode: (key) => Effect.succeed("name" in key ? `${key.from}:${key.name}` : key.from)
-    })
-  )
+export const HashKey: Schema.Codec<HashKey, string> = notation(
+  Schema.String,
+  Schema.Union([
+    Schema.Struct({ from: Schema.Literals(alone) }),
+    Schema.Struct({ from: Schema.Literals(named), name: Schema.NonEmptyString })
+  ]),
+  {
+    read: (text) => parse(text.trim()),
+    write: (key) => "name" in key ? `${key.from}:${key.name}` : key.from
+  }
 )
 
 // -----------------------------------------------------------------------------

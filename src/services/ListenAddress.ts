@@ -5,8 +5,7 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaTransformation from "effect/SchemaTransformation"
-import { invalid } from "./Complaint.ts"
+import { invalid, notation, NumberOrText } from "./Codec.ts"
 
 /** A port, and the host name or address to listen on; every address of the machine when there is no host. */
 export interface ListenAddress {
@@ -35,15 +34,14 @@ export const formatListen = ({ host, port }: ListenAddress): string =>
   `${host === undefined ? "" : host.includes(":") ? `[${host}]` : host}:${port}`
 
 /** `3000`, `:3000`, `localhost:3000`, `127.0.0.1:3000`, `[::1]:3000`. Port 0 stands for any free one. */
-export const Listen: Schema.Codec<ListenAddress, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Struct({ host: Schema.UndefinedOr(Schema.String), port: Schema.Finite }),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) => {
-        const address = parseListen(String(input).trim())
-        return address === undefined ? invalid() : Effect.succeed(address)
-      },
-      encode: (address) => Effect.succeed(formatListen(address))
-    })
-  )
+export const Listen: Schema.Codec<ListenAddress, number | string> = notation(
+  NumberOrText,
+  Schema.Struct({ host: Schema.UndefinedOr(Schema.String), port: Schema.Finite }),
+  {
+    read: (input) => {
+      const address = parseListen(String(input).trim())
+      return address === undefined ? invalid() : Effect.succeed(address)
+    },
+    write: formatListen
+  }
 )

@@ -8,13 +8,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import * as SchemaTransformation from "effect/SchemaTransformation"
-import { type Complaint, invalid } from "./Complaint.ts"
+import { type Complaint, invalid, notation, NumberOrText } from "./Codec.ts"
 
 // -----------------------------------------------------------------------------
 // Durations
@@ -49,25 +49,20 @@ const withUnit = (text: string): Complaint => {
 }
 
 /** `500ms`, `5s`, `1m`, `1h`, `1m 30s`, or as Effect writes it, `5 seconds`; from 1 ms to 20 days. */
-export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Duration,
-    SchemaTransformation.transformEffect({
-      decode: (text: string) => {
-        const millis = parseMillis(text.trim())
-        if (millis === undefined) return invalid(withUnit(text.trim()))
-        if (millis < 1) return invalid({ message: "expected a duration of 1ms or more" })
-        if (millis > maxMillis) return invalid({ message: "expected a duration of 20d or less" })
-        return Effect.succeed(Duration.millis(millis))
-      },
-      // Of a part of a millisecond `format` makes nanoseconds, which is no notation here.
-      encode: (duration) => {
-        const millis = Duration.toMillis(duration)
-        return Effect.succeed(Number.isInteger(millis) ? Duration.format(duration) : `${millis}ms`)
-      }
-    })
-  )
-)
+export const PositiveDuration: Schema.Codec<Duration.Duration, string> = notation(Schema.String, Schema.Duration, {
+  read: (text) => {
+    const millis = parseMillis(text.trim())
+    if (millis === undefined) return invalid(withUnit(text.trim()))
+    if (millis < 1) return invalid({ message: "expected a duration of 1ms or more" })
+    if (millis > maxMillis) return invalid({ message: "expected a duration of 20d or less" })
+    return Effect.succeed(Duration.millis(millis))
+  },
+  // Of a part of a millisecond `format` makes nanoseconds, which is no notation here.
+  write: (duration) => {
+    const millis = Duration.toMillis(duration)
+    return Number.isInteger(millis) ? Duration.format(duration) : `${millis}ms`
+  }
+})
 
 // -----------------------------------------------------------------------------
 // Numbers and paths
@@ -77,20 +72,10 @@ export const PositiveDuration: Schema.Codec<Duration.Duration, string> = Schema.
 export const number = (
   range: { readonly minimum: number; readonly maximum: number }
 ): Schema.Codec<number, number | string> =>
-  Schema.Union([Schema.Finite, Schema.String]).pipe(
-    Schema.decodeTo(
-      Schema.Int.check(Schema.isBetween(range)),
-      SchemaTransformation.transformEffect({
-        decode: (input: number | string) =>
-          typeof input === "number"
-            ? Effect.succeed(input)
-            : /^\d{1,15}$/.test(input)
-            ? Effect.succeed(Number(input))
-            : invalid(),
-        encode: (count) => Effect.succeed(count)
-      })
-    )
-  )
+  notation(NumberOrText, Schema.Int.check(Schema.isBetween(range)), {
+    read: (input) => typeof input === "number" || /^\d{1,15}$/.test(input) ? Effect.succeed(Number(input)) : invalid(),
+    write: identity
+  })
 
 /** A whole number of 1 or more. */
 export const Count = number({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
@@ -109,20 +94,19 @@ export const Method: Schema.Codec<string> = Schema.String.check(
 const byteUnits: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
 
 /** A number of bytes, 1 or more: `16384`, `16KiB`, `1MiB`, or as nginx writes it, `16k`. */
-export const Bytes: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) => {
-        if (typeof input === "number") return Effect.succeed(input)
-        const match = /^(\d{1,12})\s*(?:([kmg])(?:i?b)?|b)?$/i.exec(input.trim())
-        return match === null
-          ? invalid()
-          : Effect.succeed(Number(match[1]) * byteUnits[(match[2] ?? "").toLowerCase()]!)
-      },
-      encode: (bytes) => Effect.succeed(bytes)
-    })
-  )
+export const Bytes: Schema.Codec<number, number | string> = notation(
+  NumberOrText,
+  Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  {
+    read: (input) => {
+      if (typeof input === "number") return Effect.succeed(input)
+      const match = /^(\d{1,12})\s*(?:([kmg])(?:i?b)?|b)?$/i.exec(input.trim())
+      return match === null
+        ? invalid()
+        : Effect.succeed(Number(match[1]) * byteUnits[(match[2] ?? "").toLowerCase()]!)
+    },
+    write: identity
+  }
 )
 
 /** The percentage that a bare number was probably meant to be: 50 is 50, and 0.5 as well. */
@@ -135,27 +119,19 @@ const percentageOf = (text: string): number | undefined => {
 
 /** A share in percent. `instead` says what to take in place of one that makes no sense. */
 const share = (instead: (share: number) => string | undefined): Schema.Codec<number, string> =>
-  Schema.String.pipe(
-    Schema.decodeTo(
-      Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-      SchemaTransformation.transformEffect({
-        decode: (input: string) => {
-          const text = input.trim()
-          const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(text)
-          if (match !== null) return Effect.succeed(Number(match[1]) / 100)
-          const percentage = percentageOf(text)
-          return invalid(
-            percentage === undefined ? {} : { suggestion: instead(percentage / 100) ?? `${percentage}%` }
-          )
-        },
-        encode: (share) => Effect.succeed(`${Number((share * 100).toFixed(6))}%`)
-      })
-    ),
-    Schema.check(Schema.makeFilter((share: number) => {
-      const suggestion = instead(share)
-      return suggestion === undefined || new SchemaIssue.InvalidValue({ suggestion })
-    }))
-  )
+  notation(Schema.String, Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })), {
+    read: (input) => {
+      const text = input.trim()
+      const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(text)
+      if (match !== null) return Effect.succeed(Number(match[1]) / 100)
+      const percentage = percentageOf(text)
+      return invalid(percentage === undefined ? {} : { suggestion: instead(percentage / 100) ?? `${percentage}%` })
+    },
+    write: (share) => `${Number((share * 100).toFixed(6))}%`
+  }).check(Schema.makeFilter((share: number) => {
+    const suggestion = instead(share)
+    return suggestion === undefined || new SchemaIssue.InvalidValue({ suggestion })
+  }))
 
 /** A share from 0 to 1, written in percent: `50%`. */
 export const Percent = share(() => undefined)
@@ -170,29 +146,27 @@ export const Quantile = share((share) => share === 0 ? "95%" : share === 1 ? "99
  * A factor of more than 1, as HAProxy and Envoy write it: 125 is 1.25, with or without a `%`. HAProxy's 0,
  * for none, is no factor.
  */
-export const BalanceFactor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Finite.check(Schema.isBetween({ minimum: 1.01, maximum: 100 })),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) => {
-        const percent = /^(\d{1,5})\s*%?$/.exec(String(input).trim())?.[1]
-        return percent === undefined ? invalid() : Effect.succeed(Number(percent) / 100)
-      },
-      encode: (factor) => Effect.succeed(Math.round(factor * 100))
-    })
-  )
+export const BalanceFactor: Schema.Codec<number, number | string> = notation(
+  NumberOrText,
+  Schema.Finite.check(Schema.isBetween({ minimum: 1.01, maximum: 100 })),
+  {
+    read: (input) => {
+      const percent = /^(\d{1,5})\s*%?$/.exec(String(input).trim())?.[1]
+      return percent === undefined ? invalid() : Effect.succeed(Number(percent) / 100)
+    },
+    write: (factor) => Math.round(factor * 100)
+  }
 )
 
 /** A number from 0.1 to 10, as a number or in digits. */
-export const Factor: Schema.Codec<number, number | string> = Schema.Union([Schema.Finite, Schema.String]).pipe(
-  Schema.decodeTo(
-    Schema.Finite.check(Schema.isBetween({ minimum: 0.1, maximum: 10 })),
-    SchemaTransformation.transformEffect({
-      decode: (input: number | string) =>
-        typeof input === "number" || /^\d{1,3}(?:\.\d{1,6})?$/.test(input) ? Effect.succeed(Number(input)) : invalid(),
-      encode: (factor) => Effect.succeed(factor)
-    })
-  )
+export const Factor: Schema.Codec<number, number | string> = notation(
+  NumberOrText,
+  Schema.Finite.check(Schema.isBetween({ minimum: 0.1, maximum: 10 })),
+  {
+    read: (input) =>
+      typeof input === "number" || /^\d{1,3}(?:\.\d{1,6})?$/.test(input) ? Effect.succeed(Number(input)) : invalid(),
+    write: identity
+  }
 )
 
 /** The path of a URL, with or without a query: it goes into a request line as it is. */
@@ -219,12 +193,8 @@ const parseNetwork = (text: string): Effect.Effect<IpNetwork.IpNetwork, SchemaIs
 }
 
 /** `10.0.0.0/8`, `fd00::/8`, or one address. */
-export const Network: Schema.Codec<IpNetwork.IpNetwork, string> = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.declare(IpNetwork.isIpNetwork),
-    SchemaTransformation.transformEffect({
-      decode: (text: string) => parseNetwork(text.trim()),
-      encode: (network) => Effect.succeed(IpNetwork.format(network))
-    })
-  )
+export const Network: Schema.Codec<IpNetwork.IpNetwork, string> = notation(
+  Schema.String,
+  Schema.declare(IpNetwork.isIpNetwork),
+  { read: (text) => parseNetwork(text.trim()), write: IpNetwork.format }
 )
