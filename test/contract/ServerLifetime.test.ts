@@ -11,6 +11,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import type { Peer } from "../e2e/support/Peer.ts"
@@ -189,27 +190,88 @@ onEachServer("a client that leaves", (row) => {
   )
 })
 
+const ends = "it ends the connection as after a whole answer"
+
 onEachServer("a server that is closed while a request goes on", (row, server) => {
+  /** Serves, lets something happen meanwhile, and closes the server. Clients stay until the end of the row. */
+  const closing = <A, E, R>(
+    app: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest | Scope.Scope>,
+    meanwhile: Effect.Effect<A, E, R>
+  ) =>
+    Effect.scoped(Effect.andThen(HttpServer.serveEffect(app), meanwhile)).pipe(
+      Effect.provide(server.layer({ port: 0, shutdownTimeout: Duration.millis(50) }), { local: true })
+    )
+
   row(
     "waits for the end of its handler, which still has what it uses",
     Effect.gen(function*() {
+      const clients = yield* Effect.scope
       const log: Array<string> = []
       const note = (what: string) => Effect.sync(() => void log.push(what))
       const started = yield* Latch.make()
-      yield* Effect.gen(function*() {
-        yield* Effect.addFinalizer(() => note("what it uses is closed"))
-        const rollBack = Effect.andThen(Effect.sleep("50 millis"), note("the handler has ended"))
-        yield* HttpServer.serveEffect(
-          Effect.andThen(started.open, Effect.never).pipe(Effect.onInterrupt(() => rollBack), Effect.interruptible)
-        )
-        const peer = yield* connect
-        yield* Effect.promise(() => peer.send(head("GET /")))
-        yield* started.await
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(server.layer({ port: 0, shutdownTimeout: Duration.millis(50) }), { local: true })
+      const handler = Effect.andThen(started.open, Effect.never).pipe(
+        Effect.onInterrupt(() => Effect.andThen(Effect.sleep("50 millis"), note("the handler has ended"))),
+        Effect.interruptible
       )
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => note("what it uses is closed"))
+        yield* closing(
+          handler,
+          Effect.gen(function*() {
+            const peer = yield* Scope.provide(connect, clients)
+            yield* Effect.promise(() => peer.send(head("GET /")))
+            yield* started.await
+          })
+        )
+      }))
       assert.deepStrictEqual(log, ["the handler has ended", "what it uses is closed"])
     })
   )
+
+  row(
+    "sends what a handler that cannot be interrupted answers after all",
+    Effect.gen(function*() {
+      const clients = yield* Effect.scope
+      const started = yield* Latch.make()
+      const peer = yield* closing(
+        Effect.andThen(started.open, Effect.as(Effect.sleep("200 millis"), HttpServerResponse.text("late"))),
+        Effect.gen(function*() {
+          const peer = yield* Scope.provide(connect, clients)
+          yield* Effect.promise(() => peer.send(head("GET /")))
+          yield* started.await
+          return peer
+        })
+      )
+      assert.strictEqual((yield* Effect.promise(() => peer.response())).body.toString(), "late")
+    })
+  )
+
+  for (
+    const [what, finalizer] of [
+      ["at once", Effect.void],
+      ["in the next turn", Effect.yieldNow],
+      ["with a promise", Effect.promise(() => Promise.resolve())],
+      ["after a while", Effect.sleep("20 millis")]
+    ] as const
+  ) {
+    row(
+      `cuts a stream whose finalizer ends ${what}, so that it does not look complete (RFC 9112 §8)`,
+      Effect.gen(function*() {
+        const clients = yield* Effect.scope
+        const stream = Stream.concat(byte, Stream.never).pipe(Stream.ensuring(finalizer))
+        const peers = yield* closing(
+          Effect.succeed(HttpServerResponse.stream(stream)),
+          Effect.gen(function*() {
+            const peers = [yield* Scope.provide(connect, clients), yield* Scope.provide(connect, clients)]
+            yield* Effect.promise(() => peers[0]!.send(head("GET /")))
+            yield* Effect.promise(() => peers[1]!.send(head("GET /").replace("HTTP/1.1", "HTTP/1.0")))
+            for (const peer of peers) yield* Effect.promise(() => peer.untilText("."))
+            return peers
+          })
+        )
+        for (const peer of peers) assert.strictEqual(yield* Effect.promise(() => peer.untilOver()), "reset")
+      }),
+      { NodeHttpServer: ends, "NodeEngine.layerServer": ends }
+    )
+  }
 })

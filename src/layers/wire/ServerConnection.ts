@@ -227,19 +227,22 @@ export class ServerConnection extends Connection implements Front {
     socket.resume()
   }
 
-  /** There is no more time: whoever waits for a response gets one that says so. */
+  /** There is no more time: whoever waits for a response gets one that says so, which may still come. */
   terminate(): void {
     sendNow(this.socket)
     const isStuck = this.socket.writableLength > 0
     this.exchange?.terminate()
     if (isStuck) this.cut()
-    else this.socket.destroySoon()
+    else if (this.exchange === undefined) this.socket.destroySoon()
   }
 
   cut(): void {
     // A reset takes nothing back that is on its way, such as the response before.
     sendNow(this.socket)
-    this.socket.resetAndDestroy()
+    const { writableEnded, writableFinished, writableLength } = this.socket
+    // What is being shut down cannot be reset, and Node would leave it open.
+    if (writableEnded && writableLength === 0 && !writableFinished) this.socket.destroy()
+    else this.socket.resetAndDestroy()
   }
 
   /** The client has not read all that it was answered. A clean end would make that look complete (RFC 9112 §8). */

@@ -194,7 +194,10 @@ export class ServerExchange implements Listener, RequestBody {
 
   /** There is no more time. An application that is interrupted answers that, unless it has begun to answer. */
   terminate(): void {
-    this.fiber?.interruptUnsafe()
+    const { fiber } = this
+    this.fiber = undefined
+    fiber?.interruptUnsafe()
+    if (this.hasBegun) this.giveUp()
   }
 
   private finish(failure: TransportFailure | undefined): void {

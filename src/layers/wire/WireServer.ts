@@ -137,6 +137,9 @@ class PerClient {
  */
 const lastRequest = "200 millis"
 
+/** How long requests that were interrupted may take to end. Those that cannot be interrupted may not end at all. */
+const lastWords = "2 seconds"
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const { maxBodyBytes = Infinity, maxConnections, maxConnectionsPerClient } = options
   const connections = new Set<ServerConnection>()
@@ -187,10 +190,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
   /** Of the fibers that work on requests, which are over before anything that they use is closed. */
   const requests = yield* Scope.make()
-  const end = Effect.sync(() => {
+  const end = Effect.gen(function*() {
     for (const connection of connections) connection.terminate()
+    // Apart, because the close of a scope cannot be interrupted.
+    const ended = yield* Effect.forkDetach(Scope.close(requests, Exit.void))
+    yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.await(ended)), {
+      duration: lastWords,
+      orElse: () => Effect.logWarning("There are requests that do not end although they were interrupted")
+    })
+    for (const connection of connections) connection.socket.destroySoon()
   })
-  const close = Effect.andThen(yield* drain, Effect.andThen(end, Scope.close(requests, Exit.void)))
+  const close = Effect.andThen(yield* drain, end)
   yield* Effect.addFinalizer(() => close)
   const address = yield* listen(server, options, yield* acceptFailed)
 

@@ -1,5 +1,6 @@
 /** The clocks and limits of `WireServer`, on real sockets and a clock that goes when it is told to. */
 import { assert, describe, it } from "@effect/vitest"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpServer from "effect/http/HttpServer"
@@ -315,7 +316,7 @@ describe("a server that is closed", () => {
   /**
    * Closes a server while a client is in this state, lets the time for it pass, and gives what the client then gets.
    */
-  const closing = (begin: (peer: Peer) => Promise<unknown>) =>
+  const closing = (begin: (peer: Peer) => Promise<unknown>, within: Duration.Input = "4 seconds") =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(
@@ -328,7 +329,7 @@ describe("a server that is closed", () => {
       yield* Effect.addFinalizer(() => Effect.sync(() => peer.destroy()))
       yield* wait(() => begin(peer))
       const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* TestClock.adjust("4 seconds")
+      yield* TestClock.adjust(within)
       yield* Effect.exit(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
       assert.isDefined(closed.pollUnsafe())
       return peer
@@ -353,5 +354,14 @@ describe("a server that is closed", () => {
       })
       peer.socket.resume()
       assert.notStrictEqual((yield* wait(() => peer.response())).ending, "complete")
+    }))
+
+  it.effect("does not wait for ever for a request that cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const peer = yield* closing(async (peer) => {
+        await peer.send(head("GET /later"))
+        await Effect.runPromise(Effect.sleep(50))
+      }, "6 seconds")
+      yield* end(peer)
     }))
 })
