@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
+import * as Occasionally from "../services/Occasionally.ts"
 import type { Outcome } from "../services/Outcome.ts"
 import { memberOf, Pool } from "../services/Pool.ts"
 import { type PickContext, Strategy } from "../services/Strategy.ts"
@@ -26,6 +27,9 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return "success"
   return Cause.hasInterruptsOnly(exit.cause) ? "aborted" : "failure"
 }
+
+/** Milliseconds between two lines about the same bug. */
+const reportEvery = 10_000
 
 const overloaded = Effect.fail(Overloaded.make({}))
 
@@ -43,7 +47,12 @@ export const layer = (
       const clock = yield* Clock.Clock
       const source = yield* Random.Random
       const random = () => source.nextDoubleUnsafe()
-      const selection = new Selection({ pool, strategy: yield* Strategy, options, clock, random })
+      const strategy = yield* Strategy
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const occasionally = Occasionally.make(reportEvery, clock)
+      const report = (defect: unknown) =>
+        occasionally(() => fork(Effect.logError("The strategy has a bug; others are taken than it would", defect)))
+      const selection = new Selection({ pool, strategy, options, clock, random, report })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       let totalInFlight = 0
@@ -140,7 +149,7 @@ export const layer = (
             if (line.isEmpty) return
             advance()
             line.dismiss(({ context, tried }) => selection.isHopeless(context, tried))
-          }).pipe(Effect.catchDefect((defect) => Effect.logError("A request that waits could not be moved on", defect)))
+          })
         ),
         Effect.forkScoped
       )

@@ -98,7 +98,8 @@ export const searchFor = (picker: Picker, endpoints: ReadonlyArray<Endpoint>): S
     } else {
       for (let i = 0; i < proposals; i++) {
         const endpoint = picker.pick(context)
-        if (endpoint === undefined || accepts(endpoint)) return endpoint
+        if (endpoint === undefined) break
+        if (accepts(endpoint)) return endpoint
       }
     }
     // A decorator may have left somebody out for reasons of its own.

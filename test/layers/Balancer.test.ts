@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
@@ -694,32 +695,62 @@ describe("the queue", () => {
       const { members } = yield* Ref.get((yield* Pool).state)
       assert.deepStrictEqual(members.map(({ endpoint }) => endpoint.load.inFlight), [1, 1])
     }).pipe(one()))
+})
 
-  it.effect("moves on with the next change of the pool when the strategy has thrown at the last one", () => {
-    let isBroken = false
-    const moody = Layer.succeed(Strategy, {
-      name: "moody",
-      make: (endpoints): Picker => ({
-        pick: () => {
-          if (isBroken) throw new Error("a bug")
-          return endpoints.at(-1)
+describe("a strategy that throws", () => {
+  /** Throws in everything that it is asked and told. */
+  const broken = (parts: ReadonlyArray<keyof Picker | "make">) => {
+    const fail = (part: keyof Picker | "make"): void => {
+      if (parts.includes(part)) throw new Error(`a bug in ${part}`)
+    }
+    return Layer.succeed(Strategy, {
+      name: "broken",
+      make: (endpoints): Picker => {
+        fail("make")
+        return {
+          pick: () => {
+            fail("pick")
+            return endpoints.at(-1)
+          },
+          pickWhere: (_, accepts) => {
+            fail("pickWhere")
+            return endpoints.find(accepts)
+          },
+          observe: () => fail("observe"),
+          ended: () => fail("ended")
         }
-      })
+      }
     })
+  }
+  const lines: Array<unknown> = []
+  const logger = Logger.layer([Logger.make(({ message }) => lines.push(message))])
+
+  it.effect.each<readonly [string, ReadonlyArray<keyof Picker | "make">]>([
+    ["when it is made", ["make"]],
+    ["when it picks", ["pick", "pickWhere"]],
+    ["when it is told of tries", ["observe", "ended"]]
+  ])("%s keeps nobody from a backend, and nothing from its end, and is in the log once", ([, parts]) => {
+    lines.length = 0
     return Effect.gen(function*() {
-      yield* reconcile("a")
-      const { begin, select, wait } = yield* Balancer
-      begin(select(anonymous)!)
-      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
-      isBroken = true
       yield* reconcile("a", "b")
-      yield* TestClock.adjust(1)
-      assert.isUndefined(waiting.pollUnsafe())
-      isBroken = false
-      yield* reconcile("a", "c")
-      yield* TestClock.adjust(1)
-      assert.strictEqual((yield* Fiber.join(waiting)).backend.id, "c")
-    }).pipe(over(moody, { maxInFlight: 1 }))
+      const { begin, canTake, end, select, untilIdle, wait } = yield* Balancer
+      const first = select(anonymous)!
+      begin(first)
+      const second = select(anonymous)!
+      begin(second)
+      assert.notStrictEqual(first, second)
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      end(second, "success", 1)
+      assert.strictEqual(yield* Fiber.join(waiting), second)
+      end(second, "failure", 1)
+      assert.isTrue(canTake(second))
+      end(first, "success", 1)
+      yield* untilIdle(first.backend.id)
+      assert.deepStrictEqual(lines, [[
+        "The strategy has a bug; others are taken than it would",
+        new Error(`a bug in ${parts[0]}`)
+      ]])
+    }).pipe(over(broken(parts), { maxInFlight: 1 }), Effect.provide(logger))
   })
 })
 

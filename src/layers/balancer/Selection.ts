@@ -14,8 +14,9 @@ import { empty, type Pool, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { follow } from "./Follow.ts"
+import { pickerFor, type Report } from "./Guarded.ts"
 import { Pins } from "./Pins.ts"
-import { type Tier, tiersOf } from "./Tiers.ts"
+import { type MakePicker, type Tier, tiersOf } from "./Tiers.ts"
 
 type Tried = ReadonlyArray<Endpoint>
 
@@ -36,6 +37,8 @@ export interface Parts {
   readonly clock: Clock.Clock
   /** From 0 to below 1. */
   readonly random: () => number
+  /** Told of what a strategy has thrown. */
+  readonly report: Report
 }
 
 export class Selection {
@@ -43,14 +46,14 @@ export class Selection {
   private readonly pins = new Pins()
   private readonly starting = new WeakSet<Load>()
   private readonly usesSlowStart: boolean
-  private strategy: Strategy["Service"]
+  private makePicker: MakePicker
   private known: PoolState = empty
   private eligible: ReadonlyArray<Endpoint> = []
   private tiers: ReadonlyArray<Tier> = []
 
   constructor(parts: Parts) {
     this.parts = parts
-    this.strategy = parts.strategy
+    this.makePicker = this.guarded(parts.strategy)
     this.usesSlowStart = Duration.toMillis(parts.options.slowStart.duration) > 0
   }
 
@@ -71,10 +74,14 @@ export class Selection {
     return state
   }
 
+  private guarded(strategy: Strategy["Service"]): MakePicker {
+    return (endpoints) => pickerFor(strategy, endpoints, this.parts.report)
+  }
+
   /** Goes on with another strategy. */
   swap(strategy: Strategy["Service"]): void {
-    this.strategy = strategy
-    this.tiers = tiersOf(strategy, this.eligible)
+    this.makePicker = this.guarded(strategy)
+    this.tiers = tiersOf(this.makePicker, this.eligible)
   }
 
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -104,7 +111,7 @@ export class Selection {
     const { eligible } = this.current()
     if (eligible !== this.eligible) {
       this.eligible = eligible
-      this.tiers = tiersOf(this.strategy, eligible, this.tiers)
+      this.tiers = tiersOf(this.makePicker, eligible, this.tiers)
     }
     for (const tier of this.tiers) {
       const endpoint = this.chooseIn(tier, context, tried)

@@ -6,24 +6,27 @@
  */
 import * as Equivalence from "effect/Equivalence"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Picker, type Search, searchFor, type Strategy } from "../../services/Strategy.ts"
+import { type Picker, type Search, searchFor } from "../../services/Strategy.ts"
+
+/** Makes a picker for a list. */
+export type MakePicker = (endpoints: ReadonlyArray<Endpoint>) => Picker
 
 /** The endpoints of one tier. */
 export class Tier {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly level: number
-  private readonly strategy: Strategy["Service"]
+  private readonly make: MakePicker
   private made: { readonly picker: Picker; readonly search: Search } | undefined
 
-  constructor(strategy: Strategy["Service"], level: number, endpoints: ReadonlyArray<Endpoint>) {
-    this.strategy = strategy
+  constructor(make: MakePicker, level: number, endpoints: ReadonlyArray<Endpoint>) {
+    this.make = make
     this.level = level
     this.endpoints = endpoints
   }
 
   private get picking() {
     if (this.made === undefined) {
-      const picker = this.strategy.make(this.endpoints)
+      const picker = this.make(this.endpoints)
       this.made = { picker, search: searchFor(picker, this.endpoints) }
     }
     return this.made
@@ -52,7 +55,7 @@ const sameEndpoints = Equivalence.Array(Equivalence.strictEqual<Endpoint>())
  * same endpoints stays, with its picker and what that has learned.
  */
 export const tiersOf = (
-  strategy: Strategy["Service"],
+  make: MakePicker,
   endpoints: ReadonlyArray<Endpoint>,
   before: ReadonlyArray<Tier> = []
 ): ReadonlyArray<Tier> => {
@@ -60,6 +63,6 @@ export const tiersOf = (
   return levels.map((level) => {
     const list = levels.length === 1 ? endpoints : endpoints.filter(({ backend }) => backend.tier === level)
     const known = before.find((tier) => tier.level === level)
-    return known !== undefined && sameEndpoints(known.endpoints, list) ? known : new Tier(strategy, level, list)
+    return known !== undefined && sameEndpoints(known.endpoints, list) ? known : new Tier(make, level, list)
   })
 }

@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
+import * as Occasionally from "../../services/Occasionally.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
 import type { RefusedRequest, Timeouts } from "./Server.ts"
@@ -95,16 +96,10 @@ const complaintEvery = 1_000
  * such connections and closes them.
  */
 const acceptFailed = Effect.gen(function*() {
-  const context = yield* Effect.context<never>()
-  const clock = yield* Clock.Clock
-  let complainedAt = -Infinity
-  return (error: Error): void => {
-    const now = clock.currentTimeMillisUnsafe()
-    // The clock may have been set back.
-    if (now >= complainedAt && now - complainedAt < complaintEvery) return
-    complainedAt = now
-    Effect.runForkWith(context)(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
-  }
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const occasionally = Occasionally.make(complaintEvery, yield* Clock.Clock)
+  return (error: Error): void =>
+    occasionally(() => fork(Effect.logWarning(`A connection could not be accepted: ${error.message}`)))
 })
 
 /** Counts connections by client address, where that is limited. */

@@ -26,16 +26,16 @@ const keeping = () => {
 describe("tiers", () => {
   it("are none of an empty list, and one with the very same list where all have the same", () => {
     const { strategy } = keeping()
-    assert.deepStrictEqual(tiersOf(strategy, []), [])
+    assert.deepStrictEqual(tiersOf(strategy.make, []), [])
     for (const list of [endpoints([1, 2]), tiered([1, 1])]) {
-      const [tier, ...others] = tiersOf(strategy, list)
+      const [tier, ...others] = tiersOf(strategy.make, list)
       assert.strictEqual(tier?.endpoints, list)
       assert.deepStrictEqual(others, [])
     }
   })
 
   it("come in the order of their numbers, each with its endpoints in the order of the configuration", () => {
-    const tiers = tiersOf(keeping().strategy, tiered([2, 0, 1, 0, 9]))
+    const tiers = tiersOf(keeping().strategy.make, tiered([2, 0, 1, 0, 9]))
     assert.deepStrictEqual(tiers.map(({ endpoints, level }) => [level, idsOf(endpoints)]), [
       [0, ["a1", "a3"]],
       [1, ["a2"]],
@@ -46,7 +46,7 @@ describe("tiers", () => {
 
   it("cost nothing until somebody of them is needed, and then one picker", () => {
     const { lists, strategy } = keeping()
-    const [first, second] = tiersOf(strategy, tiered([0, 1]))
+    const [first, second] = tiersOf(strategy.make, tiered([0, 1]))
     assert.deepStrictEqual([lists, first?.used], [[], undefined])
     first!.picker.pick(anonymous)
     first!.search(anonymous, () => true)
@@ -58,14 +58,14 @@ describe("tiers", () => {
   it("stay as they are, with their pickers, when another one changes", () => {
     const { lists, strategy } = keeping()
     const list = tiered([0, 1, 1])
-    const [first, second] = tiersOf(strategy, list)
+    const [first, second] = tiersOf(strategy.make, list)
     first!.picker.pick(anonymous)
     second!.picker.pick(anonymous)
-    const after = tiersOf(strategy, list.slice(0, 2), [first!, second!])
+    const after = tiersOf(strategy.make, list.slice(0, 2), [first!, second!])
     assert.strictEqual(after[0], first)
     assert.notStrictEqual(after[1], second)
-    assert.strictEqual(tiersOf(strategy, list.slice(0, 1), after)[0], first)
-    assert.notStrictEqual(tiersOf(strategy, list.slice(), [])[0], first)
+    assert.strictEqual(tiersOf(strategy.make, list.slice(0, 1), after)[0], first)
+    assert.notStrictEqual(tiersOf(strategy.make, list.slice(), [])[0], first)
     after[1]!.picker.pick(anonymous)
     assert.deepStrictEqual(lists.map(idsOf), [["a0"], ["a1", "a2"], ["a1"]])
   })
