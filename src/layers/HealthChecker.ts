@@ -29,7 +29,7 @@ const failed = (cause: Cause.Cause<ProbeFailed | ProbeSkipped>): Signal | undefi
   const error = Cause.squash(cause)
   if (error instanceof ProbeSkipped) return undefined
   return error instanceof ProbeFailed
-    ? { _tag: "ProbeFailed", why: error.message, answered: error.answered ?? false }
+    ? { _tag: "ProbeFailed", why: error.message, answered: error.answered ?? false, silent: error.silent ?? false }
     : { _tag: "ProbeFailed", why: `defect: ${format(error)}` }
 }
 

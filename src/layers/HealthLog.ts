@@ -72,7 +72,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
         if (panic !== wasInPanic) {
           wasInPanic = panic
           const message = panic
-            ? `Too few backends are well: ${eligible.length} of ${members.length} are offered traffic, also ill ones that answer`
+            ? `Too few backends are well: ${eligible.length} of ${members.length} are offered traffic, also ill ones`
             : "Enough backends are well again: ill ones are not offered traffic any more"
           log.write({ _tag: "Notice", level: panic ? "WARN" : "INFO", message })
         }

@@ -106,7 +106,10 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
           },
           // What is left of an answer goes with its connection.
           Effect.scoped,
-          Effect.catchTag("HttpClientError", (error) => Effect.fail(Probe.fromFailure(fromClientError(error)))),
+          Effect.catchTag(
+            "HttpClientError",
+            (error) => Effect.fail(Probe.fromFailure(fromClientError(error), options))
+          ),
           Probe.within(options.timeout)
         )
       })

@@ -32,6 +32,8 @@ export interface Probe {
   readonly streak: number
   /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
   readonly answered?: boolean
+  /** Whether that check got no answer, which need not be so for requests. */
+  readonly silent?: boolean
 }
 
 /** What real traffic says. `trips` counts ejections in a row, and each lasts longer than the one before. */
@@ -93,8 +95,10 @@ export const defaultPolicy: Policy = {
 export type Signal =
   | { readonly _tag: "ModeSet"; readonly mode: Mode; readonly why: string }
   | { readonly _tag: "ProbePassed"; readonly why: string }
-  /** `answered` if it was the answer that was wrong. */
-  | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean }
+  /**
+   * `answered` if it was the answer that was wrong; `silent` if there was none, which need not be so for requests.
+   */
+  | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean; readonly silent?: boolean }
   /**
    * Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection.
    */
@@ -157,10 +161,11 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
     }
     case "ProbeFailed": {
       const next = withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
-      const { answered = false } = signal
-      return next.probe.state !== "Failing" || (next.probe.answered ?? false) === answered
+      const { answered = false, silent = false } = signal
+      const { probe } = next
+      return probe.state !== "Failing" || ((probe.answered ?? false) === answered && (probe.silent ?? false) === silent)
         ? next
-        : { ...next, probe: { ...next.probe, answered } }
+        : { ...next, probe: { ...probe, answered, silent } }
     }
     case "Tripped": {
       if (circuit._tag === "Open") return health
@@ -230,8 +235,16 @@ export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disa
 
 /**
  * Whether a pool in panic offers new exchanges to this backend: what checks say is put aside, but not what real traffic
- * says, and not what nobody can change. Whoever does not answer its checks at all would not answer requests either.
+ * says, and not what nobody can change. Whoever does not answer its checks would most probably not answer requests
+ * either: see `isSilent`.
  */
 export const isWorthTrying = ({ circuit, mode, probe }: Health): boolean =>
   mode === "Ready" && circuit._tag !== "Open" && probe.state !== "Unproven" &&
   (probe.state !== "Failing" || probe.answered === true)
+
+/**
+ * Whether a pool in panic in which nobody is worth trying offers new exchanges to this backend, for want of anybody
+ * better: its checks go somewhere else than the traffic, or wait for what a request may not need.
+ */
+export const isSilent = ({ circuit, mode, probe }: Health): boolean =>
+  mode === "Ready" && circuit._tag !== "Open" && probe.state === "Failing" && probe.silent === true

@@ -90,6 +90,6 @@ export const ejection = Schema.Struct({
   maxTime: duration("300s", "No ejection is longer, but for a quarter of jitter."),
   maxShare: percent(
     "50%",
-    "The share of the backends that may be ejected at once, unless checks fail as well; 0% turns ejection off."
+    "The share of the backends that may be ejected at once, unless checks fail as well or a backup is well; 0% turns ejection off."
   )
 }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))

@@ -13,11 +13,13 @@ import type { TransportFailure } from "./Failure.ts"
 
 /**
  * The check failed. `message` is the cause in words, such as `Connection refused` or `status: 500`; `answered` if there
- * was an answer, which was not the right one.
+ * was an answer, which was not the right one; `silent` if there was none, but a request may get one all the same, which
+ * it would not where the check was refused.
  */
 export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", {
   message: Schema.String,
-  answered: Schema.optionalKey(Schema.Boolean)
+  answered: Schema.optionalKey(Schema.Boolean),
+  silent: Schema.optionalKey(Schema.Boolean)
 }) {}
 
 /**
@@ -26,16 +28,21 @@ export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed"
  */
 export class ProbeSkipped extends Schema.TaggedError<ProbeSkipped>()("ProbeSkipped", { message: Schema.String }) {}
 
-/** A check, as it failed. */
-export const fromFailure = ({ message, reason }: TransportFailure): ProbeFailed | ProbeSkipped =>
-  reason === "overloaded" ? ProbeSkipped.make({ message }) : ProbeFailed.make({ message })
+const timeouts: ReadonlySet<TransportFailure["reason"]> = new Set(["connect_timeout", "headers_timeout"])
+
+/** A check at this place, as it failed. Where the traffic goes elsewhere, that says little of it. */
+export const fromFailure = ({ message, reason }: TransportFailure, place: Place): ProbeFailed | ProbeSkipped => {
+  if (reason === "overloaded") return ProbeSkipped.make({ message })
+  const isElsewhere = place.address !== undefined || place.port !== undefined
+  return ProbeFailed.make({ message, silent: isElsewhere || timeouts.has(reason) })
+}
 
 /** Gives a check up after a while. */
 export const within =
   (timeout: Duration.Duration) => <A, E, R>(check: Effect.Effect<A, E, R>): Effect.Effect<A, E | ProbeFailed, R> =>
     Effect.timeoutOrElse(check, {
       duration: timeout,
-      orElse: () => ProbeFailed.make({ message: `no answer within ${Duration.format(timeout)}` })
+      orElse: () => ProbeFailed.make({ message: `no answer within ${Duration.format(timeout)}`, silent: true })
     })
 
 /** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */

@@ -27,13 +27,16 @@ const offeredIn = ({ members }: PoolState, { health }: Plan["settings"]) => {
   const answering = tier.filter((member) =>
     isWell(member) || (isFailing(member) && !isEjected(member) && member.health.probe.answered === true)
   )
-  const panic = well.length < tier.length * health.panic && answering.length > well.length
+  const silent = tier.filter((member) => isFailing(member) && !isEjected(member) && member.health.probe.silent === true)
+  const isLastResort = health.panic > 0 && answering.length === 0 && silent.length > 0
+  const panic = isLastResort || (well.length < tier.length * health.panic && answering.length > well.length)
   const unchecked = well.filter((member) => member.health.probe.state === "Unknown")
   const passed = well.filter(({ health: { circuit, probe } }) => probe.state === "Passing" && circuit._tag === "Closed")
   const haveToWait = health.initial === "checking" && health.kind !== "off" && !panic &&
     unchecked.length <= Math.min(passed.length, 100)
   const offered = ready.filter((member) =>
-    (isWell(member) && !(haveToWait && unchecked.includes(member))) || (panic && answering.includes(member))
+    (isWell(member) && !(haveToWait && unchecked.includes(member))) || (panic && answering.includes(member)) ||
+    (isLastResort && silent.includes(member))
   )
   return { offered: offered.map(idOf), panic }
 }
@@ -42,13 +45,14 @@ const offeredIn = ({ members }: PoolState, { health }: Plan["settings"]) => {
 const mayEject = (candidate: Member, { eligible, members }: PoolState, maxShare: number): boolean => {
   if (maxShare === 0) return false
   const others = members.filter((member) => member !== candidate)
-  const well = others.filter(isWell)
+  const isOnTrial = (member: Member): boolean => isWell(member) && member.health.circuit._tag === "Trial"
+  const well = others.filter((member) => isWell(member) && !isOnTrial(member))
   if (well.length > 0 && (isFailing(candidate) || well.some((other) => tierOf(other) > tierOf(candidate)))) return true
   const isAnyLeft = isFailing(candidate)
     ? eligible.some(({ backend }) => backend.id !== idOf(candidate))
     : well.length > 0
-  const ejected = others.filter((other) => isReady(other) && isEjected(other)).length
-  return isAnyLeft && ejected + 1 <= members.filter(isReady).length * maxShare
+  const out = others.filter((other) => isReady(other) && (isEjected(other) || isOnTrial(other))).length
+  return isAnyLeft && out + 1 <= members.filter(isReady).length * maxShare
 }
 
 const nextCircuits: Readonly<Record<Health.Circuit["_tag"], ReadonlyArray<Health.Circuit["_tag"]>>> = {

@@ -28,6 +28,14 @@ onEachEngine("checks", (test) => {
     assert.deepStrictEqual(asked && [value(asked, "Host"), value(asked, "X-Check")], ["shop.example", "very deep"])
   })
 
+  test("that go to another port, where nobody listens, do not keep requests from backends that answer", async (lab) => {
+    const port = Number(new URL(await lab.nobody()).port)
+    const lb = await lab.balancer([await lab.named("a"), await lab.named("b")], { health: { port } })
+    assert.deepStrictEqual(states(lb.members), ["Failing", "Failing"])
+    const client = await lab.connect(lb)
+    assert.strictEqual((await client.exchange(message("GET / HTTP/1.1", "Host: a"))).status, 200)
+  })
+
   test("ask without a body by HEAD, and say by POST that theirs is empty", async (lab) => {
     for (const [method, length] of [["HEAD", undefined], ["POST", "0"]] as const) {
       const backend = await lab.answering(message("HTTP/1.1 200 OK", "Content-Length: 0"))

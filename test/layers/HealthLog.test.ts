@@ -154,7 +154,7 @@ describe("HealthLog", () => {
       for (let i = 0; i < 2; i++) yield* signal("a", passed)
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
-        "WARN: Too few backends are well: 2 of 2 are offered traffic, also ill ones that answer",
+        "WARN: Too few backends are well: 2 of 2 are offered traffic, also ill ones",
         "INFO: Backups are not needed any more",
         "INFO: Enough backends are well again: ill ones are not offered traffic any more"
       ])
@@ -209,7 +209,7 @@ describe("HealthLog", () => {
       for (const id of ["a", "b"]) yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
       for (const _ of [1, 2]) yield* signal("a", passed)
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
-        "WARN: Too few backends are well: 3 of 3 are offered traffic, also ill ones that answer",
+        "WARN: Too few backends are well: 3 of 3 are offered traffic, also ill ones",
         "INFO: Enough backends are well again: ill ones are not offered traffic any more"
       ])
     }).pipe(logging(entries))

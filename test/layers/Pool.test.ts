@@ -232,6 +232,18 @@ describe("ejections", () => {
       assert.deepStrictEqual(summary(yield* current), ["a Up"])
     }).pipe(withPool))
 
+  it.effect("count who is on trial as one who is out: that is one request at a time", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c, backend("d"))
+      for (const id of ["a", "b"]) yield* signal(id, tripped)
+      for (const id of ["a", "b"]) yield* signal(id, passed)
+      for (const id of ["c", "d"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Trial", "c Up", "d Up"])
+      // Who does not stand the trial is out again.
+      yield* signal("a", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Trial", "c Up", "d Up"])
+    }).pipe(withPool))
+
   it.effect("leave backends that the operator has taken out uncounted", () =>
     Effect.gen(function*() {
       yield* up(a, b, c)
@@ -310,6 +322,7 @@ describe("backends that were not checked yet", () => {
 
 describe("panic", () => {
   const sick: Health.Signal = { _tag: "ProbeFailed", why: "status: 500", answered: true }
+  const silent: Health.Signal = { _tag: "ProbeFailed", why: "no answer within 2s", silent: true }
   const spare = (id: string): Backend => make(`http://${id}.test`, { id, tier: 1 })
 
   it.effect("offers those that answer but fail their checks when less than half of the pool is well", () =>
@@ -366,6 +379,32 @@ describe("panic", () => {
       assert.isFalse(state.panic)
       assert.deepStrictEqual(idsOf(state.eligible), ["c"])
     }).pipe(withPool))
+
+  it.effect("offers those whose checks got no answer where nobody is better, and nobody whose checks were refused", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", silent)
+      yield* signal("b", silent)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["c"])
+      yield* signal("c", failed)
+      const state = yield* current
+      assert.isTrue(state.panic)
+      assert.deepStrictEqual(idsOf(state.eligible), ["a", "b"])
+      yield* signal("b", sick)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["b"])
+      yield* signal("b", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a"])
+      yield* signal("a", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), [])
+    }).pipe(withPool))
+
+  it.effect("is none where the threshold is 0, whatever the checks say", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      yield* signal("a", silent)
+      yield* signal("b", sick)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), [])
+    }).pipe(Effect.provide(PoolLayer.layer({ ...defaultPolicy, panicThreshold: 0 }))))
 
   it.effect("ends when half of the pool is well again", () =>
     Effect.gen(function*() {

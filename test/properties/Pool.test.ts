@@ -45,6 +45,7 @@ const isFailing = ({ health }: Member): boolean => health.probe.state === "Faili
 const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
 const isProven = ({ health: { circuit, mode, probe } }: Member): boolean =>
   mode === "Ready" && probe.state === "Passing" && circuit._tag === "Closed"
+const isOnTrial = (member: Member): boolean => isWell(member) && member.health.circuit._tag === "Trial"
 const isEjected = ({ health }: Member): boolean => health.circuit._tag === "Open"
 
 /** What the pool should hold, kept in the plainest way. */
@@ -71,9 +72,17 @@ class Model {
     return this.all.filter((member) => isReady(member) && (tier === undefined || member.tier === tier))
   }
 
-  /** A smaller share of those than wanted is well, and there are others that answer. */
+  /** Nobody answers, and there are others whose checks got no answer. */
+  private get isLastResort(): boolean {
+    const { wanted } = this
+    return this.policy.panicThreshold > 0 && !wanted.some(({ health }) => Health.isWorthTrying(health)) &&
+      wanted.some(({ health }) => Health.isSilent(health))
+  }
+
+  /** A smaller share of those than wanted is well, and there are others that answer, or else might. */
   get panics(): boolean {
     const { wanted } = this
+    if (this.isLastResort) return true
     return wanted.filter(isWell).length < this.policy.panicThreshold * wanted.length &&
       wanted.some((member) => !isWell(member) && Health.isWorthTrying(member.health))
   }
@@ -87,18 +96,20 @@ class Model {
 
   isOffered(member: Member): boolean {
     if (isUnknown(member) && this.wanted.includes(member) && this.canWait) return false
-    return isWell(member) || (this.panics && this.wanted.includes(member) && Health.isWorthTrying(member.health))
+    const isTried = this.isLastResort ? Health.isSilent : Health.isWorthTrying
+    return isWell(member) || (this.panics && this.wanted.includes(member) && isTried(member.health))
   }
 
   /** Who is well leaves somebody who is well, who is ill somebody who has traffic as well. */
   private mayEject(member: Member): boolean {
     const others = this.all.filter((other) => other !== member && isReady(other))
-    const well = others.filter(isWell)
+    const well = others.filter((other) => isWell(other) && !isOnTrial(other))
+    const out = others.filter((other) => isEjected(other) || isOnTrial(other))
     const isUncapped = (isFailing(member) && well.length > 0) || well.some(({ tier }) => tier > member.tier)
     const ready = isReady(member) ? others.length + 1 : others.length
     return this.policy.maxEjected > 0 &&
       (isFailing(member) ? others.some((other) => this.isOffered(other)) : well.length > 0) &&
-      (isUncapped || others.filter(isEjected).length + 1 <= ready * this.policy.maxEjected)
+      (isUncapped || out.length + 1 <= ready * this.policy.maxEjected)
   }
 
   apply(event: PoolEvent): void {

@@ -13,6 +13,7 @@ const signal = fc.constantFrom<Array<Health.Signal>>(
   { _tag: "ProbePassed", why: "status: 200" },
   { _tag: "ProbeFailed", why: "Connection refused" },
   { _tag: "ProbeFailed", why: "status: 500", answered: true },
+  { _tag: "ProbeFailed", why: "no answer within 2s", silent: true },
   { _tag: "Tripped", why: "failures" },
   { _tag: "Recovered", why: "success" },
   { _tag: "Elapsed" },

@@ -25,14 +25,21 @@ describe("originToCheck", () => {
 
 describe("fromFailure", () => {
   it("blames the backend for everything but what this process lacks", () => {
-    assert.strictEqual(
-      fromFailure(TransportFailure.make({ reason: "connect_failed", message: "x" }))._tag,
-      "ProbeFailed"
-    )
-    assert.strictEqual(
-      fromFailure(TransportFailure.make({ reason: "protocol_error", message: "x" }))._tag,
-      "ProbeFailed"
-    )
-    assert.strictEqual(fromFailure(TransportFailure.make({ reason: "overloaded", message: "x" }))._tag, "ProbeSkipped")
+    const tagOf = (reason: TransportFailure["reason"]) =>
+      fromFailure(TransportFailure.make({ reason, message: "x" }), {})._tag
+    assert.strictEqual(tagOf("connect_failed"), "ProbeFailed")
+    assert.strictEqual(tagOf("protocol_error"), "ProbeFailed")
+    assert.strictEqual(tagOf("overloaded"), "ProbeSkipped")
+  })
+
+  it.each<readonly [TransportFailure["reason"], Place, boolean]>([
+    ["connect_failed", {}, false],
+    ["reset_before_headers", {}, false],
+    ["connect_timeout", {}, true],
+    ["headers_timeout", {}, true],
+    ["connect_failed", { port: 9000 }, true],
+    ["connect_failed", { address: "b" }, true]
+  ])("for %s, of a check at %j, leaves a request some hope: %s", (reason, place, silent) => {
+    assert.deepInclude(fromFailure(TransportFailure.make({ reason, message: "x" }), place), { silent })
   })
 })

@@ -18,7 +18,11 @@ interface Tally {
   /** Well, as its last checks have shown, and not on trial. */
   proven: number
   worthTrying: number
+  /** Whose checks got no answer, and who may answer requests all the same. */
+  silent: number
   ejected: number
+  /** Well, but to be shown with one request at a time. */
+  onTrial: number
 }
 
 /**
@@ -27,6 +31,8 @@ interface Tally {
  */
 export interface Offer {
   readonly panic: boolean
+  /** Whether that is for want of anybody better, so that also those are offered whose checks got no answer. */
+  readonly isLastResort: boolean
   /** Whether those that were not checked yet wait, because enough others have passed their checks. */
   readonly provenOnly: boolean
   /** The tier that this is about; `undefined` is everybody. */
@@ -37,19 +43,23 @@ const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 
 const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
 
+const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTrial(member.health)
+
 const isProven = (member: Member): boolean =>
-  isWell(member) && member.health.probe.state === "Passing" && !Health.isOnTrial(member.health)
+  isWell(member) && member.health.probe.state === "Passing" && !isOnTrial(member)
 
 /** Whether a member is offered traffic. */
-export const isOffered = (member: Member, { panic, provenOnly, tier }: Offer): boolean => {
+export const isOffered = (member: Member, { isLastResort, panic, provenOnly, tier }: Offer): boolean => {
   const isConcerned = tier === undefined || member.endpoint.backend.tier === tier
   if (isWell(member)) return !(provenOnly && isConcerned && isUnknown(member))
-  return panic && isConcerned && Health.isWorthTrying(member.health)
+  const { health } = member
+  return panic && isConcerned && (Health.isWorthTrying(health) || (isLastResort && Health.isSilent(health)))
 }
 
 /** Whether the same ones are offered traffic. */
 export const sameOffer = (a: Offer, b: Offer): boolean =>
-  a.panic === b.panic && a.provenOnly === b.provenOnly && (a.tier === b.tier || !(a.panic || a.provenOnly))
+  a.panic === b.panic && a.isLastResort === b.isLastResort && a.provenOnly === b.provenOnly &&
+  (a.tier === b.tier || !(a.panic || a.provenOnly))
 
 export class Census {
   private readonly tiers = new Map<number, Tally>()
@@ -58,7 +68,8 @@ export class Census {
     const { endpoint: { backend: { tier } }, health } = member
     let tally = this.tiers.get(tier)
     if (tally === undefined) {
-      this.tiers.set(tier, tally = { ready: 0, well: 0, unknown: 0, proven: 0, worthTrying: 0, ejected: 0 })
+      tally = { ready: 0, well: 0, unknown: 0, proven: 0, worthTrying: 0, silent: 0, ejected: 0, onTrial: 0 }
+      this.tiers.set(tier, tally)
     }
     if (health.mode !== "Ready") return
     tally.ready += by
@@ -66,7 +77,9 @@ export class Census {
     if (isUnknown(member)) tally.unknown += by
     if (isProven(member)) tally.proven += by
     if (Health.isWorthTrying(health)) tally.worthTrying += by
+    if (Health.isSilent(health)) tally.silent += by
     if (Health.isEjected(health)) tally.ejected += by
+    if (isOnTrial(member)) tally.onTrial += by
   }
 
   /** Counts a member that has become another one. */
@@ -103,29 +116,32 @@ export class Census {
     const ready = this.sum((tally) => tally.ready, isConcerned)
     const well = this.sum((tally) => tally.well, isConcerned)
     const worthTrying = this.sum((tally) => tally.worthTrying, isConcerned)
-    const panic = well < ready * panicThreshold && worthTrying > well
+    const silent = this.sum((tally) => tally.silent, isConcerned)
+    const isLastResort = panicThreshold > 0 && worthTrying === 0 && silent > 0
+    const panic = isLastResort || (well < ready * panicThreshold && worthTrying > well)
     const unknown = this.sum((tally) => tally.unknown, isConcerned)
     const proven = this.sum((tally) => tally.proven, isConcerned)
     const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, atOnce)
-    return { panic, provenOnly, tier }
+    return { panic, isLastResort, provenOnly, tier }
   }
 
   /**
-   * Whether one more may be ejected. Where its checks fail as well, or somebody of a later tier stands by, others that
-   * are well will certainly do better, however many are ejected already. Where nobody is well, and all that answer are
-   * offered, one is as good as the other.
+   * Whether one more may be ejected. Who is on trial takes one request at a time, and so counts as one who is out. Where
+   * the checks of the candidate fail as well, or somebody of a later tier stands by, others that are well will certainly
+   * do better, however many are ejected already. Where nobody is well, and all that answer are offered, one is as good
+   * as the other.
    */
   mayEject(candidate: Member, eligible: ReadonlyArray<Endpoint>, { maxEjected }: Policy): boolean {
     if (maxEjected === 0) return false
     const { endpoint, health } = candidate
-    const well = this.sum((tally) => tally.well) - (isWell(candidate) ? 1 : 0)
+    const inUse = ({ onTrial, well }: Tally): number => well - onTrial
+    const well = this.sum(inUse) - (isWell(candidate) && !isOnTrial(candidate) ? 1 : 0)
     const isFailing = health.probe.state === "Failing"
-    if (well > 0 && (isFailing || this.sum((tally) => tally.well, (tier) => tier > endpoint.backend.tier) > 0)) {
-      return true
-    }
+    if (well > 0 && (isFailing || this.sum(inUse, (tier) => tier > endpoint.backend.tier) > 0)) return true
     const isAnyLeft = isFailing ? eligible.some((one) => one !== endpoint) : well > 0
     if (!isAnyLeft) return false
-    const ejected = this.sum((tally) => tally.ejected) - (health.mode === "Ready" && Health.isEjected(health) ? 1 : 0)
-    return ejected + 1 <= this.sum((tally) => tally.ready) * maxEjected
+    const isOut = health.mode === "Ready" && (Health.isEjected(health) || isOnTrial(candidate))
+    const out = this.sum(({ ejected, onTrial }) => ejected + onTrial) - (isOut ? 1 : 0)
+    return out + 1 <= this.sum((tally) => tally.ready) * maxEjected
   }
 }
