@@ -3,8 +3,9 @@
  *
  * As Envoy's zone-aware routing does, it assumes that every zone has its share of the balancers, so that each should
  * have the same share of the endpoints, by weight unless the strategy ignores weights. A zone that has less keeps as
- * much of its traffic as it can bear like the others, and the rest goes to them. (Envoy, "Zone aware routing". It does
- * so from six endpoints on, and looks where its peers are; here all peers are taken to be spread evenly.)
+ * much of its traffic as it can bear like the others, and the rest goes to zones that have more. (Envoy, "Zone aware
+ * routing". It does so from six endpoints on, and looks where its peers are; here all peers are taken to be spread
+ * evenly. Of several zones that have more, it gives each what it can spare; here all their endpoints get as much.)
  *
  * Of a subset the zone has the same share as of the traffic, so that all of the subset are equally busy. That is why it
  * is drawn here: one of all endpoints may have nobody of the zone.
@@ -16,15 +17,21 @@ import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
 import * as Subset from "./Subset.ts"
 
-/** The part of the traffic that the zone keeps: from 0 to 1. */
-const keptBy = (
-  local: ReadonlyArray<Endpoint>,
-  all: ReadonlyArray<Endpoint>,
+type Zone = string | undefined
+
+/** What a zone has of the endpoints, by weight: 1 is as much as each should have. */
+const sizes = (
+  endpoints: ReadonlyArray<Endpoint>,
   weightOf: (endpoint: Endpoint) => number
-): number => {
-  const total = (endpoints: ReadonlyArray<Endpoint>) => endpoints.reduce((sum, endpoint) => sum + weightOf(endpoint), 0)
-  const zones = new Set(all.map(({ backend }) => backend.zone)).size
-  return Math.min(1, (total(local) * zones) / total(all))
+): (zone: Zone) => number => {
+  const weights = new Map<Zone, number>()
+  let total = 0
+  for (const endpoint of endpoints) {
+    const { backend: { zone } } = endpoint
+    weights.set(zone, (weights.get(zone) ?? 0) + weightOf(endpoint))
+    total += weightOf(endpoint)
+  }
+  return (zone) => (weights.get(zone) ?? 0) * weights.size / total
 }
 
 /** One of its own, so that the half of a key says nothing of its place in a ring or a table. */
@@ -80,8 +87,9 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
           if (local.length === 0 || local.length === endpoints.length) {
             return subset === undefined ? strategy.make(endpoints) : Subset.pickerOver(strategy, someOf(endpoints))
           }
-          const part = keptBy(local, endpoints, weightOf)
-          const others = endpoints.filter((endpoint) => !isLocal(endpoint))
+          const sizeOf = sizes(endpoints, weightOf)
+          const part = Math.min(1, sizeOf(zone))
+          const others = endpoints.filter(({ backend }) => backend.zone !== zone && sizeOf(backend.zone) > 1)
           const size = Math.min(subset?.size ?? Infinity, endpoints.length)
           const mine = part === 1 || size === 1 ? size : sizeHere(part, local.length, others.length, size)
           const here = Subset.pickerOver(strategy, someOf(local, mine))

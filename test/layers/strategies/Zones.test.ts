@@ -48,7 +48,31 @@ describe("a zone", () => {
       assert.closeTo(oneOfFour["b"]!, 1 / 2, 1e-3)
       const oneOfSix = shares(strategy.make(zoned("a", "b", "b", "b", "c", "c")))
       assert.closeTo(oneOfSix["a"]!, 1 / 2, 1e-3)
-      assert.closeTo(oneOfSix["b"]!, 3 / 10, 1e-3)
+      // The other one has no more than its share, and has traffic of its own.
+      assert.closeTo(oneOfSix["b"]!, 1 / 2, 1e-3)
+      assert.notProperty(oneOfSix, "c")
+      const poor = shares(strategy.make(zoned("a", "b", "c", "c", "c", "c")))
+      assert.closeTo(poor["a"]!, 1 / 2, 1e-3)
+      assert.closeTo(poor["c"]!, 1 / 2, 1e-3)
+      assert.notProperty(poor, "b")
+    }))
+
+  it.effect("makes all backends equally busy, if each zone has as many balancers", () =>
+    Effect.gen(function*() {
+      for (
+        const zones of [["a", "b", "c", "c", "c", "c"], ["a", "a", "a", "b", "c", "c"], ["a", "b", "b", "b", "c", "c"]]
+      ) {
+        const endpoints = zoned(...zones)
+        const busy = new Map<Load.Endpoint, number>()
+        for (const zone of ["a", "b", "c"]) {
+          const picker = (yield* inZone(zone)).make(endpoints)
+          for (let i = 0; i < n; i++) {
+            const endpoint = picker.pick(anonymous)!
+            busy.set(endpoint, (busy.get(endpoint) ?? 0) + 1)
+          }
+        }
+        for (const endpoint of endpoints) assert.closeTo(busy.get(endpoint)! / n, 3 / 6, 1e-3)
+      }
     }))
 
   it.effect("keeps its share of the backends with a strategy that ignores weights", () =>
