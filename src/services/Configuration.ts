@@ -46,7 +46,7 @@ export const schema = <const Name extends string>(
     to: entry(Backends, {
       default: ["http://localhost:3001", "http://localhost:3002", "http://localhost:3003"],
       description: "A backend. Strategies that honour weights give it N times the traffic of one with weight 1. " +
-        "A backup gets traffic only when no other backend is eligible.",
+        "A backup gets requests that no other backend can take.",
       title: "URL[,weight=N][,zone=NAME][,backup][,tier=N]",
       expected: "an http:// or https:// URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock"
     }),
