@@ -20,7 +20,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { AccessLog } from "../services/AccessLog.ts"
+import { AccessLog, guarded } from "../services/AccessLog.ts"
 import { Affinity } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
@@ -33,6 +33,7 @@ import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
 import type * as Message from "../services/Message.ts"
+import * as Occasionally from "../services/Occasionally.ts"
 import * as PlatformRequest from "../services/PlatformRequest.ts"
 import * as PlatformResponse from "../services/PlatformResponse.ts"
 import * as RetryBudget from "../services/RetryBudget.ts"
@@ -44,6 +45,9 @@ import * as Shortage from "./forwarder/Shortage.ts"
 import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
 import { Upload } from "./forwarder/Upload.ts"
+
+/** Milliseconds between two lines about the same bug. */
+const reportEvery = 10_000
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
@@ -79,7 +83,11 @@ export const layer = (
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const budget = RetryBudget.make()
       const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())
-      const books = { balancer: yield* Balancer, log: yield* AccessLog, clock, hashKey, withdraw }
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const occasionally = Occasionally.make(reportEvery, clock)
+      const log = guarded(yield* AccessLog, (defect) =>
+        occasionally(() => fork(Effect.logError("The access log has a bug; lines are lost", defect))))
+      const books = { balancer: yield* Balancer, log, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
       const noteShortage = Shortage.make(books.log, clock)
@@ -113,7 +121,11 @@ export const layer = (
           resending: exchange
         }
         const { request, upload } = exchange
-        return PlatformRequest.toBackend(sent, upload && (() => upload.watch(request.stream)))
+        return PlatformRequest.toBackend(
+          sent,
+          upload && (() =>
+            upload.watch(request.stream))
+        )
       }
 
       const handle = Effect.gen(function*() {

@@ -91,6 +91,20 @@ export class AccessLog extends Context.Service<AccessLog, {
   readonly write: (entry: Entry) => void
 }>()("evenkeel/services/AccessLog") {}
 
+/** The same log, but what it throws, although it must not, is reported and ends nothing. */
+export const guarded = (
+  { write }: AccessLog["Service"],
+  report: (defect: unknown) => void
+): AccessLog["Service"] => ({
+  write: (entry) => {
+    try {
+      write(entry)
+    } catch (defect) {
+      report(defect)
+    }
+  }
+})
+
 /** A request target for the log: without query, fragment and credentials, which may be secrets. */
 export const loggedPath = (target: string): string => {
   const end = target.search(/[?#]/)

@@ -9,6 +9,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -23,7 +24,7 @@ import * as PoolLayer from "../../src/layers/Pool.ts"
 import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
-import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import { AccessLog as AccessLogService, type Entry, pretty } from "../../src/services/AccessLog.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
 import { Pool } from "../../src/services/Pool.ts"
@@ -35,7 +36,7 @@ const Fakes = FakeBackends.FakeBackends
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
   options: Partial<Options> = {},
-  entries: Array<Entry> = []
+  log: Array<Entry> | Layer.Layer<AccessLogService> = []
 ) =>
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(
@@ -45,7 +46,7 @@ const lab = (
     Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer()),
     Layer.provide(Ejection.layerNone),
-    Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
+    Layer.provide([RoundRobin.layer, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
     Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
   )
 
@@ -77,6 +78,24 @@ describe("the log", () => {
       yield* FakeServer.request("/", { from: "::ffff:203.0.113.9" })
       assert.deepInclude(entries.at(-1), { _tag: "Completed", client: "203.0.113.9" })
     }).pipe(Effect.provide(lab({ "http://a": respond("a") }, {}, entries)))
+  })
+
+  it.effect("that throws costs nobody an answer", () => {
+    const said: Array<unknown> = []
+    const broken = Layer.succeed(AccessLogService, {
+      write: () => {
+        throw new Error("a bug")
+      }
+    })
+    return Effect.gen(function*() {
+      for (let i = 0; i < 3; i++) assert.strictEqual((yield* FakeServer.request("/")).status, 200)
+      assert.strictEqual((yield* loadOf("http://a")).inFlight, 0)
+      assert.deepStrictEqual(said, [["The access log has a bug; lines are lost", new Error("a bug")]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": respond("a") }, {}, broken).pipe(
+        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
+      )
+    ))
   })
 })
 
