@@ -51,7 +51,7 @@ export const layer = (
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const occasionally = Occasionally.make(reportEvery, clock)
       const report = (defect: unknown) =>
-        occasionally(() => fork(Effect.logError("The strategy has a bug; others are taken than it would", defect)))
+        occasionally(() => fork(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect)))
       const selection = new Selection({ pool, strategy, options, clock, random, report })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()

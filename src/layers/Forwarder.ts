@@ -7,7 +7,6 @@
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -57,6 +56,14 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.catchReason("HttpClientError", "EmptyBodyError", noBody),
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
+
+/** A defect is in the log, and the client is told that there is one: the platform sends a response that is one. */
+const sayBug = (defect: unknown): Effect.Effect<never, never, HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest, ({ headers }) =>
+    Effect.andThen(
+      Effect.logError("A request could not be forwarded", defect),
+      Effect.die(ErrorResponse.make("internal_error", headers["accept"]))
+    ))
 
 /** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
 const handOver = (
@@ -229,9 +236,7 @@ export const layer = (
         const answer = PlatformResponse.headOf(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
-        Effect.tapCause((cause) =>
-          Cause.hasDies(cause) ? Effect.logError("A request could not be forwarded", cause) : Effect.void
-        ),
+        Effect.catchDefect(sayBug),
         // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.
         Effect.interruptible
       )

@@ -747,7 +747,7 @@ describe("a strategy that throws", () => {
       end(first, "success", 1)
       yield* untilIdle(first.backend.id)
       assert.deepStrictEqual(lines, [[
-        "The strategy has a bug; others are taken than it would",
+        "The strategy or its key has a bug, so that anybody is taken",
         new Error(`a bug in ${parts[0]}`)
       ]])
     }).pipe(over(broken(parts), { maxInFlight: 1 }), Effect.provide(logger))

@@ -21,6 +21,7 @@ import * as Ejection from "../../src/layers/Ejection.ts"
 import * as Forwarder from "../../src/layers/Forwarder.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
+import { strategies } from "../../src/layers/strategies/index.ts"
 import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
@@ -28,6 +29,7 @@ import { AccessLog as AccessLogService, type Entry, pretty } from "../../src/ser
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
 import { Pool } from "../../src/services/Pool.ts"
+import type { Strategy } from "../../src/services/Strategy.ts"
 
 const { breaksOff, delayed, handle, hangs, refuses, respond, unreachable } = FakeBackends
 const Fakes = FakeBackends.FakeBackends
@@ -36,7 +38,8 @@ const Fakes = FakeBackends.FakeBackends
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
   options: Partial<Options> = {},
-  log: Array<Entry> | Layer.Layer<AccessLogService> = []
+  log: Array<Entry> | Layer.Layer<AccessLogService> = [],
+  strategy: Layer.Layer<Strategy> = RoundRobin.layer
 ) =>
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(
@@ -46,7 +49,7 @@ const lab = (
     Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer()),
     Layer.provide(Ejection.layerNone),
-    Layer.provide([RoundRobin.layer, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
+    Layer.provide([strategy, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
     Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
   )
 
@@ -299,6 +302,40 @@ describe("a request that fails", () => {
       assert.deepInclude(yield* loadOf("http://c"), { inFlight: 0, total: 1, failed: 0, consecutiveFailures: 0 })
     }).pipe(Effect.provide(
       lab({ "http://a": refuses, "http://b": unreachable, "http://c": respond("here") }, {}, entries)
+    ))
+  })
+
+  it.effect("because of a bug gets 500 and is in the log, with the defect", () => {
+    const said: Array<unknown> = []
+    const isTrustedProxy = () => {
+      throw new Error("a bug")
+    }
+    return Effect.gen(function*() {
+      const { status, text } = yield* FakeServer.request("/")
+      assert.deepStrictEqual([status, text.split("\n").at(-2)], [500, "reason: internal_error"])
+      assert.deepStrictEqual(said, [["A request could not be forwarded", new Error("a bug")]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": respond("a") }, { isTrustedProxy }).pipe(
+        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
+      )
+    ))
+  })
+
+  it.effect("to have a key goes to any backend, and the bug is in the log", () => {
+    const said: Array<unknown> = []
+    const hashKey = () => {
+      throw new Error("a bug")
+    }
+    return Effect.gen(function*() {
+      assert.strictEqual((yield* FakeServer.request("/")).status, 200)
+      assert.deepStrictEqual(said, [[
+        "The strategy or its key has a bug, so that anybody is taken",
+        new Error("a bug")
+      ]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": respond("a") }, { hashKey }, [], strategies.maglev).pipe(
+        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
+      )
     ))
   })
 
