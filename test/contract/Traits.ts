@@ -20,6 +20,9 @@ export interface Traits {
  */
 const ringTolerance = 3 * Math.sqrt(0.25 / (2 * 160 + 1))
 
+/** Beyond this weight the points of all are halved, and a third of the keys moves (docs/hash-strategies.md). */
+const ringMaxWeight = 10
+
 export const traits: Readonly<Record<StrategyName, Traits>> = {
   "round-robin": { isDeterministic: true, readsLoad: false, usesKey: false },
   "weighted-round-robin": { isDeterministic: true, readsLoad: false, usesKey: false },
@@ -27,7 +30,12 @@ export const traits: Readonly<Record<StrategyName, Traits>> = {
   "weighted-random": { isDeterministic: false, readsLoad: false, usesKey: false },
   "least-requests": { isDeterministic: false, readsLoad: true, usesKey: false },
   "peak-ewma": { isDeterministic: false, readsLoad: true, usesKey: false },
-  "ring-hash": { bounds: { shareTolerance: ringTolerance }, isDeterministic: false, readsLoad: false, usesKey: true },
+  "ring-hash": {
+    bounds: { shareTolerance: ringTolerance, moveMaxWeight: ringMaxWeight },
+    isDeterministic: false,
+    readsLoad: false,
+    usesKey: true
+  },
   maglev: { isDeterministic: false, readsLoad: false, usesKey: true },
   rendezvous: { isDeterministic: false, readsLoad: false, usesKey: true },
   first: { bounds: { shares: "other" }, isDeterministic: true, readsLoad: false, usesKey: false }

@@ -2,7 +2,8 @@
  * How the laws of strategies that go by keys or rank the endpoints are judged, as in `StrategyVerdicts`.
  */
 import type * as Load from "../../services/Load.ts"
-import { keyOf, percent, type Sample } from "./StrategyVerdicts.ts"
+import type { PickContext } from "../../services/Strategy.ts"
+import { type Bounds, keyOf, percent, type Sample } from "./StrategyVerdicts.ts"
 
 /** An idle pool: a strategy that bounds the load may move keys in a busy one. */
 export const sameKey = ({ list, strategy }: Sample): string | undefined => {
@@ -51,21 +52,53 @@ export const nextBest = ({ list, strategy }: Sample): string | undefined => {
   return undefined
 }
 
-/** Each backend goes in turn. Keys of the others may move only within the tolerance. */
-export const fewKeysMove = ({ bounds, list, strategy }: Sample): string | undefined => {
+/** The highest weight of the pools in which few keys move. */
+export const moveMaxWeight = ({ moveMaxWeight = 100 }: Bounds): number => moveMaxWeight
+
+const keys = 2_000
+
+/** What is wrong if more keys have moved than the tolerance allows. A key has moved for no reason where `isNeedless`. */
+const moves = (
+  { bounds: { moveTolerance = 0.05 } }: Sample,
+  isNeedless: (context: PickContext) => boolean
+): string | undefined => {
+  let moved = 0
+  for (let n = 0; n < keys; n++) if (isNeedless(keyOf(n))) moved++
+  return moved / keys > moveTolerance ? `${percent(moved / keys)} of all keys` : undefined
+}
+
+/**
+ * Each backend goes in turn, and then each gets another weight. Keys of the others may move only within the tolerance,
+ * and those of the backend that changes only where its share says so: to it when it gets heavier.
+ */
+export const fewKeysMove = (sample: Sample): string | undefined => {
+  const { bounds, list, strategy } = sample
   if (strategy.usesKey !== true) return undefined
-  const keys = 2_000
   const all = list()
   const whole = strategy.make(all)
   for (const gone of all) {
     const rest = strategy.make(all.filter((endpoint) => endpoint !== gone))
-    let moved = 0
-    for (let n = 0; n < keys; n++) {
-      const before = whole.pick(keyOf(n))
-      if (before !== gone && rest.pick(keyOf(n)) !== before) moved++
-    }
-    if (moved / keys > (bounds.moveTolerance ?? 0.05)) {
-      return `When ${gone.backend.id} went, ${percent(moved / keys)} of all keys left another backend that stayed`
+    const wrong = moves(sample, (context) => {
+      const before = whole.pick(context)
+      return before !== gone && rest.pick(context) !== before
+    })
+    if (wrong !== undefined) return `When ${gone.backend.id} went, ${wrong} left another backend that stayed`
+  }
+  for (const changed of all) {
+    const { id, weight } = changed.backend
+    const next = weight < moveMaxWeight(bounds) ? weight + 1 : weight - 1
+    if (next === 0) continue
+    const backend = { ...changed.backend, weight: next }
+    const other = strategy.make(
+      all.map((endpoint) => endpoint === changed ? { backend, load: endpoint.load } : endpoint)
+    )
+    const [light, heavy] = next > weight ? [whole, other] : [other, whole]
+    const wrong = moves(sample, (context) => {
+      const owner = heavy.pick(context)?.backend.id
+      return owner !== id && owner !== light.pick(context)?.backend.id
+    })
+    if (wrong !== undefined) {
+      return `When ${id} got the weight ${next} instead of ${weight}, ${wrong} moved that should have stayed`
     }
   }
   return undefined

@@ -28,6 +28,8 @@ export interface Law {
   /** How many pools are tried. */
   readonly runs: number
   readonly space: PoolCase.Space
+  /** The highest weight, where it hangs on what the strategy promises. */
+  readonly maxWeightFor?: (bounds: Verdicts.Bounds) => number
   /** Pools that are tried as well, because chance would hardly find them. */
   readonly always?: ReadonlyArray<ReadonlyArray<number>>
   /** What is wrong, or `undefined`. May throw, which is wrong as well. */
@@ -96,9 +98,10 @@ export const sameKey: Law = {
 }
 
 export const fewKeysMove: Law = {
-  name: "moves the keys of a backend that goes and hardly any other, where it uses keys",
+  name: "moves the keys of a backend that goes or gets another weight and hardly any other, where it uses keys",
   runs: 20,
   space: { ...idlePool, size: [2, 12] },
+  maxWeightFor: KeyVerdicts.moveMaxWeight,
   judge: KeyVerdicts.fewKeysMove
 }
 
@@ -197,7 +200,8 @@ export const check = Effect.fnUntraced(function*<E>(
   subject: Subject<E>
 ): Effect.fn.Return<void, E | LawBroken> {
   const random = yield* Random.withSeed(Random.Random, subject.seed ?? 1)
-  const drawn = Array.from({ length: law.runs }, () => PoolCase.draw(law.space, () => random.nextDoubleUnsafe()))
+  const space = { ...law.space, maxWeight: law.maxWeightFor?.(subject) ?? law.space.maxWeight }
+  const drawn = Array.from({ length: law.runs }, () => PoolCase.draw(space, () => random.nextDoubleUnsafe()))
   const always = (law.always ?? []).map((weights): PoolCase.PoolCase => ({
     seed: 1,
     members: weights.map((weight) => ({ weight, inFlight: 0 }))

@@ -14,8 +14,13 @@ export interface Bounds {
   readonly shares?: "by promise" | "other"
   /** How far a share may be off, as a share of all requests. 0.02 unless it says otherwise. */
   readonly shareTolerance?: number
-  /** The share of all keys that may move for no reason when a backend goes. 0.05 unless it says otherwise. */
+  /**
+   * The share of all keys that may move for no reason when a backend goes or gets another weight. 0.05 unless it says
+   * otherwise.
+   */
   readonly moveTolerance?: number
+  /** The highest weight with which no more keys move than that. 100 unless it says otherwise. */
+  readonly moveMaxWeight?: number
 }
 
 /** A strategy on one pool. */

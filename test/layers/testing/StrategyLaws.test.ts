@@ -4,31 +4,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import * as StrategyLaws from "../../../src/layers/testing/StrategyLaws.ts"
 import * as Load from "../../../src/services/Load.ts"
-import { type Picker, Strategy } from "../../../src/services/Strategy.ts"
-
-type Make = (endpoints: ReadonlyArray<Load.Endpoint>) => Picker
-
-const broken = (make: Make, promises: { readonly ignoresWeights?: boolean; readonly usesKey?: boolean } = {}) => ({
-  layer: Layer.sync(Strategy, () => ({ name: "broken", ...promises, make }))
-})
-
-/** How the strategy breaks the law. */
-const breakOf = (law: StrategyLaws.Law, subject: StrategyLaws.Subject) => Effect.flip(StrategyLaws.check(law, subject))
-
-const inTurn: Make = (endpoints) => {
-  let turn = 0
-  return { pick: () => endpoints[turn++ % endpoints.length] }
-}
-
-const byKey: Make = (endpoints) => ({
-  pick: (context) => endpoints[Math.abs(Hash.string(context.key() ?? "")) % endpoints.length]
-})
+import { Strategy } from "../../../src/services/Strategy.ts"
+import { breakOf, broken, byKey, inTurn, type Make } from "./Broken.ts"
 
 describe("a broken strategy", () => {
   it.effect("that throws on an empty list breaks that law", () =>
@@ -171,75 +153,6 @@ describe("a broken strategy", () => {
       const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(make))
       assert.match(error.reason, /because a0 comes and goes, a\d got none/)
       assert.deepStrictEqual(error.weights, [1, 1, 1])
-    }))
-
-  it.effect("that sends a key to whoever is next breaks the law about the same key, and no other strategy does", () =>
-    Effect.gen(function*() {
-      const error = yield* breakOf(StrategyLaws.sameKey, broken(inTurn, { usesKey: true }))
-      assert.match(error.reason, /^client-0 went to a0 and then to a1$/)
-      assert.deepStrictEqual(error.weights, [1, 1])
-      yield* StrategyLaws.check(StrategyLaws.sameKey, broken(inTurn))
-    }))
-
-  it.effect("that takes a hash modulo the number of backends breaks the law about moving keys, with a pool of three", () =>
-    Effect.gen(function*() {
-      const error = yield* breakOf(StrategyLaws.fewKeysMove, broken(byKey, { usesKey: true }))
-      assert.match(error.reason, /^When a\d went, \d\d\.\d % of all keys left another backend that stayed$/)
-      assert.deepStrictEqual(error.weights, [1, 1, 1])
-      yield* StrategyLaws.check(StrategyLaws.sameKey, broken(byKey, { usesKey: true }))
-    }))
-})
-
-describe("a broken strategy that ranks", () => {
-  /** The first that can be taken, from the one on that the key says. */
-  const ranked = (list: ReadonlyArray<Load.Endpoint>, shift: number): Picker => {
-    const { pick } = byKey(list)
-    return {
-      pick,
-      pickWhere: (context, accepts) => {
-        const first = list.findIndex((endpoint) => endpoint === pick(context))
-        return list.map((_, i) => list[(first + shift + i) % list.length]!).find(accepts)
-      }
-    }
-  }
-
-  it.effect.each<readonly [does: string, Make, reason: RegExp, weights: ReadonlyArray<number>]>([
-    [
-      "gives up too soon",
-      (list) => ({
-        pick: () => list[0],
-        pickWhere: (_, accepts) => list.slice(0, 2).find(accepts)
-      }),
-      /^For client-0 it found nobody, although a2 can be taken$/,
-      [1, 1, 1]
-    ],
-    [
-      "does not ask who can be taken",
-      (list) => ({ ...byKey(list), pickWhere: byKey(list).pick }),
-      /^For client-0 it found a0, which cannot be taken$/,
-      [1]
-    ],
-    [
-      "has two rankings",
-      (list) => ranked(list, 1),
-      /^For client-0 it found a\d when all can be taken, and it picks a\d$/,
-      [1, 1]
-    ]
-  ])("and %s breaks the law about it", ([, make, reason, weights]) =>
-    Effect.gen(function*() {
-      const error = yield* breakOf(StrategyLaws.nextBest, broken(make, { usesKey: true }))
-      assert.match(error.reason, reason)
-      assert.deepStrictEqual(error.weights, weights)
-      yield* StrategyLaws.check(StrategyLaws.nextBest, broken((list) => ranked(list, 0), { usesKey: true }))
-    }))
-
-  it.effect("and throws on an empty list breaks that law", () =>
-    Effect.gen(function*() {
-      const make: Make = (list) => ({
-        ...byKey(list),
-        pickWhere: () => list.at(-1)!.load.inFlight > 0 ? list[0] : undefined
-      })
-      assert.match((yield* breakOf(StrategyLaws.emptyList, broken(make))).reason, /^It threw TypeError/)
     }))
 })
 
