@@ -177,7 +177,11 @@ export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | 
   const requests = 20_000
   const { shareTolerance = 0.02 } = bounds
   for (
-    const [state, concurrency, tolerance] of [["idle", 1, shareTolerance], ["busy", 500, shareTolerance * 1.5]] as const
+    const [state, concurrency, tolerance] of [["an idle", 1, shareTolerance], [
+      "a busy",
+      500,
+      shareTolerance * 1.5
+    ]] as const
   ) {
     const all = list()
     const weightOf = ({ backend }: Load.Endpoint) => (strategy.ignoresWeights === true ? 1 : backend.weight)
@@ -187,7 +191,7 @@ export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | 
     for (const endpoint of all) {
       const [share, expected] = [(counts.get(endpoint) ?? 0) / requests, weightOf(endpoint) / sum]
       if (Math.abs(share - expected) > tolerance) {
-        return `In an ${state} pool ${endpoint.backend.id} got ${percent(share)} instead of ${percent(expected)}`
+        return `In ${state} pool ${endpoint.backend.id} got ${percent(share)} instead of ${percent(expected)}`
       }
     }
   }

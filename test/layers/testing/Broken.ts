@@ -30,3 +30,29 @@ export const inTurn: Make = (endpoints) => {
 export const byKey: Make = (endpoints) => ({
   pick: (context) => endpoints[Math.abs(Hash.string(context.key() ?? "")) % endpoints.length]
 })
+
+/** In turn as long as nobody is busy, and then what this does. */
+export const whenBusy =
+  (pick: (endpoints: ReadonlyArray<Endpoint>, n: number) => Endpoint | undefined): Make => (endpoints) => {
+    const idle = inTurn(endpoints)
+    let n = 0
+    return {
+      pick: (context) => endpoints.some(({ load }) => load.inFlight > 0) ? pick(endpoints, n++) : idle.pick(context)
+    }
+  }
+
+/** Goes on with the turn that it had, unless this says that it begins anew with a list. */
+export const beginsAnew = (isNew: (list: ReadonlyArray<Endpoint>, picks: number) => boolean): Make => {
+  let turn = 0
+  let picks = 0
+  return (list) => {
+    if (isNew(list, picks)) turn = 0
+    picks = 0
+    return {
+      pick: () => {
+        picks++
+        return list[turn++ % list.length]
+      }
+    }
+  }
+}

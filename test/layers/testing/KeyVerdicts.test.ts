@@ -31,12 +31,46 @@ describe("a broken strategy that goes by keys", () => {
       yield* StrategyLaws.check(StrategyLaws.sameKey, broken(inTurn))
     }))
 
+  /** By the key and by how many pickers there were before. */
+  const anew: Make = (() => {
+    let made = 0
+    return (list) => {
+      const shift = made++
+      const { pick } = byKey(list)
+      return {
+        pick: (context) => list[(list.findIndex((one) => one === pick(context)) + shift) % list.length]
+      }
+    }
+  })()
+
+  it.effect("that sends keys elsewhere with each picker breaks the law about the same key", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.sameKey, broken(anew, { usesKey: true }))
+      assert.match(error.reason, /^client-0 went to a\d when the picker was made anew$/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+    }))
+
   it.effect("that takes a hash modulo the number of backends breaks the law about moving keys, with a pool of three", () =>
     Effect.gen(function*() {
       const error = yield* breakOf(StrategyLaws.fewKeysMove, broken(byKey, { usesKey: true }))
       assert.match(error.reason, /^When a\d went, \d\d\.\d % of all keys left another backend that stayed$/)
       assert.deepStrictEqual(error.weights, [1, 1, 1])
       yield* StrategyLaws.check(StrategyLaws.sameKey, broken(byKey, { usesKey: true }))
+    }))
+
+  it.effect("that does so with every seventh key breaks it as well, unless that much is allowed", () =>
+    Effect.gen(function*() {
+      const most = rendezvous(({ backend: { id } }) => id)
+      const make: Make = (list) => {
+        const [some, rest] = [byKey(list), most(list)]
+        return {
+          pick: (context) =>
+            (Hash.string(context.key() ?? "") >>> 0) % 7 === 0 ? some.pick(context) : rest.pick(context)
+        }
+      }
+      const { reason } = yield* breakOf(StrategyLaws.fewKeysMove, broken(make, { usesKey: true }))
+      assert.match(reason, /^When a\d+ went, ([5-9]|1\d)\.\d % of all keys left another backend that stayed$/)
+      yield* StrategyLaws.check(StrategyLaws.fewKeysMove, { ...broken(make, { usesKey: true }), moveTolerance: 0.15 })
     }))
 
   it.effect("that draws anew for a backend with another weight breaks it as well, with a pool of two", () =>
@@ -101,6 +135,27 @@ describe("a broken strategy that ranks", () => {
       (list) => ranked(list, 1),
       /^For client-0 it found a\d when all can be taken, and it picks a\d$/,
       [1, 1]
+    ],
+    [
+      "ranks the next ones anew with each picker",
+      (() => {
+        let made = 0
+        return (list) => {
+          const up = made++ % 2 === 0
+          const { pick } = byKey(list)
+          return {
+            pick,
+            pickWhere: (context, accepts) => {
+              const first = pick(context)
+              const rest = list.filter((endpoint) => endpoint !== first)
+              if (first !== undefined && accepts(first)) return first
+              return (up ? rest : rest.toReversed()).find(accepts)
+            }
+          }
+        }
+      })(),
+      /^For client-0 it found a\d, and a\d when the picker was made anew$/,
+      [1, 1, 1]
     ]
   ])("and %s breaks the law about it", ([, make, reason, weights]) =>
     Effect.gen(function*() {

@@ -10,7 +10,7 @@ import { strategies } from "../../../src/layers/strategies/index.ts"
 import * as StrategyLaws from "../../../src/layers/testing/StrategyLaws.ts"
 import * as Load from "../../../src/services/Load.ts"
 import { Strategy } from "../../../src/services/Strategy.ts"
-import { breakOf, broken, byKey, inTurn, type Make } from "./Broken.ts"
+import { beginsAnew, breakOf, broken, byKey, inTurn, type Make, whenBusy } from "./Broken.ts"
 
 describe("a broken strategy", () => {
   it.effect("that throws on an empty list breaks that law", () =>
@@ -29,7 +29,8 @@ describe("a broken strategy", () => {
         broken((endpoints) => ({ pick: () => first ??= endpoints[0] }))
       )
       assert.match(error.reason, /^It picked a0, which is not in its list/)
-      assert.deepStrictEqual(error.weights, [1])
+      // Of a pool that was drawn busy and heavy.
+      assert.strictEqual(error.pool, "a0 with weight 1")
     }))
 
   it.effect("that picks nobody when all are busy breaks that law, with the pool that is busy", () =>
@@ -53,16 +54,19 @@ describe("a broken strategy", () => {
       assert.deepStrictEqual(error.weights, [1])
     }))
 
-  it.effect("that knows nobody who has left breaks the law about its own list, with a pool of one", () =>
-    Effect.gen(function*() {
-      const make: Make = (endpoints) => {
-        const ends = new Map(endpoints.map(({ backend }) => [backend.id, { count: 0 }]))
-        return { ...inTurn(endpoints), observe: ({ backend }) => ends.get(backend.id)!.count++ }
-      }
-      const error = yield* breakOf(StrategyLaws.ownList, broken(make))
-      assert.match(error.reason, /^It threw TypeError/)
-      assert.deepStrictEqual(error.weights, [1])
-    }))
+  it.effect.each(["observe", "ended"] as const)(
+    "that knows nobody who has left breaks the law about its own list, with a pool of one (%s)",
+    (told) =>
+      Effect.gen(function*() {
+        const make: Make = (endpoints) => {
+          const ends = new Map(endpoints.map(({ backend }) => [backend.id, { count: 0 }]))
+          return { ...inTurn(endpoints), [told]: ({ backend }: Load.Endpoint) => ends.get(backend.id)!.count++ }
+        }
+        const error = yield* breakOf(StrategyLaws.ownList, broken(make))
+        assert.match(error.reason, /^It threw TypeError/)
+        assert.deepStrictEqual(error.weights, [1])
+      })
+  )
 
   it.effect("that punishes failures in the load breaks the law that it only reads", () =>
     Effect.gen(function*() {
@@ -116,6 +120,50 @@ describe("a broken strategy", () => {
       })
     }))
 
+  it.effect("that prefers the first a little when there is more to do breaks that law, where a busy pool shows it", () =>
+    Effect.gen(function*() {
+      const oneIn = (often: number) => {
+        const make = whenBusy((endpoints, n) =>
+          endpoints[n % often === 0 ? 0 : Math.floor(n / often) % endpoints.length]
+        )
+        return broken(make, { ignoresWeights: true })
+      }
+      assert.match((yield* breakOf(StrategyLaws.fairShares, oneIn(20))).reason, /^In a busy pool a0 got/)
+      // Up to 3 % is allowed there.
+      yield* StrategyLaws.check(StrategyLaws.fairShares, oneIn(36))
+    }))
+
+  it.effect("that takes heavy weights for less than they are breaks that law, with a pool that is hardly ever drawn", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => {
+        const turns = endpoints.flatMap((one) => Array<Load.Endpoint>(Math.min(one.backend.weight, 100)).fill(one))
+        return inTurn(turns)
+      }
+      const error = yield* breakOf(StrategyLaws.fairShares, broken(make))
+      assert.match(error.reason, /^In an idle pool a0 got/)
+      assert.isAbove(error.weights[0] ?? 0, 100)
+    }))
+
+  it.effect("that follows the crowd breaks the law that nobody starves, where several are in flight", () =>
+    Effect.gen(function*() {
+      const make = whenBusy((all) => all.reduce((most, it) => it.load.inFlight > most.load.inFlight ? it : most))
+      const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
+      assert.match(error.reason, /^With 50 in flight a\d got none of 2500 requests$/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+    }))
+
+  it.effect("that goes to whoever is done last breaks that law: it is told of each end", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => {
+        let free: Load.Endpoint | undefined
+        const { pick } = inTurn(endpoints)
+        return { pick: (context) => free ?? pick(context), ended: (endpoint) => free = endpoint }
+      }
+      const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
+      assert.match(error.reason, /^With 1 in flight a1 got none/)
+      assert.deepStrictEqual(error.weights, [1, 1])
+    }))
+
   it.effect("that never forgets who was slow breaks the law that nobody starves, with a pool of two", () =>
     Effect.gen(function*() {
       const make: Make = (endpoints) => ({
@@ -153,6 +201,22 @@ describe("a broken strategy", () => {
       const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(make))
       assert.match(error.reason, /because a0 comes and goes, a\d got none/)
       assert.deepStrictEqual(error.weights, [1, 1, 1])
+    }))
+
+  it.effect("that begins anew when the last one is another breaks it, where it is the last that comes and goes", () =>
+    Effect.gen(function*() {
+      let last: Load.Endpoint | undefined
+      const make = beginsAnew((list) => last !== (last = list.at(-1)))
+      const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(make))
+      assert.match(error.reason, /made anew every pick, because a2 comes and goes, a1 got none/)
+      assert.deepStrictEqual(error.weights, [1, 1, 1])
+    }))
+
+  it.effect("that begins anew after a list of which it has picked several breaks it, with several picks of each", () =>
+    Effect.gen(function*() {
+      const error = yield* breakOf(StrategyLaws.nobodyStarvesInChange, broken(beginsAnew((_, picks) => picks > 1)))
+      assert.match(error.reason, /made anew every 2 picks, because a0 comes and goes, a3 got none of 1200 requests$/)
+      assert.deepStrictEqual(error.weights, [1, 1, 1, 1])
     }))
 })
 
