@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
@@ -26,8 +27,9 @@ import { Affinity } from "../../src/services/Affinity.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { defaultOptions as defaultLimits, type Options as BalancerOptions } from "../../src/services/Balancer.ts"
 import { TransportFailure } from "../../src/services/Failure.ts"
-import { defaultOptions, type Options } from "../../src/services/Forwarder.ts"
+import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
 import type { Signal } from "../../src/services/Health.ts"
+import { attachRequestHead, type RequestHead } from "../../src/services/Message.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
 
@@ -78,6 +80,18 @@ const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
 
 const get = (ms = 25) => after(ms, FakeServer.request("/"))
 const post = (ms = 25) => after(ms, FakeServer.request(HttpClientRequest.post("http://lb/")))
+
+/** Forwards a request of an engine that knows more of it than the platform does, and gives the status. */
+const forward = (method: string, known: Partial<RequestHead>) => {
+  const request = HttpServerRequest.fromWeb(new Request("http://lb/", { method, body: known.body ? "text" : null }))
+  const head = { method, target: "/", fields: ["Host", "lb"], body: undefined, ...known }
+  return Effect.flatMap(ForwarderService, ({ handle }) =>
+    handle.pipe(
+      Effect.provideService(HttpServerRequest.HttpServerRequest, attachRequestHead(request, head)),
+      Effect.scoped,
+      Effect.map(({ status }) => status)
+    ))
+}
 
 /** The last line of the log. */
 const last = (entries: ReadonlyArray<Entry>): string => pretty(entries.at(-1)!)
@@ -210,6 +224,25 @@ describe("a request that a backend may have seen", () => {
       assert.strictEqual(yield* after(25, FakeServer.request(put)), "200 b")
       assert.strictEqual((yield* Fakes).received("http://b")[0]?.body, "text")
     }).pipe(Effect.provide(lab({ "http://a": resets, "http://b": respond("b") }))))
+
+  it.effect.each<readonly [method: string, tries: number, kept: ReadonlyArray<number>]>([
+    ["PUT", 2, [1_000]],
+    ["PUT", 1, []],
+    ["POST", 2, []]
+  ])("has its body kept only where it may be sent again (%s, %i tries)", ([method, tries, expected]) => {
+    const kept: Array<number> = []
+    const body = {
+      keep: (maxBytes: number) => void kept.push(maxBytes),
+      isWhole: true,
+      isAwaited: false,
+      whenComplete: (done: () => void) => done(),
+      settle: () => {}
+    }
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* forward(method, { fields: ["Host", "lb", "Content-Length", "4"], body }), 200)
+      assert.deepStrictEqual(kept, expected)
+    }).pipe(Effect.provide(lab({ "http://a": respond("a") }, { retry: { tries, bodyLimit: 1_000 } })))
+  })
 
   it.effect("is over at once when its client leaves during the wait", () => {
     const entries: Array<Entry> = []
@@ -699,6 +732,30 @@ describe("hedging", () => {
       // Without it, it is hedged as any other.
       assert.strictEqual(yield* after(100, FakeServer.request(put)), "200 after 100 ms")
       assert.deepStrictEqual(yield* loads, [["a", 52, 0, 0], ["b", 51, 0, 0]])
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("leaves a request for another protocol alone, of which only one backend may know", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(100))
+      for (const [upgrade, tries] of [["websocket", 1], [undefined, 2]] as const) {
+        const before = (yield* loads).reduce((sum, [, total]) => sum + Number(total), 0)
+        const fiber = yield* Effect.forkChild(forward("GET", { upgrade }))
+        yield* TestClock.adjust(150)
+        assert.strictEqual(yield* Fiber.join(fiber), 200)
+        assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0) - before, tries)
+      }
+    }).pipe(Effect.provide(hedging())))
+
+  it.effect("learns what is usual of what may be hedged only: POST may take longer", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      const { script } = yield* Fakes
+      for (const origin of ["http://a", "http://b"]) yield* script(origin, slow(1_000))
+      for (let i = 0; i < 20; i++) yield* post(1_000)
+      yield* script("http://b", slow(20))
+      assert.strictEqual(yield* get(50), "200 after 20 ms")
     }).pipe(Effect.provide(hedging())))
 
   it.effect("has given up the slower one while the body of the answer still comes", () =>
