@@ -365,6 +365,19 @@ describe("limits", () => {
       assert.isDefined((yield* takes(1))[0])
     }).pipe(over(strategies["round-robin"], { maxTotalInFlight: 2 })))
 
+  it.effect("keep one that has waited for another try from more than that, too", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      const { canTake, end, select } = yield* Balancer
+      const b = select(anonymous, [select(anonymous)!])!
+      assert.isTrue(canTake(b))
+      const [first] = yield* takes(1)
+      assert.strictEqual(b.load.inFlight, 0)
+      assert.isFalse(canTake(b))
+      end(first!, "success", 1)
+      assert.isTrue(canTake(b))
+    }).pipe(over(stubborn(new Journal()), { maxTotalInFlight: 1 })))
+
   it.effect("spread what overflows over the others", () =>
     Effect.gen(function*() {
       yield* reconcile("a", "b", "c", "d")
@@ -605,6 +618,14 @@ describe("the queue", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* visits("1", "2", "3", "4"), { done: ["1", "4", "3"], refused: ["2"] })
     }).pipe(one({ timeout: Duration.seconds(4), order: "newest" })))
+
+  it.effect.each(["oldest", "newest"] as const)(
+    "is none where it has no place, the %s first",
+    (order) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* visits("1", "2"), { done: ["1"], refused: ["2"] })
+      }).pipe(one({ size: 0, timeout: Duration.seconds(4), order }))
+  )
 
   it.effect("admits each once, also when those who are admitted are done at once", () =>
     Effect.gen(function*() {
@@ -902,6 +923,16 @@ describe("a pin", () => {
         assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["b at 300", "b at 600"])
       }).pipe(narrow()))
 
+    it.effect("does not wait for it after another one has failed, and goes on elsewhere", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b", "c")
+        const { begin, select } = yield* Balancer
+        const a = select(anonymous)!
+        begin(select(to("b"))!)
+        assert.isUndefined(select(to("b")))
+        assert.strictEqual(select(to("b"), [a])?.backend.id, "c")
+      }).pipe(narrow()))
+
     it.effect("goes elsewhere in the end also if it had to wait for a trial at first", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
@@ -1068,6 +1099,19 @@ describe("slow start", () => {
       yield* TestClock.adjust("15 seconds")
       assert.closeTo(yield* shareOf("b"), 3 * 0.5 / 2.5, 0.05)
       yield* TestClock.adjust("15 seconds")
+      assert.closeTo(yield* shareOf("b"), 1, 0.01)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
+  it.effect("takes no longer for a clock that is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      yield* reconcile("a")
+      yield* Effect.yieldNow
+      yield* reconcile("a", "b", "c")
+      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.2, 0.05)
+      yield* TestClock.setTime(0)
+      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.2, 0.05)
+      yield* TestClock.adjust("30 seconds")
       assert.closeTo(yield* shareOf("b"), 1, 0.01)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
