@@ -577,6 +577,9 @@ describe("settings that contradict each other", () => {
         "{ timeout: { try: 3s, exchange: 6s }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 6025ms }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 10s }, retry: { tries: 3, backoff: 500ms } }",
+        // 1 + 2 + 4 + 8 + 10 waits of 100 ms.
+        "{ timeout: { try: 1s, exchange: 8500ms }, retry: { tries: 6, backoff: 100ms } }",
+        "{ timeout: { try: 1s, exchange: 8499ms }, retry: { tries: 6, backoff: 100ms } }",
         "{ queue: { timeout: 5s }, timeout: { exchange: 3s } }",
         "{ queue: { timeout: 3s }, timeout: { exchange: 3s } }",
         "timeout: { exchange: 500ms }",
