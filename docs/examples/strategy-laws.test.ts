@@ -23,5 +23,5 @@ const LeastOfThree = Layer.effect(
 )
 
 for (const law of StrategyLaws.laws) {
-  it.effect(`a strategy of one's own ${law.name}`, () => StrategyLaws.check(law, { layer: LeastOfThree }))
+  it.effect(`a strategy of one's own ${law.name}`, () => StrategyLaws.check(law, { layer: LeastOfThree }), 60_000)
 }

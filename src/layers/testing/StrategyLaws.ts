@@ -6,7 +6,8 @@
  *   }
  *
  * A law is tried on pools that are drawn at random, always the same for the same seed. It fails with the smallest pool
- * that it could find on which it does not hold. It needs no test runner and no other package. What a strategy promises
+ * that it could find on which it does not hold. It needs no test runner and no other package. A law is up to half a
+ * million picks: the test of a strategy that takes long for each needs more time than runners give. What a strategy promises
  * is taken from the strategy (`ignoresWeights`, `usesKey`), and a law about something that it does not promise holds.
  */
 import * as Clock from "effect/Clock"
@@ -176,14 +177,19 @@ const judge = <E>(law: Law, subject: Subject<E>, pool: PoolCase.PoolCase) =>
 /** How many pools are tried at most in search of the smallest. */
 const maxTries = 300
 
+/** And for how many milliseconds: the law of a slow strategy has to be named before its test runs out of time. */
+const maxSearch = 1_500
+
 /** The smallest pool on which the law does not hold either, and why, as far as a bounded search finds it. */
 const shrink = Effect.fnUntraced(function*<E>(law: Law, subject: Subject<E>, pool: PoolCase.PoolCase, reason: string) {
   let smallest = { pool, reason }
   let tries = maxTries
+  // Of real time, which the clock of a test need not be.
+  const until = performance.now() + maxSearch
   for (let found = true; found;) {
     found = false
     for (const candidate of PoolCase.smaller(smallest.pool, law.space)) {
-      if (tries-- === 0) return smallest
+      if (tries-- === 0 || performance.now() > until) return smallest
       const verdict = yield* judge(law, subject, candidate)
       if (verdict.reason === undefined) continue
       smallest = { pool: candidate, reason: verdict.reason }

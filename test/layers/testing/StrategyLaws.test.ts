@@ -2,7 +2,7 @@
  * A law that nothing can break proves nothing: for each there is a strategy that breaks it, and only a
  * small pool is to blame.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -230,6 +230,20 @@ describe("the check", () => {
           `requests. The pool: a0 with weight 1, a1 with weight 1 (seed ${error.seed}).`
       )
       assert.deepStrictEqual(yield* breakOf(StrategyLaws.nobodyStarves, { layer: strategies.first }), error)
+    }))
+
+  it.effect("does not search for the smallest pool for long, so that a slow strategy is told in time", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* breakOf(StrategyLaws.fairShares, broken(inTurn))).weights.toSorted(), [1, 2])
+      let now = 0
+      yield* Effect.acquireRelease(
+        // Each look at the time takes a second.
+        Effect.sync(() => vi.spyOn(performance, "now").mockImplementation(() => now += 1_000)),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      const { reason, weights } = yield* breakOf(StrategyLaws.fairShares, broken(inTurn))
+      assert.match(reason, /^In an idle pool/)
+      assert.isAbove(Math.max(...weights), 2)
     }))
 
   it.effect("draws other pools with another seed", () =>
