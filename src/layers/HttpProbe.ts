@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { authorityOf, urlOf } from "../services/Backend.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
+import { unaltered } from "../services/Unaltered.ts"
 
 /** What to ask for, what to expect, and how long to wait for the whole answer. */
 export interface Options extends Probe.Place {
@@ -99,7 +100,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
         check: Effect.fnUntraced(
           function*(backend) {
             const response = yield* client.execute(requestFor(backend.origin, options)).pipe(
-              Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+              unaltered,
               Effect.provideService(Probe.IsCheck, true)
             )
             return yield* judge(response, options)

@@ -61,9 +61,15 @@ const resets = listening(({ socket }) => (socket as Net.Socket).resetAndDestroy(
 const gone = Effect.tap(fine, ({ server }) => closed(server))
 
 /** One request through a balancer over an ill backend and a good one, of which the ill one is asked first. */
-const exchange = (server: Subjects.Server, client: typeof clients[number], ill: typeof fine, init: RequestInit) =>
+const exchange = (
+  server: Subjects.Server,
+  client: typeof clients[number],
+  ill: typeof fine,
+  init: RequestInit,
+  good = fine
+) =>
   Effect.gen(function*() {
-    const [first, second] = [yield* ill, yield* fine]
+    const [first, second] = [yield* ill, yield* good]
     const settings = Configuration.make({
       to: [first.origin, second.origin],
       strategy: "first",
@@ -79,6 +85,8 @@ const exchange = (server: Subjects.Server, client: typeof clients[number], ill: 
     }).pipe(Effect.provide(Layer.provide(balancer, AccessLog.layerNone)))
   })
 
+const moved = listening((response) => response.writeHead(302, { location: "/elsewhere" }).end())
+
 const uploads: Readonly<Record<string, () => RequestInit>> = {
   "": () => ({ body: "HELLO" }),
   " in chunks": () => ({ body: new Blob(["HELLO"]).stream(), duplex: "half" })
@@ -93,6 +101,13 @@ for (const server of Subjects.servers) {
             const { bodies, status } = yield* exchange(server, client, ill, {})
             assert.strictEqual(status, 200)
             assert.strictEqual(bodies.at(-1), "")
+          }))
+
+        it.live(`brings the redirect of the next one as it is after one ${what}`, () =>
+          Effect.gen(function*() {
+            const { bodies, status } = yield* exchange(server, client, ill, { redirect: "manual" }, moved)
+            assert.strictEqual(status, 302)
+            assert.lengthOf(bodies, ill === resets ? 2 : 1)
           }))
 
         for (const [kind, body] of Object.entries(uploads)) {

@@ -15,6 +15,7 @@ import { TransportFailure } from "../../services/Failure.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import * as PlatformResponse from "../../services/PlatformResponse.ts"
+import { unaltered } from "../../services/Unaltered.ts"
 import type { Upload } from "./Upload.ts"
 
 /** A request on its way: the head of the response, or why there is none. Whatever comes of it ends with the scope. */
@@ -42,8 +43,7 @@ export const make = (client: HttpClient.HttpClient): Sender => {
       const scope = yield* Scope.fork(yield* Scope.Scope)
       const response = yield* scoped.execute(request).pipe(
         Effect.provideService(Scope.Scope, scope),
-        // The platform would add `b3` and `traceparent` to what is not our request.
-        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+        unaltered,
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       // Such a coding cannot be undone. Our own engine refuses it before there is an answer.
