@@ -76,12 +76,11 @@ describe.concurrent("the examples", () => {
     assert.deepStrictEqual(await run("custom-strategy.ts"), [...lines, ...lines])
   })
 
-  it("custom-discovery.ts: the pool follows the registry, and keeps what it has while that is down", async () => {
-    assert.deepStrictEqual(await run("custom-discovery.ts"), [
-      "http://10.0.0.1",
-      "http://10.0.0.1 http://10.0.0.2",
-      "http://10.0.0.2"
-    ])
+  it("custom-discovery.ts: the pool follows the registry, keeps what it has while that is down, and logs a bad name", async () => {
+    const [first, logged, ...others] = await run("custom-discovery.ts")
+    assert.strictEqual(first, "http://10.0.0.1")
+    assert.match(logged ?? "", /WARN.* registry: expected a URL without a path, .*, got "http:\/\/10\.0\.0 3"$/)
+    assert.deepStrictEqual(others, ["http://10.0.0.1 http://10.0.0.2", "http://10.0.0.2"])
   })
 
   it("serve.ts: listens, and answers", () =>

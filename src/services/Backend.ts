@@ -5,10 +5,15 @@
  * (`Health`) or busy (`Load`).
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { show } from "./Shown.ts"
+import * as Suggestion from "./Suggestion.ts"
 
 /** What is expected of the values below, as messages say it. */
 export const expected = {
+  origin: "a URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock",
+  id: "a text that is not empty",
   weight: "a whole number from 1 to 1000",
   tier: "a whole number from 0 to 9",
   zone: "a name of letters, digits and . _ - : /"
@@ -48,6 +53,9 @@ export const parseOrigin = (input: string): string | undefined => {
   // A name has no comma, which begins an option where there may be some, and nobody listens on port 0.
   return onlyOrigin && !url.hostname.includes(",") && url.port !== "0" ? url.origin : undefined
 }
+
+/** The origin that is probably meant by what is none: a scheme is easily forgotten. */
+export const meantOrigin = (input: string): string | undefined => parseOrigin(`http://${input}`)
 
 /** The host of an origin, and its port, as a `Host` field has them. A socket has no name of its own. */
 export const authorityOf = (origin: string): string =>
@@ -97,6 +105,37 @@ export interface Options {
   readonly zone?: string
 }
 
-/** A backend from its origin alone, or with more. Throws when the origin is none. */
-export const make = (origin: string, options: Options = {}): Backend =>
-  Backend.make({ id: origin, weight: 1, ...options, origin })
+/** What was given is no backend. `message` says what was expected, and what was found. */
+export class InvalidBackend extends Schema.TaggedError<InvalidBackend>()("InvalidBackend", {
+  message: Schema.String
+}) {}
+
+/** What the options have to be, each. */
+const rules = [
+  ["id", Schema.is(Schema.NonEmptyString), expected.id],
+  ["weight", Schema.is(Weight), expected.weight],
+  ["tier", Schema.is(Tier), expected.tier],
+  ["zone", Schema.is(Zone), expected.zone]
+] as const
+
+const invalid = (what: string, found: unknown, meant?: string) =>
+  Result.fail(InvalidBackend.make({ message: `expected ${what}, got ${show(found)}${Suggestion.words(meant)}` }))
+
+/**
+ * A backend from its origin alone, or with more, as somebody else has written them, such as a registry. What
+ * `parseOrigin` reads is taken in the form that it returns: `HTTP://Web-1:80/` is `http://web-1`.
+ */
+export const decode = (origin: string, options: Options = {}): Result.Result<Backend, InvalidBackend> => {
+  const text = String(origin).trim()
+  const known = parseOrigin(text) ?? (isOrigin(text) ? text : undefined)
+  if (known === undefined) return invalid(expected.origin, origin, meantOrigin(text))
+  const given = rules.filter(([name]) => options[name] !== undefined)
+  for (const [name, isValid, what] of given) {
+    if (!isValid(options[name])) return invalid(`${name} to be ${what}`, options[name])
+  }
+  const parts = Object.fromEntries(given.map(([name]) => [name, options[name]]))
+  return Result.succeed(Backend.make({ id: known, weight: 1, ...parts, origin: known }))
+}
+
+/** The same for what stands in code: throws the `InvalidBackend`. */
+export const make = (origin: string, options: Options = {}): Backend => Result.getOrThrow(decode(origin, options))

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Backend, expected, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
+import { Backend, expected, meantOrigin, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
 import { type Complaint, invalid, notation } from "./Codec.ts"
 import * as Suggestion from "./Suggestion.ts"
 
@@ -20,9 +20,8 @@ const BackendFields = Schema.Struct({
   backup: Schema.optionalKey(Schema.Boolean.annotate({ expected: "true or false" }))
 })
 
-/** A scheme is easily forgotten. */
 const withScheme = (url: string): Complaint => {
-  const origin = parseOrigin(`http://${url}`)
+  const origin = meantOrigin(url)
   return origin === undefined ? {} : { suggestion: origin }
 }
 

@@ -12,6 +12,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import type { Option } from "./Setting.ts"
+import { show } from "./Shown.ts"
 import * as Suggestion from "./Suggestion.ts"
 
 /** A place in a tree of raw values. */
@@ -39,14 +40,6 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
 /** Writes a place as in code: `health.interval`, `to[1].weight`. */
 export const formatPath = (path: Path): string =>
   path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${String(key)}`)).join("")
-
-const maxShown = 60
-
-/** A raw value for a message: short, on one line, without the password of a URL. */
-const show = (value: unknown): string => {
-  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^/@"]*@/g, "//***@")
-  return text.length > maxShown ? `${text.slice(0, maxShown)}...` : text
-}
 
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>(

@@ -49,21 +49,59 @@ describe("Discovery", () => {
     ))
 })
 
+/** A layer that keeps what is logged. */
+const logging = (lines: Array<unknown>) =>
+  Layer.provideMerge(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+
 describe("a source that breaks down", () => {
+  const bug = new Error("a bug")
+  const told = ["The source of backends (broken) has broken down; it is asked again, the last ones it knew stay", bug]
+
   it.effect("leaves the last known members, and a line in the log", () => {
     const lines: Array<unknown> = []
-    const backends = Stream.concat(Stream.make([backend("a")]), Stream.die(new Error("a bug")))
+    const backends = Stream.concat(Stream.make([backend("a")]), Stream.die(bug))
     return Effect.gen(function*() {
       yield* settle
       assert.deepStrictEqual(yield* members, ["a"])
-      assert.deepStrictEqual(lines, [[
-        "The source of backends (broken) has broken down; the last ones it knew stay",
-        new Error("a bug")
-      ]])
+      assert.deepStrictEqual(lines, [told])
     }).pipe(Effect.provide(
-      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(
-        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
-      )
+      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(logging(lines))
+    ))
+  })
+
+  it.effect("is asked again after a second, and goes on where it is well", () => {
+    const lines: Array<unknown> = []
+    const answers = [Stream.die(bug), Stream.make([backend("a")]), Stream.never]
+    const backends = Stream.suspend(() => answers.shift()!)
+    return Effect.gen(function*() {
+      yield* settle
+      assert.deepStrictEqual(yield* members, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* members, ["a"])
+      assert.deepStrictEqual(lines, [told])
+    }).pipe(Effect.provide(
+      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(logging(lines))
+    ))
+  })
+
+  it.effect("is asked less and less often, but every half a minute, and after an answer soon again", () => {
+    const lines: Array<unknown> = []
+    let isWell = false
+    const backends = Stream.suspend(() =>
+      isWell ? Stream.concat(Stream.make([backend("a")]), Stream.die(bug)) : Stream.die(bug)
+    )
+    return Effect.gen(function*() {
+      // At 0, 1, 3, 7, 15 and 31 s, and then every 30 s.
+      yield* TestClock.adjust("100 seconds")
+      assert.strictEqual(lines.length, 8)
+      isWell = true
+      yield* TestClock.adjust("21 seconds")
+      assert.deepStrictEqual(yield* members, ["a"])
+      assert.strictEqual(lines.length, 9)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(lines.length, 10)
+    }).pipe(Effect.provide(
+      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(logging(lines))
     ))
   })
 })

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { authorityOf, Backend, make, Origin, parseOrigin, urlOf, Weight } from "../../src/services/Backend.ts"
+import {
+  authorityOf,
+  Backend,
+  decode,
+  InvalidBackend,
+  make,
+  Origin,
+  parseOrigin,
+  urlOf,
+  Weight
+} from "../../src/services/Backend.ts"
 
 const accepts = (schema: Schema.Codec<unknown, unknown>, input: unknown): boolean =>
   Result.isSuccess(Schema.decodeUnknownResult(schema)(input))
@@ -99,11 +109,56 @@ describe("make", () => {
     assert.strictEqual(backend.weight, 7)
   })
 
+  it("throws a message that has the value and what was expected", () => {
+    assert.throws(
+      () => make("localhost:3001"),
+      "expected a URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock, " +
+        "got \"localhost:3001\" (did you mean \"http://localhost:3001\"?)"
+    )
+  })
+})
+
+describe("decode", () => {
   it.each([
-    () => make("localhost:3001"),
-    () => make("http://localhost", { id: "" }),
-    () => make("http://localhost", { weight: 0 })
-  ])("throws when a part is not valid (%#)", (construct) => {
-    assert.throws(construct)
+    ["http://10.0.0.1:80/", "http://10.0.0.1"],
+    ["HTTP://Web-1:8080", "http://web-1:8080"],
+    [" http://web-1\n", "http://web-1"],
+    ["unix:///run/app.sock", "unix:/run/app.sock"],
+    ["postgres://db-1:5432", "postgres://db-1:5432"]
+  ])("takes %j for %s, as the configuration does, and names it so", (input, origin) => {
+    assert.deepStrictEqual(decode(input), Result.succeed(make(origin)))
+    assert.strictEqual(make(input).id, origin)
+  })
+
+  it("keeps what is said besides, and leaves out what is undefined", () => {
+    const options: object = { id: "blue", weight: 3, tier: 1, zone: undefined }
+    assert.deepStrictEqual(
+      decode("http://a/", options),
+      Result.succeed(Backend.make({ id: "blue", origin: "http://a", weight: 3, tier: 1 }))
+    )
+  })
+
+  it.each([
+    [
+      "web-1:99999",
+      {},
+      "expected a URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock, got \"web-1:99999\""
+    ],
+    [
+      "http://ann:secret@a",
+      {},
+      "expected a URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock, got \"http://***@a\""
+    ],
+    ["http://a", { id: "" }, "expected id to be a text that is not empty, got \"\""],
+    ["http://a", { weight: 0 }, "expected weight to be a whole number from 1 to 1000, got 0"],
+    ["http://a", { tier: 10 }, "expected tier to be a whole number from 0 to 9, got 10"],
+    ["http://a", { zone: "a b" }, "expected zone to be a name of letters, digits and . _ - : /, got \"a b\""]
+  ])("refuses %s with %j: %s", (origin, options, message) => {
+    assert.deepStrictEqual(decode(origin, options), Result.fail(InvalidBackend.make({ message })))
+  })
+
+  it("refuses what is no text, as a registry may have it", () => {
+    const origins: ReadonlyArray<string> = JSON.parse("[null, 3, {}]")
+    assert.deepStrictEqual(origins.map((origin) => Result.isFailure(decode(origin))), [true, true, true])
   })
 })
