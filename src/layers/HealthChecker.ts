@@ -1,37 +1,40 @@
 /**
  * The fibers that check backends: one for each member of the pool, for as long as it is a member.
  *
- * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw,
- * its fiber goes on.
+ * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw or
+ * never end, its fiber goes on. A check that throws has a bug of its own, which says nothing of the backend: were it a
+ * failure, one bug would take all backends out at once.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
-import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
-import type { Signal } from "../services/Health.ts"
-import { atOnce, defaultTimetable, type Timetable, untilFirstCheck, untilNextCheck } from "../services/HealthChecker.ts"
+import {
+  atOnce,
+  defaultTimeout,
+  defaultTimetable,
+  type Timetable,
+  untilFirstCheck,
+  untilNextCheck
+} from "../services/HealthChecker.ts"
+import * as Occasionally from "../services/Occasionally.ts"
 import { empty, memberOf, Pool } from "../services/Pool.ts"
-import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
+import { Probe, ProbeFailed, ProbeSkipped, within } from "../services/Probe.ts"
 
 /** So many checks of a large pool begin before everything else has its turn. */
 const atATime = 16
 
-/** What a check that failed says of the backend, if it says anything. */
-const failed = (cause: Cause.Cause<ProbeFailed | ProbeSkipped>): Signal | undefined => {
-  const error = Cause.squash(cause)
-  if (error instanceof ProbeSkipped) return undefined
-  return error instanceof ProbeFailed
-    ? { _tag: "ProbeFailed", why: error.message, answered: error.answered ?? false, silent: error.silent ?? false }
-    : { _tag: "ProbeFailed", why: `defect: ${format(error)}` }
-}
+/** Milliseconds between two lines in the log of checks that broke down, of which there could be one for each check. */
+const toldEvery = 60_000
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
 export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> =>
@@ -39,6 +42,7 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
     Effect.gen(function*() {
       const pool = yield* Pool
       const probe = yield* Probe
+      const { timeout = defaultTimeout } = timetable
       const fibers = yield* FiberMap.make<string>()
 
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
@@ -60,11 +64,28 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
         return Deferred.await(turn)
       })
 
-      const check = (backend: Backend): Effect.Effect<Signal | undefined> =>
-        Effect.suspend(() => probe.check(backend)).pipe(
-          Effect.map((why): Signal => ({ _tag: "ProbePassed", why })),
-          Effect.catchCause((cause) => Effect.succeed(failed(cause)))
-        )
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const occasionally = Occasionally.make(toldEvery, yield* Clock.Clock)
+      const brokeDown = ({ origin }: Backend, bug: unknown): void => {
+        const what = `A check of ${origin} broke down, which says nothing of the backend: the probe has a bug`
+        occasionally(() => fork(Effect.logError(what, bug)))
+      }
+
+      const check = Effect.fnUntraced(function*(backend: Backend) {
+        const fiber = yield* Effect.forkChild(Effect.suspend(() => probe.check(backend)), { startImmediately: true })
+        const seen = yield* Effect.exit(within(timeout)(Fiber.join(fiber)))
+        if (Exit.isSuccess(seen)) {
+          yield* pool.signal(backend.id, { _tag: "ProbePassed", why: seen.value })
+        } else {
+          const error = Cause.squash(seen.cause)
+          if (error instanceof ProbeFailed) {
+            const { answered = false, message, silent = false } = error
+            yield* pool.signal(backend.id, { _tag: "ProbeFailed", why: message, answered, silent })
+          } else if (!(error instanceof ProbeSkipped)) brokeDown(backend, error)
+        }
+        // What cannot be interrupted goes on, and so there is no other check meanwhile.
+        yield* Fiber.interrupt(fiber)
+      })
 
       const keepChecking = Effect.fnUntraced(function*(id: string, delay: number) {
         if (delay > 0) yield* Effect.sleep(delay)
@@ -73,8 +94,7 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
           const member = yield* current(id)
           if (member === undefined) return
           const startedAt = yield* Clock.currentTimeMillis
-          const signal = yield* check(member.endpoint.backend)
-          if (signal !== undefined) yield* pool.signal(id, signal)
+          yield* check(member.endpoint.backend)
           const health = (yield* current(id))?.health ?? member.health
           const now = yield* Clock.currentTimeMillis
           // The clock may have been set back meanwhile.
@@ -87,9 +107,11 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
       yield* Stream.runForEach(pool.changes, ({ positions }) =>
         Effect.gen(function*() {
           if (positions === known) return
+          // A check that takes its time to end holds up nobody, also not its backend when that comes back.
+          for (const [id, fiber] of fibers) if (!positions.has(id)) fiber.interruptUnsafe()
+          const joined = Array.from(positions.keys())
+            .filter((id) => !known.has(id) || !FiberMap.hasUnsafe(fibers, id))
           known = positions
-          for (const [id] of fibers) if (!positions.has(id)) yield* FiberMap.remove(fibers, id)
-          const joined = Array.from(positions.keys()).filter((id) => !FiberMap.hasUnsafe(fibers, id))
           for (const [i, id] of joined.entries()) {
             const delay = untilFirstCheck(i, joined.length, timetable, yield* Random.next)
             yield* FiberMap.run(fibers, id, keepChecking(id, delay))

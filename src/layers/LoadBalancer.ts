@@ -72,7 +72,7 @@ const connector = Layer.effect(
 /** The checks of the settings, which nobody makes where they are off. */
 const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
   if (health.kind === "off") return Layer.empty
-  return HealthChecker.layer({ interval: health.interval }).pipe(
+  return HealthChecker.layer({ interval: health.interval, timeout: health.timeout }).pipe(
     Layer.provide(health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health))
   )
 }

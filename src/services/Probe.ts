@@ -79,6 +79,9 @@ export interface StatusRange {
 
 /** Checks a backend once. */
 export class Probe extends Context.Service<Probe, {
-  /** Succeeds with what was seen, such as `status: 200`. Must end by itself, within a time limit of its own. */
+  /**
+   * Succeeds with what was seen, such as `status: 200`. One that does not end has failed when the time of the timetable
+   * is over; a defect says nothing of the backend, as `ProbeSkipped` does, and is logged.
+   */
   readonly check: (backend: Backend) => Effect.Effect<string, ProbeFailed | ProbeSkipped>
 }>()("evenkeel/services/Probe") {}

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
@@ -11,6 +12,7 @@ import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
+import { defaultTimetable, type Timetable } from "../../src/services/HealthChecker.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped } from "../../src/services/Probe.ts"
 import { backend } from "../endpoints.ts"
@@ -36,24 +38,25 @@ class Journal {
 type Check = (backend: Backend) => Effect.Effect<string, ProbeFailed | ProbeSkipped>
 
 /** The checker over an empty pool, with a probe that keeps a journal. */
-const checking = (journal: Journal, check: Check, seed = 1) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  self.pipe(
-    Effect.provide(
-      HealthChecker.layer().pipe(
-        Layer.provideMerge(PoolLayer.layer()),
-        Layer.provide(Layer.effect(
-          Probe,
-          Effect.map(Clock.Clock, (clock) => ({
-            check: (backend: Backend) => {
-              journal.begun.push({ id: backend.id, origin: backend.origin, at: clock.currentTimeMillisUnsafe() })
-              return check(backend)
-            }
-          }))
-        ))
-      )
-    ),
-    Random.withSeed(seed)
-  )
+const checking =
+  (journal: Journal, check: Check, seed = 1, timetable?: Timetable) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      Effect.provide(
+        HealthChecker.layer(timetable).pipe(
+          Layer.provideMerge(PoolLayer.layer()),
+          Layer.provide(Layer.effect(
+            Probe,
+            Effect.map(Clock.Clock, (clock) => ({
+              check: (backend: Backend) => {
+                journal.begun.push({ id: backend.id, origin: backend.origin, at: clock.currentTimeMillisUnsafe() })
+                return check(backend)
+              }
+            }))
+          ))
+        )
+      ),
+      Random.withSeed(seed)
+    )
 
 const reconcile = (...backends: ReadonlyArray<Backend>) => Effect.flatMap(Pool, (pool) => pool.reconcile(backends))
 const a = backend("a")
@@ -309,52 +312,153 @@ describe("a probe that misbehaves", () => {
   ]
 
   it.effect.each(misbehaviours)(
-    "and %s has failed, is checked again every second, and disturbs no other",
+    "and %s says nothing of the backend, is asked again by the timetable, and disturbs no other",
     ([, check]) => {
       const journal = new Journal()
+      let isBroken = false
       return Effect.gen(function*() {
-        yield* reconcile(a, b)
+        yield* reconcile(a, b, c)
+        yield* settle
+        isBroken = true
         yield* TestClock.adjust("20 seconds")
-        assert.strictEqual(yield* statusOf("a"), "Down")
-        assert.isAtLeast(journal.timesOf("a").length, 18)
+        assert.deepStrictEqual([yield* statusOf("a"), yield* whyOf("a")], ["Up", "status: 200"])
+        assert.isAtLeast(journal.timesOf("a").length, 4)
         assert.strictEqual(yield* statusOf("b"), "Up")
         assert.isAtLeast(journal.timesOf("b").length, 4)
-      }).pipe(checking(journal, (backend) => (backend.id === "a" ? check(backend) : passes)))
+        assert.deepStrictEqual([yield* statusOf("c"), yield* whyOf("c")], ["Down", "Connection refused"])
+      }).pipe(
+        checking(
+          journal,
+          (backend) => (backend.id === "a" && isBroken ? check(backend) : backend === c ? refused : passes)
+        )
+      )
     }
   )
 
-  it.effect("and dies says so", () =>
-    Effect.gen(function*() {
-      yield* reconcile(a)
+  it.effect.each(misbehaviours)(
+    "and %s from the start leaves a backend as if it had not been checked",
+    ([, check]) =>
+      Effect.gen(function*() {
+        yield* reconcile(a)
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(yield* statusOf("a"), "Checking")
+      }).pipe(checking(new Journal(), check))
+  )
+
+  it.effect("and dies is an error in the log, with the backend and the defect, once a minute", () => {
+    const lines: Array<unknown> = []
+    let isBroken = true
+    return Effect.gen(function*() {
+      yield* reconcile(a, b, c)
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(lines, [
+        ["A check of http://a.test broke down, which says nothing of the backend: the probe has a bug", bug]
+      ])
+      yield* TestClock.adjust("7 seconds")
+      assert.strictEqual(lines.length, 2)
+      isBroken = false
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(lines.length, 2)
+    }).pipe(
+      checking(new Journal(), () => (isBroken ? Effect.die(bug) : passes)),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+    )
+  })
+
+  it.effect("and dies is in the log again although the clock was set back", () => {
+    const lines: Array<unknown> = []
+    const broken = Latch.makeUnsafe()
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      yield* reconcile(a, b)
       yield* settle
-      assert.strictEqual(yield* whyOf("a"), "defect: Error: a bug")
-    }).pipe(checking(new Journal(), () => Effect.die(bug))))
+      yield* TestClock.setTime(0)
+      yield* broken.open
+      yield* settle
+      assert.strictEqual(lines.length, 2)
+    }).pipe(
+      checking(
+        new Journal(),
+        ({ id }) => (id === "a" ? Effect.die(bug) : Effect.andThen(broken.await, Effect.die(bug)))
+      ),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+    )
+  })
 
   it.effect("recovers when the probe does", () => {
     let broken = true
     return Effect.gen(function*() {
       yield* reconcile(a)
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(yield* statusOf("a"), "Down")
+      assert.strictEqual(yield* statusOf("a"), "Checking")
       broken = false
-      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(checking(new Journal(), () => (broken ? Effect.die(bug) : passes)))
   })
 
-  it.effect("and never ends holds up nobody else, and is given up at once when the backend leaves", () => {
+  it.effect("and never ends has failed after 10 s, is asked again, and holds up nobody else", () => {
     const journal = new Journal()
+    let isStuck = false
+    return Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* settle
+      isStuck = true
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([yield* statusOf("a"), yield* whyOf("a")], ["Down", "no answer within 10s"])
+      for (const gap of journal.gapsOf("a").slice(1)) assert.strictEqual(gap, 10_000)
+      assert.isAtLeast(journal.timesOf("a").length, 5)
+      assert.isAtLeast(journal.timesOf("b").length, 10)
+      isStuck = false
+      yield* TestClock.adjust("12 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(checking(journal, ({ id }) => (id === "a" && isStuck ? Effect.never : passes)))
+  })
+
+  it.effect("and never ends is given up after the timeout of the timetable", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* whyOf("a"), "no answer within 3s")
+    }).pipe(
+      checking(new Journal(), () => Effect.never, 1, { ...defaultTimetable, timeout: Duration.seconds(3) })
+    ))
+
+  it.effect("and cannot even be interrupted has failed, is not asked twice at a time, and holds up nobody else", () => {
+    const journal = new Journal()
+    const released = Latch.makeUnsafe()
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([yield* statusOf("a"), yield* whyOf("a")], ["Down", "no answer within 10s"])
+      assert.strictEqual(journal.timesOf("a").length, 1)
+      yield* reconcile(b)
+      yield* settle
+      assert.strictEqual(yield* statusOf("b"), "Up")
+      yield* reconcile(a, b)
+      yield* settle
+      assert.strictEqual(journal.timesOf("a").length, 2)
+      yield* released.open
+      yield* settle
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(
+      checking(
+        journal,
+        ({ id }) => (id === "a" ? Effect.uninterruptible(Effect.andThen(released.await, passes)) : passes)
+      )
+    )
+  })
+
+  it.effect("and never ends is given up at once when the backend leaves", () => {
     const interrupted: Array<string> = []
     const stuck = ({ id }: Backend) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push(id)))
     return Effect.gen(function*() {
       yield* reconcile(a, b, c)
-      yield* TestClock.adjust("20 seconds")
-      assert.strictEqual(journal.timesOf("a").length, 1)
-      assert.isAtLeast(journal.timesOf("b").length, 4)
+      yield* TestClock.adjust("5 seconds")
       yield* reconcile(b)
       yield* settle
       assert.sameMembers(interrupted, ["a", "c"])
-    }).pipe(checking(journal, (backend) => (backend.id === "b" ? passes : stuck(backend))))
+    }).pipe(checking(new Journal(), (backend) => (backend.id === "b" ? passes : stuck(backend))))
   })
 })
 
