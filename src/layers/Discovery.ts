@@ -1,13 +1,39 @@
 /** Keeps the pool's members what discovery says they are. */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { Backend, decode, type InvalidBackend } from "../services/Backend.ts"
 import { Discovery } from "../services/Discovery.ts"
 import { Pool } from "../services/Pool.ts"
 
 /** When a source that has broken down is asked again: soon at first. It begins anew with each answer. */
 const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
+
+/** A class knows that its instances are right. To its type any object of the same shape is as good. */
+const isMade = (given: unknown): boolean => given instanceof Backend
+
+const read = (given: Backend): Result.Result<Backend, InvalidBackend> =>
+  isMade(given) ? Result.succeed(given) : decode(given.origin, given)
+
+/** The backends among what a source delivers. The rest is in the log, when it is delivered for the first time in a row. */
+const sift = (name: string) => {
+  let told: ReadonlySet<string> = new Set()
+  return Effect.fnUntraced(function*(delivered: ReadonlyArray<Backend>) {
+    const [backends, wrong] = Arr.partition(delivered, read)
+    const before = told
+    told = new Set(wrong.map(({ message }) => message))
+    for (const message of told) {
+      if (before.has(message)) continue
+      yield* Effect.logError(
+        `The source of backends (${name}) has delivered what is no backend, and it is left out: ${message}`
+      )
+    }
+    return backends
+  })
+}
 
 /** Follows the source for as long as the layer lives. */
 export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDiscard(
@@ -15,6 +41,7 @@ export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDi
     const { backends, name } = yield* Discovery
     const pool = yield* Pool
     yield* backends.pipe(
+      Stream.mapEffect(sift(name)),
       Stream.tapDefect((defect) =>
         Effect.logError(
           `The source of backends (${name}) has broken down; it is asked again, the last ones it knew stay`,

@@ -47,9 +47,10 @@ const ejectedIn = () => {
 
 /** Judges by this policy. */
 export const layer = (
-  policy: Ejection.Policy = Ejection.defaultPolicy
-): Layer.Layer<Ejection.Ejection, never, Pool> =>
-  Layer.effect(
+  given: Ejection.Policy = Ejection.defaultPolicy
+): Layer.Layer<Ejection.Ejection, never, Pool> => {
+  const policy = Ejection.checked(given)
+  return Layer.effect(
     Ejection.Ejection,
     Effect.gen(function*() {
       const pool = yield* Pool
@@ -115,6 +116,7 @@ export const layer = (
       })
     })
   )
+}
 
 /** Judges nobody. */
 export const layerNone: Layer.Layer<Ejection.Ejection> = Layer.succeed(Ejection.Ejection, { observe: () => {} })

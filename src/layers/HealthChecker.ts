@@ -20,6 +20,7 @@ import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import {
   atOnce,
+  checked,
   defaultTimeout,
   defaultTimetable,
   type Timetable,
@@ -37,12 +38,13 @@ const atATime = 16
 const toldEvery = 60_000
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
-export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> =>
-  Layer.effectDiscard(
+export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> => {
+  const timetable = checked(given)
+  const { timeout = defaultTimeout } = timetable
+  return Layer.effectDiscard(
     Effect.gen(function*() {
       const pool = yield* Pool
       const probe = yield* Probe
-      const { timeout = defaultTimeout } = timetable
       const fibers = yield* FiberMap.make<string>()
 
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
@@ -119,3 +121,4 @@ export const layer = (timetable: Timetable = defaultTimetable): Layer.Layer<neve
         })).pipe(Effect.forkScoped)
     })
   )
+}

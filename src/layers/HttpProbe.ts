@@ -12,6 +12,7 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { authorityOf, urlOf } from "../services/Backend.ts"
+import * as Demand from "../services/Demand.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
 import { unaltered } from "../services/Unaltered.ts"
@@ -91,8 +92,9 @@ const requestFor = (origin: string, options: Options): HttpClientRequest.HttpCli
 }
 
 /** Checks over HTTP. */
-export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, HttpClient.HttpClient> =>
-  Layer.effect(
+export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, HttpClient.HttpClient> => {
+  Demand.time("timeout", options.timeout)
+  return Layer.effect(
     Probe.Probe,
     Effect.gen(function*() {
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
@@ -116,3 +118,4 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
       })
     })
   )
+}

@@ -56,8 +56,9 @@ const admit = (
 const minJournal = 1_000
 
 /** A pool without members. `policy` decides how signals change health. */
-export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Pool.Pool> =>
-  Layer.effect(
+export const layer = (given: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Pool.Pool> => {
+  const policy = Pool.checked(given)
+  return Layer.effect(
     Pool.Pool,
     Effect.gen(function*() {
       const state = yield* Ref.make(Pool.empty)
@@ -143,3 +144,4 @@ export const layer = (policy: Pool.Policy = Pool.defaultPolicy): Layer.Layer<Poo
       })
     })
   )
+}

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Connector } from "../services/Connector.ts"
+import * as Demand from "../services/Demand.ts"
 import * as Probe from "../services/Probe.ts"
 
 /** Where to connect to, and how long to wait for the connection. */
@@ -18,8 +19,9 @@ export interface Options extends Probe.Place {
 export const defaultOptions: Options = { timeout: Duration.seconds(2) }
 
 /** Checks that a connection can be made, with the `Connector` that comes with the engine. */
-export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, Connector> =>
-  Layer.effect(
+export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, Connector> => {
+  Demand.time("timeout", options.timeout)
+  return Layer.effect(
     Probe.Probe,
     Effect.map(Connector, (connector) =>
       Probe.Probe.of({
@@ -31,3 +33,4 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
           )
       }))
   )
+}

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
+import * as Demand from "./Demand.ts"
 import type { Endpoint, Stage } from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
 import * as SlowStart from "./SlowStart.ts"
@@ -58,6 +59,24 @@ export const defaultOptions: Options = {
   maxTotalInFlight: Infinity,
   queue: { size: 128, timeout: Duration.seconds(1), order: "oldest" },
   slowStart: SlowStart.off
+}
+
+/** The limits, if they are numbers that make sense: nothing is more than what is not a number. Throws otherwise. */
+export const checked = (options: Options): Options => {
+  const { adaptive, maxInFlight, maxTotalInFlight, queue, slowStart } = options
+  Demand.number("maxInFlight", maxInFlight, Demand.count)
+  Demand.number("maxTotalInFlight", maxTotalInFlight, Demand.count)
+  Demand.number("queue.size", queue.size, Demand.wholeNumber)
+  Demand.number("slowStart.from", slowStart.from, Demand.someShare)
+  Demand.number("slowStart.aggression", slowStart.aggression, Demand.positive)
+  if (adaptive !== undefined) {
+    Demand.number("adaptive.floor", adaptive.floor, Demand.count)
+    Demand.number("adaptive.ceiling", adaptive.ceiling, Demand.count)
+    Demand.number("adaptive.initial", adaptive.initial, Demand.factor)
+    Demand.number("adaptive.tolerance", adaptive.tolerance, Demand.factor)
+    Demand.number("adaptive.smoothing", adaptive.smoothing, Demand.someShare)
+  }
+  return options
 }
 
 /** The service that chooses an endpoint for each try. */

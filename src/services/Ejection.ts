@@ -6,6 +6,7 @@
  * backend's making count: see `Outcome` of `Load`.
  */
 import * as Context from "effect/Context"
+import * as Demand from "./Demand.ts"
 import * as Load from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
 
@@ -24,6 +25,14 @@ export interface Policy {
  * 80 % over 30 s, of 5).
  */
 export const defaultPolicy: Policy = { consecutiveFailures: 5, successRate: 0.8, minimumVolume: 20 }
+
+/** The policy, if its numbers make sense. Throws otherwise. */
+export const checked = (policy: Policy): Policy => {
+  Demand.number("consecutiveFailures", policy.consecutiveFailures, Demand.count)
+  Demand.number("successRate", policy.successRate, Demand.share)
+  Demand.number("minimumVolume", policy.minimumVolume, Demand.wholeNumber)
+  return policy
+}
 
 /** Why the backend should be ejected, in words, now that a try has failed; `undefined` if it should not. */
 export const verdict = (load: Load.Load, now: number, policy: Policy): string | undefined => {

@@ -5,6 +5,7 @@
  * `layers/HealthChecker`.
  */
 import * as Duration from "effect/Duration"
+import * as Demand from "./Demand.ts"
 import type { Health } from "./Health.ts"
 
 /** The timetable of active checks. */
@@ -13,6 +14,13 @@ export interface Timetable {
   readonly interval: Duration.Duration
   /** How long a check may take, whatever limit it has itself. 10 s unless it is given. */
   readonly timeout?: Duration.Duration
+}
+
+/** The timetable, if it is one: without an interval a checker would do nothing but check. Throws otherwise. */
+export const checked = (timetable: Timetable): Timetable => {
+  Demand.time("interval", timetable.interval)
+  if (timetable.timeout !== undefined) Demand.time("timeout", timetable.timeout)
+  return timetable
 }
 
 /** Longer than a check of one's own should take. */

@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
 import type { Backend } from "./Backend.ts"
+import * as Demand from "./Demand.ts"
 import {
   defaultPolicy as defaultHealthPolicy,
   type Health,
@@ -110,6 +111,17 @@ export interface Policy extends HealthPolicy {
  * as well, and Finagle's.
  */
 export const defaultPolicy: Policy = { ...defaultHealthPolicy, maxEjected: 0.5, panicThreshold: 0.5 }
+
+/** The policy, if its numbers make sense. Throws otherwise. */
+export const checked = (policy: Policy): Policy => {
+  Demand.number("rise", policy.rise, Demand.count)
+  Demand.number("fall", policy.fall, Demand.count)
+  Demand.number("maxEjected", policy.maxEjected, Demand.share)
+  Demand.number("panicThreshold", policy.panicThreshold, Demand.share)
+  Demand.time("ejectionTime", policy.ejectionTime)
+  Demand.time("maxEjectionTime", policy.maxEjectionTime)
+  return policy
+}
 
 /** The service that keeps the pool. */
 export class Pool extends Context.Service<Pool, {

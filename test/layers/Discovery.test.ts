@@ -24,6 +24,10 @@ const members = Effect.gen(function*() {
 
 const settle = TestClock.adjust(0)
 
+/** A layer that keeps what is logged. */
+const logging = (lines: Array<unknown>) =>
+  Layer.provideMerge(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+
 describe("Discovery", () => {
   it.effect("makes the members what the source says, each time that it speaks", () =>
     Effect.gen(function*() {
@@ -49,9 +53,55 @@ describe("Discovery", () => {
     ))
 })
 
-/** A layer that keeps what is logged. */
-const logging = (lines: Array<unknown>) =>
-  Layer.provideMerge(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+describe("what is no backend", () => {
+  const about = (found: string) => [
+    "The source of backends (loose) has delivered what is no backend, and it is left out: " +
+    `expected a URL without a path, such as http://localhost:3001, or unix:/path/of/a.sock, got "${found}"`
+  ]
+
+  it.effect("is left out, and in the log for as long as it is delivered", () => {
+    const lines: Array<unknown> = []
+    const [a, wrong, other] = [backend("a"), { ...backend("b"), origin: "not a url" }, {
+      ...backend("c"),
+      origin: "c d"
+    }]
+    return Effect.gen(function*() {
+      const said = yield* Queue.unbounded<ReadonlyArray<Backend>>()
+      const source = Layer.succeed(Discovery, { name: "loose", backends: Stream.fromQueue(said) })
+      yield* Effect.gen(function*() {
+        for (const set of [[a, wrong], [wrong, a], [a, wrong, other], [a], [a, wrong]]) {
+          yield* Queue.offer(said, set)
+          yield* settle
+          assert.deepStrictEqual(yield* members, ["a"])
+        }
+        assert.deepStrictEqual(lines, [about("not a url"), about("c d"), about("not a url")])
+      }).pipe(Effect.provide(following(source).pipe(logging(lines))))
+    })
+  })
+
+  it.effect("is read as a backend that others have written, where it can be", () => {
+    const plain = { ...backend("a"), origin: "HTTP://A.test:80/" }
+    return Effect.gen(function*() {
+      yield* settle
+      const { state } = yield* Pool
+      const [member] = (yield* Ref.get(state)).members
+      assert.deepStrictEqual(member?.endpoint.backend, backend("a"))
+    }).pipe(Effect.provide(following(Layer.succeed(Discovery, { name: "loose", backends: Stream.make([plain]) }))))
+  })
+
+  it.effect("is no reason to give up a source that delivers no list at all", () => {
+    const lines: Array<unknown> = []
+    const nothing: ReadonlyArray<Backend> = JSON.parse("null")
+    return Effect.gen(function*() {
+      yield* settle
+      assert.deepStrictEqual(yield* members, ["a"])
+      assert.strictEqual(lines.length, 1)
+    }).pipe(Effect.provide(
+      following(Layer.succeed(Discovery, { name: "loose", backends: Stream.make([backend("a")], nothing) }))
+        .pipe(logging(lines))
+    ))
+  })
+})
 
 describe("a source that breaks down", () => {
   const bug = new Error("a bug")

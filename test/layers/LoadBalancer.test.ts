@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,13 +15,18 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Configuration from "../../src/layers/Configuration.ts"
+import * as HealthChecker from "../../src/layers/HealthChecker.ts"
+import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
-import { Balancer } from "../../src/services/Balancer.ts"
+import { Balancer, defaultOptions } from "../../src/services/Balancer.ts"
+import * as Ejection from "../../src/services/Ejection.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
-import { Pool } from "../../src/services/Pool.ts"
+import { defaultPolicy, Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
 
 const { breaksOff, delayed, handle, hangs, inTurn, onPath, refuses, resets, respond, sometimes, unreachable } =
@@ -405,5 +411,26 @@ describe("the numbers of what is in flight", () => {
     )
     // Otherwise nothing was tested.
     assert.isAbove(sent, 300)
+  })
+})
+
+describe("options that make no sense", () => {
+  const none = Duration.zero
+
+  it.each<readonly [string, () => unknown, string]>([
+    ["limits", () => LoadBalancer.layerBalancer({ limits: { ...defaultOptions, maxInFlight: NaN } }), "maxInFlight: "],
+    ["a policy of the pool", () => LoadBalancer.layerBalancer({ pool: { ...defaultPolicy, rise: 0 } }), "rise: "],
+    ["panic", () => PoolLayer.layer({ ...defaultPolicy, panicThreshold: NaN }), "panicThreshold: "],
+    ["ejections", () => PoolLayer.layer({ ...defaultPolicy, ejectionTime: none }), "ejectionTime: "],
+    [
+      "thresholds of ejection",
+      () => LoadBalancer.layerBalancer({ ejection: { ...Ejection.defaultPolicy, successRate: NaN } }),
+      "successRate: "
+    ],
+    ["a timetable", () => HealthChecker.layer({ interval: none }), "interval: "],
+    ["an HTTP check", () => HttpProbe.layer({ path: "/", timeout: none }), "timeout: "],
+    ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "]
+  ])("are refused where they are passed: %s", (_, pass, begin) => {
+    assert.throws(pass, RangeError, `${begin}expected `)
   })
 })

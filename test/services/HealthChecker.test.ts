@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import { type Health, initial, type Probe } from "../../src/services/Health.ts"
-import { defaultTimetable, untilFirstCheck, untilNextCheck } from "../../src/services/HealthChecker.ts"
+import { checked, defaultTimetable, untilFirstCheck, untilNextCheck } from "../../src/services/HealthChecker.ts"
 
 const health = (state: Probe["state"], streak: number): Health => ({ ...initial, probe: { state, streak } })
 
@@ -97,4 +97,25 @@ describe("untilFirstCheck", () => {
     assert.strictEqual(first(99_999, 100_000, 1), 5_000)
     assert.strictEqual(untilFirstCheck(1_099, 1_100, { interval: Duration.millis(200) }, 1), 200)
   })
+})
+
+describe("a timetable", () => {
+  const second = Duration.seconds(1)
+
+  it("may have any interval and timeout of a millisecond or more", () => {
+    for (const timetable of [defaultTimetable, { interval: Duration.millis(1), timeout: second }]) {
+      assert.strictEqual(checked(timetable), timetable)
+    }
+  })
+
+  it.each([Duration.zero, Duration.millis(-1), Duration.millis(NaN)])(
+    "may not have the interval or the timeout %s, with which there would be nothing but checks",
+    (time) => {
+      assert.throws(() => checked({ interval: time }), "interval: expected a duration of 1ms or more, got ")
+      assert.throws(
+        () => checked({ interval: second, timeout: time }),
+        "timeout: expected a duration of 1ms or more, got "
+      )
+    }
+  )
 })

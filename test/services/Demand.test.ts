@@ -1,0 +1,45 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Demand from "../../src/services/Demand.ts"
+
+describe("a number", () => {
+  it.each<readonly [keyof typeof rules, ReadonlyArray<number>, ReadonlyArray<number>]>([
+    ["count", [1, 1_024, Infinity], [0, -1, 1.5, NaN, -Infinity]],
+    ["wholeNumber", [0, 1, Infinity], [-1, 0.5, NaN, -Infinity]],
+    ["share", [0, 0.5, 1], [-0.1, 1.1, NaN, Infinity]],
+    ["someShare", [0.01, 1], [0, 1.1, NaN]],
+    ["factor", [1, 1.5, Infinity], [0.9, NaN]],
+    ["positive", [0.1, 2], [0, -1, NaN]]
+  ])("that is a %s may be %j, and not %j", (name, right, wrong) => {
+    for (const value of right) assert.doesNotThrow(() => Demand.number("x", value, rules[name]))
+    for (const value of wrong) assert.throws(() => Demand.number("x", value, rules[name]), RangeError, `got ${value}`)
+  })
+
+  const { count, factor, positive, share, someShare, wholeNumber } = Demand
+  const rules = { count, factor, positive, share, someShare, wholeNumber }
+
+  it("that is wrong is named, with what was expected", () => {
+    assert.throws(
+      () => Demand.number("maxInFlight", NaN, Demand.count),
+      "maxInFlight: expected a whole number of 1 or more, or Infinity, got NaN"
+    )
+  })
+})
+
+describe("a time", () => {
+  it("may be a millisecond or more, without an end", () => {
+    for (const time of [Duration.millis(1), Duration.days(30), Duration.infinity]) {
+      assert.doesNotThrow(() => Demand.time("interval", time))
+    }
+  })
+
+  it.each<readonly [Duration.Duration, string]>([
+    [Duration.zero, "0"],
+    [Duration.millis(NaN), "0"],
+    [Duration.micros(999n), Duration.format(Duration.micros(999n))],
+    [Duration.seconds(-5), "-5s"]
+  ])("may not be %s", (time, found) => {
+    const message = `interval: expected a duration of 1ms or more, got ${found}`
+    assert.throws(() => Demand.time("interval", time), message)
+  })
+})
