@@ -20,8 +20,10 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const tsx = createRequire(import.meta.url).resolve("tsx/cli")
 
 /** Runs an example to its end and gives the lines that it prints. */
-const run = async (file: string): Promise<Array<string>> => {
-  const { stderr, stdout } = await promisify(execFile)(process.execPath, [tsx, `docs/examples/${file}`], { cwd: root })
+const run = async (file: string, variables: NodeJS.ProcessEnv = {}): Promise<Array<string>> => {
+  const args = [tsx, `docs/examples/${file}`]
+  const options = { cwd: root, env: { ...process.env, ...variables } }
+  const { stderr, stdout } = await promisify(execFile)(process.execPath, args, options)
   assert.strictEqual(stderr, "")
   return stdout.trimEnd().split("\n")
 }
@@ -54,6 +56,12 @@ const freePort = async (): Promise<number> => {
 describe.concurrent("the examples", () => {
   it("embed.ts: the balancer takes turns between two backends", async () => {
     assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
+  })
+
+  it("load.ts: the settings of a file, but for what a flag says, and nothing from the environment", async () => {
+    assert.deepStrictEqual(await run("load.ts", { PORT: "none", EVENKEEL_TO: "nobody" }), [
+      "round-robin http://10.0.0.1:3000 http://10.0.0.2:3000"
+    ])
   })
 
   it("drain.ts: a backend finishes what it has, stays out, comes back, and another strategy takes over", async () => {
@@ -126,6 +134,7 @@ describe.concurrent("the examples", () => {
       "drain.ts",
       "embed.ts",
       "evenkeel.yaml",
+      "load.ts",
       "serve.ts",
       "strategy-laws.test.ts",
       "test-under-traffic.test.ts",

@@ -145,6 +145,13 @@ const suggestKey = (key: string, options: ReadonlyArray<Option>): string | undef
     options.find((option) => option.path.at(-1) === last)?.key
 }
 
+/** `Object`, also of a class or another realm, or what else it is by nature, such as `Date` or `Map`. */
+const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice("[object ".length, -1)
+
+/** What is no group. What an object or a function has within may be a secret. */
+const showGroup = (value: unknown): string =>
+  Predicate.isObjectKeyword(value) && !Array.isArray(value) ? kindOf(value) : show(value)
+
 type Values = ReadonlyMap<Option, unknown>
 
 /** The settings that a source has, and what is wrong with them. */
@@ -164,8 +171,8 @@ const read = (
       if (Result.isFailure(decoded)) problems.push(...decoded.failure)
     } else if (key !== "" && !options.some((option) => option.key.startsWith(`${key}.`))) {
       problems.push(`${source.where(path, "key")}: unknown key "${key}"${Suggestion.words(suggestKey(key, options))}`)
-    } else if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      problems.push(`${source.where(path, "value")}: expected a group of settings, got ${show(value)}`)
+    } else if (typeof value !== "object" || value === null || kindOf(value) !== "Object") {
+      problems.push(`${source.where(path, "value")}: expected a group of settings, got ${showGroup(value)}`)
     } else {
       for (const [name, inner] of Object.entries(value)) walk(inner, [...path, name])
     }

@@ -117,6 +117,47 @@ describe("Configuration.make", () => {
   })
 })
 
+describe("what only code can say", () => {
+  const wrongBy = (input: object): string =>
+    Configuration.check(input).pipe(Result.flip, Result.getOrThrow, ({ message }) => message)
+
+  it.each<readonly [object, string]>([
+    [{ retry: { tries: NaN } }, "retry.tries: expected a whole number of 1 or more, got NaN"],
+    [{ retry: { tries: Infinity } }, "retry.tries: expected a whole number of 1 or more, got Infinity"],
+    [{ retry: { tries: 2n } }, "retry.tries: expected a whole number of 1 or more, got 2n"],
+    [{ timeout: { response: 5n } }, "timeout.response: expected a duration such as 5s or 500ms, got 5n"],
+    [
+      { health: { path: new Date(0) } },
+      "health.path: expected a path that begins with a slash, such as /healthz, got 1970-01-01T00:00:00.000Z"
+    ]
+  ])("is shown as code has it: %s", (input, message) => assert.strictEqual(wrongBy(input), message))
+
+  it.each<readonly [object, string]>([
+    [new Date(0), "Date"],
+    [new Map([["to", ["http://a"]]]), "Map"],
+    [new Set(["to"]), "Set"],
+    [[], "[]"],
+    [() => ({}), "Function"]
+  ])("is no group of settings: %s", (value, found) => {
+    assert.strictEqual(wrongBy(value), `settings: expected a group of settings, got ${found}`)
+    assert.strictEqual(wrongBy({ health: value }), `health: expected a group of settings, got ${found}`)
+  })
+
+  it("is not shown where a secret may be in it", () => {
+    const keys = new Map([["keys", ["the secret"]]])
+    assert.strictEqual(wrongBy({ sticky: keys }), "sticky: expected a group of settings, got Map")
+  })
+
+  it("may be an object of a class, or of no class", () => {
+    class Health {
+      readonly rise = 4
+    }
+    const bare: object = Object.assign(Object.create(null), { fall: 3 })
+    assert.strictEqual(Configuration.make({ health: new Health() }).health.rise, 4)
+    assert.strictEqual(Configuration.make({ health: bare }).health.fall, 3)
+  })
+})
+
 describe("the strategy where none is given", () => {
   const backends = (n: number) => Array.from({ length: n }, (_, i) => `http://a${i}`)
 
