@@ -58,6 +58,14 @@ describe.concurrent("the examples", () => {
     assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
   })
 
+  it("http-parts.ts: whoever has joined last gets everything", async () => {
+    assert.deepStrictEqual(await run("http-parts.ts"), ["hello from a", "hello from b"])
+  })
+
+  it("http-checks.ts: only the backend whose data is fresh gets requests", async () => {
+    assert.deepStrictEqual(await run("http-checks.ts"), ["{\"isReady\":true,\"lagSeconds\":1}"])
+  })
+
   it("load.ts: the settings of a file, but for what a flag says, and nothing from the environment", async () => {
     assert.deepStrictEqual(await run("load.ts", { PORT: "none", EVENKEEL_TO: "nobody" }), [
       "round-robin http://10.0.0.1:3000 http://10.0.0.2:3000"
@@ -134,6 +142,8 @@ describe.concurrent("the examples", () => {
       "drain.ts",
       "embed.ts",
       "evenkeel.yaml",
+      "http-checks.ts",
+      "http-parts.ts",
       "load.ts",
       "serve.ts",
       "strategy-laws.test.ts",

@@ -23,6 +23,7 @@ import * as ForwarderService from "../services/Forwarder.ts"
 import type { Extract } from "../services/HashKey.ts"
 import * as Policies from "../services/Policies.ts"
 import type * as PoolService from "../services/Pool.ts"
+import type { Probe } from "../services/Probe.ts"
 import type { Strategy } from "../services/Strategy.ts"
 import * as Affinity from "./Affinity.ts"
 import * as Balancer from "./Balancer.ts"
@@ -69,34 +70,43 @@ const connector = Layer.effect(
       : Effect.die(new Error("TCP checks need a Connector, which Wire and NodeEngine have")))
 )
 
+/** What only a program can say. */
+export interface Options {
+  /** The key of a request for strategies that hash one, in place of `hash.key`. Without one, any backend may get it. */
+  readonly hashKey?: Extract
+  /**
+   * What a check is, in place of what `health.kind` says, unless that is `off`. When checks are made, how long they may
+   * take and what follows is as the settings of `health` say.
+   */
+  readonly probe?: Layer.Layer<Probe, never, HttpClient.HttpClient>
+}
+
+const probeOf = ({ health }: Settings): NonNullable<Options["probe"]> =>
+  health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health)
+
 /** The checks of the settings, which nobody makes where they are off. */
-const layerChecks = ({ health }: Settings): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
-  if (health.kind === "off") return Layer.empty
-  return HealthChecker.layer({ interval: health.interval, timeout: health.timeout }).pipe(
-    Layer.provide(health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health))
-  )
+const layerChecks = (
+  settings: Settings,
+  probe = probeOf(settings)
+): Layer.Layer<never, never, HttpClient.HttpClient | PoolService.Pool> => {
+  const { interval, kind, timeout } = settings.health
+  return kind === "off" ? Layer.empty : Layer.provide(HealthChecker.layer({ interval, timeout }), probe)
 }
 
 /** Sticky sessions, where the settings have a cookie for them. */
 const layerAffinity = ({ sticky: { cookie, ...more } }: Settings): Layer.Layer<never, never, PoolService.Pool> =>
   cookie === undefined ? Layer.empty : Affinity.layer({ cookie, ...more })
 
-/** What only a program can say. */
-export interface Options {
-  /** The key of a request for strategies that hash one, in place of `hash.key`. Without one, any backend may get it. */
-  readonly hashKey?: Extract
-}
-
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
-export const layerForwarder = (settings: Settings, options: Options = {}): Layer.Layer<
+export const layerForwarder = (settings: Settings, { probe, ...forwarding }: Options = {}): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer({ ...Policies.forwarder(settings), ...options }).pipe(
+  Forwarder.layer({ ...Policies.forwarder(settings), ...forwarding }).pipe(
     Layer.provide(layerAffinity(settings)),
     Layer.merge(HealthLog.layer),
-    Layer.merge(layerChecks(settings)),
+    Layer.merge(layerChecks(settings, probe)),
     Layer.provideMerge(Drain.layer({ tunnels: settings.timeout.drain })),
     Layer.provideMerge(layerBalancer({
       pool: Policies.pool(settings),

@@ -27,6 +27,7 @@ import { Balancer, defaultOptions } from "../../src/services/Balancer.ts"
 import * as Ejection from "../../src/services/Ejection.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
 import { defaultPolicy, Pool } from "../../src/services/Pool.ts"
+import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
 
 const { breaksOff, delayed, handle, hangs, inTurn, onPath, refuses, resets, respond, sometimes, unreachable } =
@@ -315,6 +316,53 @@ describe("LoadBalancer", () => {
       }
       assert.strictEqual(owners.size, 3)
     }).pipe(Effect.provide(lab(three, { strategy: "maglev" }, [], { hashKey })))
+  })
+
+  it.effect("checks with a probe of the program, by the settings and with the client of the traffic", () => {
+    const asked: Array<string> = []
+    const probe = Layer.effect(
+      Probe,
+      Effect.map(HttpClient.HttpClient, (client) => ({
+        check: ({ origin }) => {
+          asked.push(origin)
+          return client.get(`${origin}/ready`).pipe(
+            Effect.flatMap(({ text }) => text),
+            Effect.mapError((error) => ProbeFailed.make({ message: error.message })),
+            Effect.flatMap((text) => text === "yes" ? Effect.succeed("ready") : ProbeFailed.make({ message: text })),
+            Effect.delay("1 second")
+          )
+        }
+      }))
+    )
+    const scripts = {
+      "http://a": onPath("/ready", respond("yes"), respond("a")),
+      "http://b": onPath("/ready", respond("no"), respond("b"))
+    }
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      // Nobody has requests before it has passed, as the settings say.
+      assert.strictEqual((yield* FakeServer.request("/")).status, 503)
+      yield* TestClock.adjust("1 second")
+      for (let i = 0; i < 3; i++) assert.strictEqual((yield* FakeServer.request("/")).text, "a")
+      assert.deepStrictEqual(
+        entries.flatMap((entry) =>
+          entry._tag === "HealthChanged" ? [`${entry.backend} ${entry.status}: ${entry.why}`] : []
+        ),
+        ["http://a Up: ready", "http://b Down: no"]
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(asked.filter((origin) => origin === "http://a").length, 4)
+    }).pipe(
+      Effect.provide(lab(scripts, { health: { initial: "down", interval: "20s", panic: "0%" } }, entries, { probe }))
+    )
+  })
+
+  it.effect("checks with no probe where checks are off", () => {
+    const probe = Layer.succeed(Probe, { check: () => ProbeFailed.make({ message: "no" }) })
+    return Effect.gen(function*() {
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* FakeServer.request("/")).text, "a")
+    }).pipe(Effect.provide(lab(three, { health: { kind: "off" } }, [], { probe })))
   })
 
   it.effect("balances what is not HTTP over the same pool", () =>
