@@ -1,7 +1,7 @@
 /** The package as it is published: built, put where npm puts it, and used by its public names under plain Node. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -20,7 +20,7 @@ describe("the published package", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "evenkeel-package-"))
     mkdirSync(installed(), { recursive: true })
-    for (const dependency of ["effect", "@effect", "yaml"]) {
+    for (const dependency of ["effect", "@effect", "@types", "yaml"]) {
       symlinkSync(join(root, "node_modules", dependency), join(folder, "node_modules", dependency))
     }
     const outDir = join(installed(), "dist")
@@ -50,6 +50,22 @@ describe("the published package", () => {
     assert.isTrue(existsSync(join(installed(), module)))
     assert.isTrue(existsSync(join(installed(), types)))
   })
+
+  it("has declarations for strict programs, to which those of Effect add that they want DOM", async () => {
+    const options = { module: "nodenext", noEmit: true, skipLibCheck: false, strict: true, target: "es2023" }
+    const include = ["embed", "serve", "http-parts", "http-checks"].map((name) => `examples/${name}.ts`)
+    /** What is missing, and to whose declarations. */
+    const missing = async (...lib: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...options, lib }, include }))
+      const lines = await run(join(root, "node_modules/.bin/tsc"), ["-p", folder], folder)
+        .catch(({ stdout }: { readonly stdout: string }) => stdout)
+      return lines.trim().split("\n").map((line) => line.replace(/^.*node_modules\/([^/]+)\/.* '(\w+)'\.$/, "$1: $2"))
+        .sort()
+    }
+    assert.deepStrictEqual(await missing("es2023", "dom"), [""])
+    // If they do not want it any more: docs/installation.md says that they do.
+    assert.deepStrictEqual(await missing("es2023"), ["effect: JsonWebKey", "effect: Transferable"])
+  }, 60_000)
 
   it("has a program", async () => {
     assert.include(
