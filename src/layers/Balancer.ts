@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
+import { Balancer, checked, defaultOptions, NoBackend, type Options, Overloaded } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
 import * as Occasionally from "../services/Occasionally.ts"
@@ -37,9 +37,10 @@ const noBackend = Effect.fail(NoBackend.make({}))
 
 /** Balances over the pool with the strategy. */
 export const layer = (
-  options: Options = defaultOptions
-): Layer.Layer<Balancer, never, Ejection | Pool | Strategy> =>
-  Layer.effect(
+  given: Options = defaultOptions
+): Layer.Layer<Balancer, never, Ejection | Pool | Strategy> => {
+  const options = checked(given)
+  return Layer.effect(
     Balancer,
     Effect.gen(function*() {
       const pool = yield* Pool
@@ -196,3 +197,4 @@ export const layer = (
       })
     })
   )
+}

@@ -13,7 +13,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { AccessLog } from "../services/AccessLog.ts"
-import * as BalancerService from "../services/Balancer.ts"
+import type * as BalancerService from "../services/Balancer.ts"
 import type { Settings } from "../services/Configuration.ts"
 import { Connector } from "../services/Connector.ts"
 import type * as DiscoveryService from "../services/Discovery.ts"
@@ -56,7 +56,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer(limits && BalancerService.checked(limits)), Discovery.layer).pipe(
+  Layer.merge(Balancer.layer(limits), Discovery.layer).pipe(
     Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
     Layer.provideMerge(Pool.layer(pool))
   )
