@@ -9,7 +9,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServer from "effect/http/HttpServer"
@@ -17,7 +16,6 @@ import { ServeError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Occasionally from "../../services/Occasionally.ts"
 import * as Deadlines from "./Deadlines.ts"
@@ -180,22 +178,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
     server.close()
     return Effect.timeoutOrElse(empty, { duration: lastRequest, orElse: () => Effect.andThen(closeIdle, empty) })
   }).pipe(
-    Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void }),
-    Effect.cached
+    Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void })
   )
-  /** Of the fibers that work on requests, which are over before anything that they use is closed. */
-  const requests = yield* Scope.make()
+  /** The fibers that work on requests, which are over before anything that they use is closed. */
+  const requests = new Set<Fiber.Fiber<void>>()
   const end = Effect.gen(function*() {
     for (const connection of connections) connection.terminate()
-    // Apart, because the close of a scope cannot be interrupted.
-    const ended = yield* Effect.forkDetach(Scope.close(requests, Exit.void))
-    yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.await(ended)), {
+    yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.awaitAll(requests)), {
       duration: lastWords,
       orElse: () => Effect.logWarning("There are requests that do not end although they were interrupted")
     })
     for (const connection of connections) connection.socket.destroySoon()
   })
-  const close = Effect.andThen(yield* drain, end)
+  const close = yield* Effect.cached(Effect.andThen(drain, end))
   yield* Effect.addFinalizer(() => close)
   const address = yield* listen(server, options, yield* acceptFailed)
 
@@ -210,8 +205,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
       )
       handle = (exchange) => {
         const run = Effect.runForkWith(Context.add(context, HttpServerRequest, new ServerRequest(exchange)))
-        const fiber = Fiber.runIn(run(handled), requests)
-        if (fiber.pollUnsafe() === undefined) exchange.fiber = fiber
+        const fiber = run(handled)
+        if (fiber.pollUnsafe() !== undefined) return
+        exchange.fiber = fiber
+        // A scope would cost 2 % of a request.
+        requests.add(fiber)
+        fiber.addObserver(() => requests.delete(fiber))
       }
       for (const exchange of waiting.splice(0)) handle(exchange)
       yield* Effect.addFinalizer(() => close)
