@@ -76,7 +76,7 @@ const readFile = (
  * Settings from flags, the environment (through the `ConfigProvider` of the context) and the file that `--config` or
  * `EVENKEEL_CONFIG` names. Fails with all that is wrong in any of them.
  */
-export const load = Effect.fnUntraced(function*(
+export const load = Effect.fn("Configuration.load")(function*(
   flags: Flags.Flags
 ): Effect.fn.Return<Loaded, ConfigurationError, FileSystem.FileSystem> {
   const fromFlags = Flags.read(flags, options)

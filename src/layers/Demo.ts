@@ -60,7 +60,7 @@ const serveOnce = Effect.fnUntraced(
  * Starts a backend, and keeps it until the scope closes: whenever it was stopped, it listens again after its downtime.
  * Succeeds with its port as soon as it listens. Fails when it cannot listen at first.
  */
-export const start = Effect.fnUntraced(function*(
+export const start = Effect.fn("Demo.start")(function*(
   options: Options
 ): Effect.fn.Return<number, ServeError, AccessLog | Scope.Scope> {
   const log = yield* AccessLog

@@ -35,20 +35,14 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
         })
 
       return Drain.of({
-        drain: (id, why, { tunnels } = options) =>
-          Effect.suspend(() => {
-            const load = memberBy(id)?.endpoint.load
-            return load === undefined ? Effect.void : Effect.andThen(
-              pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
-              Effect.raceFirst(
-                balancer.untilIdle(id),
-                // Again and again, because one that was asked for before may open only now.
-                Effect.sleep(tunnels).pipe(
-                  Effect.andThen(Effect.repeat(cutTunnels(id, load), Schedule.spaced(cutEvery)))
-                )
-              )
-            )
-          }),
+        drain: Effect.fn("Drain.drain")(function*(id: string, why: string, { tunnels }: Options = options) {
+          const load = memberBy(id)?.endpoint.load
+          if (load === undefined) return
+          yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
+          // Again and again, because one that was asked for before may open only now.
+          const cutting = Effect.repeat(cutTunnels(id, load), Schedule.spaced(cutEvery))
+          yield* Effect.raceFirst(balancer.untilIdle(id), Effect.andThen(Effect.sleep(tunnels), cutting))
+        }),
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()
           cuts.set(load, ofBackend.add(cut))

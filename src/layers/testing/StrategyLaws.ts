@@ -201,7 +201,7 @@ const shrink = Effect.fnUntraced(function*<E>(law: Law, subject: Subject<E>, poo
 })
 
 /** Tries a law on a strategy. Fails with the smallest pool on which it does not hold. */
-export const check = Effect.fnUntraced(function*<E>(
+export const check = Effect.fn("StrategyLaws.check")(function*<E>(
   law: Law,
   subject: Subject<E>
 ): Effect.fn.Return<void, E | LawBroken> {

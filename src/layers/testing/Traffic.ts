@@ -87,7 +87,7 @@ const judged = (reply: Reply): Pick<Seen, "problem" | "reply"> => ({
 const lost = (problem: string): Pick<Seen, "problem" | "reply"> => ({ problem, reply: undefined })
 
 /** Sends the requests. Succeeds when the last one is over, with all of them in the order in which they were sent. */
-export const run = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
+export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.fn.Return<
   ReadonlyArray<Seen>,
   never,
   FakeServer
