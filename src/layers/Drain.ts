@@ -41,7 +41,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
           yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
           // Again and again, because one that was asked for before may open only now.
           const cutting = Effect.repeat(cutTunnels(id, load), Schedule.spaced(cutEvery))
-          yield* Effect.raceFirst(balancer.untilIdle(id), Effect.andThen(Effect.sleep(tunnels), cutting))
+          yield* Effect.raceFirst(balancer.untilIdle(id), Effect.sleep(tunnels).pipe(Effect.andThen(cutting)))
         }),
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()

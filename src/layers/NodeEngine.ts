@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import type { Settings } from "../services/Configuration.ts"
 import type { Connector } from "../services/Connector.ts"
 import * as Client from "./nodeengine/Client.ts"
+import * as Connecting from "./nodeengine/Connecting.ts"
 import * as Server from "./nodeengine/Server.ts"
 
 /** Listens with node:http. Fails with `ServeError` when it cannot. */
@@ -25,7 +26,7 @@ export const layerServer = Server.layer
 export const layerClient = Client.layer
 
 /** Makes connections and nothing more, in the way of the client. */
-export const layerConnector = Client.layerConnector
+export const layerConnector = Connecting.layer
 
 /** Both ends, as the settings say, and the way to connect. */
 export const layer = (

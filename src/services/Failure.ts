@@ -194,8 +194,8 @@ export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "O
 export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
 
 /**
- * What went wrong in an exchange, between the balancer and a backend or between a client and the balancer. `message` is a short cause in words, such as
- * `Connection refused`.
+ * What went wrong in an exchange, between the balancer and a backend or between a client and the balancer. `message` is
+ * a short cause in words, such as `Connection refused`.
  */
 export class TransportFailure extends Schema.TaggedError<TransportFailure>()("TransportFailure", {
   reason: Schema.Literals([
@@ -219,34 +219,6 @@ export class TransportFailure extends Schema.TaggedError<TransportFailure>()("Tr
   ]),
   message: Schema.String
 }) {}
-
-/** What the codes of the system's errors mean to people. */
-const systemErrors: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "Connection refused",
-  ECONNRESET: "Connection reset",
-  EPIPE: "Connection reset",
-  ENOTFOUND: "Host not found",
-  EAI_AGAIN: "Host not found for now",
-  EHOSTUNREACH: "Host unreachable",
-  ENETUNREACH: "Network unreachable",
-  ETIMEDOUT: "Connection timed out",
-  EMFILE: "Too many open files",
-  ENFILE: "Too many open files on this machine",
-  EADDRNOTAVAIL: "No local port is free",
-  ENOENT: "There is no such socket",
-  EACCES: "No permission to connect"
-}
-
-/** What an error of the system or of TLS means to people. The message of OpenSSL is about its source. */
-export const explainSystemError = (error: Error): string => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
-  const known = systemErrors[code]
-  if (known !== undefined) return known
-  return "library" in error && "reason" in error ? `TLS failed: ${String(error.reason)}` : error.message
-}
-
-/** Codes of what this process lacks, which is no fault of a backend. */
-export const ownLimits: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL"])
 
 /** Whether Node says, of an error or of what caused it, that it was about making a connection. */
 const isOfConnecting = (error: unknown): boolean => {

@@ -2,11 +2,11 @@
  * The back half of Node's engine: the platform's client on undici, which sends requests that have a head attached
  * exactly as that head says, and attaches the heads of responses as they came.
  *
- * Owns what is specific to undici and to connections to backends. Which backend a request goes to
- * is decided by its URL.
+ * Owns what is specific to undici. Which backend a request goes to is decided by its URL, and how it is connected to by
+ * `Connecting`.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import type { buildConnector, Dispatcher } from "@effect/platform-node/Undici"
+import type { Dispatcher } from "@effect/platform-node/Undici"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -14,83 +14,15 @@ import { HttpClientError, TransportError } from "effect/http/HttpClientError"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
-import * as Struct from "effect/Struct"
-import * as Dns from "node:dns"
-import type * as Net from "node:net"
 import { Readable } from "node:stream"
-import { parseOrigin, urlOf } from "../../services/Backend.ts"
-import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
-import type { FieldLines } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
+import { connectorOf, loadUndici, withResets } from "./Connecting.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { RequestBody } from "./RequestBody.ts"
+import { Transmission } from "./Transmission.ts"
 import { failureOf } from "./UndiciErrors.ts"
 import * as UnixOrigin from "./UnixOrigin.ts"
-
-/** More than any backend has reason to send before its answer. */
-const maxInterimResponses = 100
-
-/** One request on its way through undici, and what was seen of its response. */
-class Transmission implements Dispatcher.DispatchHandler {
-  readonly head: Message.SentHead | undefined
-  readonly url: string
-  /** Whether a connection was there and the request began to be written. Before that, nothing can have been sent. */
-  started = false
-  responseHead: { readonly statusText: string; readonly fields: FieldLines } | undefined
-  /** Bytes of the body that have come. */
-  received = 0
-  private handler: Dispatcher.DispatchHandler = {}
-  private interim = 0
-
-  constructor(head: Message.SentHead | undefined, url: string) {
-    this.head = head
-    this.url = url
-  }
-
-  listen(handler: Dispatcher.DispatchHandler): this {
-    this.handler = handler
-    return this
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-    this.started = true
-    this.handler.onRequestStart?.(controller, context)
-  }
-
-  onRequestUpgrade(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onRequestUpgrade"]>>): void {
-    this.handler.onRequestUpgrade?.(...args)
-  }
-
-  onResponseStart(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
-    const [controller, status, , statusText] = args
-    if (status < 200 && ++this.interim > maxInterimResponses) {
-      // Each of them starts undici's timer anew.
-      const message = "Interim responses without an end"
-      return controller.abort(TransportFailure.make({ reason: "protocol_error", message }))
-    }
-    const { rawHeaders } = controller
-    if (Array.isArray(rawHeaders)) {
-      const fields = rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1")))
-      // undici decodes the phrase as UTF-8; heads hold bytes.
-      this.responseHead = { statusText: Buffer.from(statusText ?? "").toString("latin1"), fields }
-    }
-    this.handler.onResponseStart?.(...args)
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.received += chunk.length
-    this.handler.onResponseData?.(controller, chunk)
-  }
-
-  onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {
-    this.handler.onResponseEnd?.(...args)
-  }
-
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    this.handler.onResponseError?.(controller, error)
-  }
-}
 
 /**
  * Sends a request whose head is attached exactly as that head says, and sets the timeouts that the platform turns off.
@@ -191,75 +123,6 @@ const withExactSend = (limits: Limits) => (client: HttpClient.HttpClient): HttpC
       })
     )
   })
-
-const loadUndici = Effect.promise(() => import("@effect/platform-node/Undici"))
-
-/**
- * `localhost` is both loopback addresses (RFC 6761 §6.3), whatever the hosts file says. Which of them listens
- * shows when connecting.
- */
-const lookup: Net.LookupFunction = (hostname, options, callback) =>
-  hostname === "localhost" && options.all
-    ? callback(null, [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }])
-    : Dns.lookup(hostname, options, callback)
-
-/** undici takes a reset for the end of a body without a length; under another name it is an error (RFC 9112 §8). */
-const withResets = (connect: buildConnector.connector): buildConnector.connector => (options, callback) =>
-  connect(options, (...[error, socket]) => {
-    if (error !== null) return callback(error, null)
-    socket.prependListener("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ECONNRESET") error.code = "EPIPE"
-    })
-    callback(null, socket)
-  })
-
-/** How connections are made, unless the signal says that they are not wanted any more. */
-const connecting = ({ connectTimeout }: Limits, signal?: AbortSignal) => ({
-  timeout: Duration.toMillis(connectTimeout),
-  allowH2: false,
-  lookup,
-  ...(signal === undefined ? {} : { signal })
-})
-
-/**
- * Connects to what an origin says: a name and a port, or a unix socket. The name that a certificate is checked against,
- * and that is asked for (SNI), is that of the origin as well, and never one of the request.
- */
-const connectorOf = (build: typeof buildConnector, limits: Limits, signal?: AbortSignal): buildConnector.connector => {
-  const options = connecting(limits, signal)
-  const connect = build(options)
-  return (asked, callback) => {
-    const to = Struct.omit(asked, ["servername"])
-    const socketPath = UnixOrigin.pathOf(to.hostname)
-    return socketPath === undefined ? connect(to, callback) : build({ ...options, socketPath })(to, callback)
-  }
-}
-
-/** Makes a connection as the client does, and closes it. Other origins than those of backends of HTTP fail. */
-export const layerConnector = (limits: Limits = defaultLimits): Layer.Layer<Connector> =>
-  Layer.effect(
-    Connector,
-    Effect.map(loadUndici, ({ buildConnector }) =>
-      Connector.of({
-        connect: (origin) =>
-          Effect.callback((resume, signal) => {
-            const url = parseOrigin(origin) === origin
-              ? new URL(UnixOrigin.ofUrl(urlOf(origin, "")) ?? origin)
-              : undefined
-            if (url === undefined) {
-              const message = `no address to connect to: ${origin}`
-              return resume(TransportFailure.make({ reason: "bad_request", message }))
-            }
-            const { host, port, protocol } = url
-            const hostname = url.hostname.replace(/^\[|\]$/g, "")
-            const connect = connectorOf(buildConnector, limits, signal)
-            connect({ host, hostname, port, protocol }, (...[error, socket]) => {
-              socket?.destroy()
-              resume(error === null ? Effect.void : failureOf(error, false))
-            })
-          })
-      }))
-  )
 
 /** Sends with undici, over a pool of keep-alive connections for each origin. */
 export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.HttpClient> =>

@@ -4,7 +4,8 @@
  * Owns the reading of error codes, names and messages, which are all that undici says. It knows no
  * message and no connection.
  */
-import { explainSystemError, ownLimits, TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as SystemErrors from "../../services/SystemErrors.ts"
 
 const causes: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
@@ -34,7 +35,7 @@ const codeOf = (cause: Error): string => {
 
 const reasonOf = (code: string, started: boolean): TransportFailure["reason"] => {
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "bad_request"
-  if (ownLimits.has(code)) return "overloaded"
+  if (SystemErrors.ownLimits.has(code)) return "overloaded"
   if (!started) return code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
   if (code === "UND_ERR_HEADERS_TIMEOUT") return "headers_timeout"
   return nonsense.has(code) ? "protocol_error" : "reset_before_headers"
@@ -45,6 +46,6 @@ export const failureOf = (cause: unknown, started: boolean): TransportFailure =>
   if (cause instanceof TransportFailure) return cause
   const error = cause instanceof Error ? cause : new Error(String(cause))
   const code = codeOf(error)
-  const message = causes[code] ?? (explainSystemError(error) || "Connection failed")
+  const message = causes[code] ?? (SystemErrors.explain(error) || "Connection failed")
   return TransportFailure.make({ reason: reasonOf(code, started), message })
 }

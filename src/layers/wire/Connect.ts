@@ -7,7 +7,8 @@
 import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { explainSystemError, ownLimits, TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
+import * as SystemErrors from "../../services/SystemErrors.ts"
 
 /** Where to connect to. */
 export type Target =
@@ -51,8 +52,12 @@ const lookup: Net.LookupFunction = (hostname, options, callback) =>
 /** Why no connection came about. */
 export const explainConnecting = (cause: NodeJS.ErrnoException | undefined): TransportFailure => {
   const code = cause?.code ?? ""
-  const message = cause === undefined ? "Connection closed" : explainSystemError(cause)
-  const reason = ownLimits.has(code) ? "overloaded" : code === "ETIMEDOUT" ? "connect_timeout" : "connect_failed"
+  const message = cause === undefined ? "Connection closed" : SystemErrors.explain(cause)
+  const reason = SystemErrors.ownLimits.has(code)
+    ? "overloaded"
+    : code === "ETIMEDOUT"
+    ? "connect_timeout"
+    : "connect_failed"
   return TransportFailure.make({ reason, message })
 }
 
