@@ -1,7 +1,7 @@
 /** Random messages as they are on the wire, and ways to damage them. */
 import * as fc from "fast-check"
 import { METHODS } from "node:http"
-import { chunkEnd, chunkHead, lastChunk } from "../../src/layers/wire/Body.ts"
+import { chunkEnd, chunkHead, lastChunk } from "../../src/layers/wire/Chunks.ts"
 import { formatRequest, formatResponse } from "../../src/layers/wire/Head.ts"
 import type { FieldLines } from "../../src/services/Fields.ts"
 

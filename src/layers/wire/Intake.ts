@@ -4,7 +4,7 @@
  * Owns the decoder, the limit, and what is thrown away once nobody wants the rest. When the connection has to be read
  * on, or closed, is decided there.
  */
-import type { Decoder } from "./Body.ts"
+import type { Decoder } from "./Decoder.ts"
 import type { Flow } from "./Flow.ts"
 import { Malformed } from "./Grammar.ts"
 
