@@ -37,6 +37,8 @@ export interface Outcome {
    * them, so that no balancer may send them again.
    */
   readonly lost: number
+  /** Those of them on which a backend is known to have begun to work. */
+  readonly workedOn: number
   /** Requests that took over a second, failed or not. */
   readonly slow: number
   /** POSTs on which work was begun more than once. */
@@ -180,11 +182,14 @@ export class Stage {
       deaths.some(({ from, to }) => scheduledAt <= to && endedAt >= from)
     const failed = seen.filter(({ problem }) => problem !== undefined)
     const failedPosts = failed.filter(({ method }) => method === "POST")
+    const lost = failedPosts.filter(wasLost)
+    const begunIds = new Set(begun.map(({ id }) => id))
     return {
       requests: seen.length,
       get: failed.length - failedPosts.length,
       post: failedPosts.length,
-      lost: failedPosts.filter(wasLost).length,
+      lost: lost.length,
+      workedOn: lost.filter(({ id }) => begunIds.has(id)).length,
       slow: seen.filter(({ endedAt, scheduledAt }) => endedAt - scheduledAt > slowFrom).length,
       twice: begun.length - new Set(begun.map(({ id }) => id)).size,
       wrong: seen.filter(({ hasWrongBody }) => hasWrongBody).length,

@@ -112,9 +112,9 @@ const sayDetails = ({ log, spread, troubles }: Details): void => {
 }
 
 const sayOutcome = (where: string, outcome: Outcome, missed: ReadonlyArray<string>): void => {
-  const { evenAfter, get, lateness, lost, post, requests, slow, twice, wrong } = outcome
+  const { evenAfter, get, lateness, lost, post, requests, slow, twice, workedOn, wrong } = outcome
   const figures =
-    `of ${requests} failed ${get} GET, ${post} POST (${lost} lost), ${slow} slow, ${twice} twice, ${wrong} wrong`
+    `of ${requests} failed ${get} GET, ${post} POST (${lost} lost, ${workedOn} of them worked on), ${slow} slow, ${twice} twice, ${wrong} wrong`
   say(
     `${where}: ${figures}, even after ${evenAfter ?? "-"} ms${missed.length > 0 ? ` MISSED: ${missed.join("; ")}` : ""}`
   )
