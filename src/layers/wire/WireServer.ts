@@ -165,6 +165,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   if (maxConnections !== undefined) server.maxConnections = maxConnections
 
+  /** The fibers that work on requests, which are over before anything that they use is closed. */
+  const requests = new Set<Fiber.Fiber<void>>()
   const empty = Effect.callback<void>((resume) => {
     if (connections.size === 0) resume(Effect.void)
     else onEmpty = () => resume(Effect.void)
@@ -178,10 +180,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     server.close()
     return Effect.timeoutOrElse(empty, { duration: lastRequest, orElse: () => Effect.andThen(closeIdle, empty) })
   }).pipe(
-    Effect.timeoutOrElse({ duration: options.shutdownTimeout ?? "20 seconds", orElse: () => Effect.void })
+    Effect.timeoutOrElse({
+      duration: options.shutdownTimeout ?? "20 seconds",
+      orElse: () => Effect.logWarning(`The time for requests in flight is over; cut off: ${requests.size}`)
+    })
   )
-  /** The fibers that work on requests, which are over before anything that they use is closed. */
-  const requests = new Set<Fiber.Fiber<void>>()
   const end = Effect.gen(function*() {
     for (const connection of connections) connection.terminate()
     yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.awaitAll(requests)), {

@@ -7,6 +7,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -335,15 +336,18 @@ describe("a server that is closed", () => {
       return peer
     })
 
-  it.effect("tells a client whose request takes too long", () =>
-    Effect.gen(function*() {
+  it.effect("tells a client whose request takes too long, and the log", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function*() {
       const peer = yield* closing(async (peer) => {
         await peer.send(head("GET /hang"))
         await Effect.runPromise(Effect.sleep(50))
       })
       assert.strictEqual(yield* statusOf(peer), 503)
+      assert.deepStrictEqual(lines, [["The time for requests in flight is over; cut off: 1"]])
       yield* end(peer)
-    }))
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
+  })
 
   it.effect("does not wait for a client that does not read, and keeps no socket of it", () =>
     Effect.gen(function*() {
