@@ -7,6 +7,7 @@
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -57,13 +58,19 @@ const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure
     Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
   )
 
-/** A defect is in the log, and the client is told that there is one: the platform sends a response that is one. */
-const sayBug = (defect: unknown): Effect.Effect<never, never, HttpServerRequest> =>
-  Effect.flatMap(HttpServerRequest, ({ headers }) =>
+/**
+ * Why a request is not answered by itself: there is a bug, which goes to the log, or no time any more. The platform sends
+ * a response that is a defect.
+ */
+const sayWhy = (cause: Cause.Cause<never>): Effect.Effect<void, never, HttpServerRequest> => {
+  const reason = Failure.fromCause(cause)
+  if (reason === "client_aborted") return Effect.void
+  return Effect.flatMap(HttpServerRequest, ({ headers }) =>
     Effect.andThen(
-      Effect.logError("A request could not be forwarded", defect),
-      Effect.die(ErrorResponse.make("internal_error", headers["accept"]))
+      reason === "internal_error" ? Effect.logError("A request could not be forwarded", cause) : Effect.void,
+      Effect.die(ErrorResponse.make(reason, headers["accept"]))
     ))
+}
 
 /** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
 const handOver = (
@@ -236,7 +243,7 @@ export const layer = (
         const answer = PlatformResponse.headOf(kept)
         return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
       }).pipe(
-        Effect.catchDefect(sayBug),
+        Effect.onError(sayWhy),
         // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.
         Effect.interruptible
       )

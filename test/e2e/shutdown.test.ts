@@ -139,7 +139,9 @@ onEachEngine("shutdown", (test) => {
     await client.send(get)
     await backend.asked()
     const closing = lb.close()
-    assert.strictEqual((await client.response()).status, 503)
+    const answer = await client.response()
+    assert.strictEqual(answer.status, 503)
+    assert.include(answer.body.toString(), "reason: draining")
     await client.untilOver()
     await closing
     assert.strictEqual((await lb.completed()).reason, "draining")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -313,10 +314,12 @@ describe("a request that fails", () => {
     return Effect.gen(function*() {
       const { status, text } = yield* FakeServer.request("/")
       assert.deepStrictEqual([status, text.split("\n").at(-2)], [500, "reason: internal_error"])
-      assert.deepStrictEqual(said, [["A request could not be forwarded", new Error("a bug")]])
+      assert.deepStrictEqual(said, [[["A request could not be forwarded"], new Error("a bug")]])
     }).pipe(Effect.provide(
       lab({ "http://a": respond("a") }, { isTrustedProxy }).pipe(
-        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
+        Layer.provideMerge(
+          Logger.layer([Logger.make(({ cause, message }) => said.push([message, Cause.squash(cause)]))])
+        )
       )
     ))
   })
