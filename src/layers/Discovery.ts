@@ -2,6 +2,7 @@
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -15,8 +16,11 @@ const again = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("3
 /** A class knows that its instances are right. To its type any object of the same shape is as good. */
 const isMade = (given: unknown): boolean => given instanceof Backend
 
-const read = (given: Backend): Result.Result<Backend, InvalidBackend> =>
-  isMade(given) ? Result.succeed(given) : decode(given.origin, given)
+const read = (given: Backend): Result.Result<Backend, InvalidBackend> => {
+  if (isMade(given)) return Result.succeed(given)
+  // Sources that are not in TypeScript, or cast, may deliver anything.
+  return Predicate.isObject(given) ? decode(given.origin, given) : decode(String(given))
+}
 
 /** The backends among what a source delivers. The rest is in the log, when it is delivered for the first time in a row. */
 const sift = (name: string) => {

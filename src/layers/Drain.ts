@@ -26,11 +26,17 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
 
       const memberBy = (id: string) => memberOf(Ref.getUnsafe(pool.state), id)
 
-      const cutTunnels = (id: string, load: Load) =>
+      /** How often a backend was drained. */
+      const drains = new WeakMap<Load, number>()
+
+      /** Whether this drain is still the last one, of a backend that was not taken back. */
+      const goesOn = (id: string, load: Load, drain: number): boolean => {
+        const member = memberBy(id)
+        return drains.get(load) === drain && !(member?.endpoint.load === load && member.health.mode === "Ready")
+      }
+
+      const cutTunnels = (load: Load) =>
         Effect.sync(() => {
-          const member = memberBy(id)
-          // Whoever was taken back meanwhile keeps its tunnels.
-          if (member?.endpoint.load === load && member.health.mode === "Ready") return
           for (const cut of cuts.get(load) ?? []) cut()
         })
 
@@ -38,10 +44,15 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
         drain: Effect.fn("Drain.drain")(function*(id: string, why: string, { tunnels }: Options = options) {
           const load = memberBy(id)?.endpoint.load
           if (load === undefined) return
+          const drain = (drains.get(load) ?? 0) + 1
+          drains.set(load, drain)
           yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
           // Again and again, because one that was asked for before may open only now.
-          const cutting = Effect.repeat(cutTunnels(id, load), Schedule.spaced(cutEvery))
-          yield* Effect.raceFirst(balancer.untilIdle(id), Effect.sleep(tunnels).pipe(Effect.andThen(cutting)))
+          const cutting = Effect.suspend(() => goesOn(id, load, drain) ? cutTunnels(load) : Effect.never)
+          yield* Effect.raceFirst(
+            balancer.untilIdle(id),
+            Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutting, Schedule.spaced(cutEvery))))
+          )
         }),
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()

@@ -148,6 +148,9 @@ const suggestKey = (key: string, options: ReadonlyArray<Option>): string | undef
 /** `Object`, also of a class or another realm, or what else it is by nature, such as `Date` or `Map`. */
 const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice("[object ".length, -1)
 
+/** What has settings within: an object, or a module that a program has imported. */
+const groups: ReadonlySet<string> = new Set(["Object", "Module"])
+
 /** What is no group. What an object or a function has within may be a secret. */
 const showGroup = (value: unknown): string =>
   Predicate.isObjectKeyword(value) && !Array.isArray(value) ? kindOf(value) : show(value)
@@ -171,7 +174,7 @@ const read = (
       if (Result.isFailure(decoded)) problems.push(...decoded.failure)
     } else if (key !== "" && !options.some((option) => option.key.startsWith(`${key}.`))) {
       problems.push(`${source.where(path, "key")}: unknown key "${key}"${Suggestion.words(suggestKey(key, options))}`)
-    } else if (typeof value !== "object" || value === null || kindOf(value) !== "Object") {
+    } else if (typeof value !== "object" || value === null || !groups.has(kindOf(value))) {
       problems.push(`${source.where(path, "value")}: expected a group of settings, got ${showGroup(value)}`)
     } else {
       for (const [name, inner] of Object.entries(value)) walk(inner, [...path, name])

@@ -30,14 +30,18 @@ onEachEngine("forwarding", (test) => {
     for (let i = 0; i < 20; i++) await young.exchange(get())
     assert.strictEqual(backend.peers.length, 1)
 
-    const client = await lab.connect(await lab.balancer([backend], { backendLifetime: 300 }))
-    let answered = 0
-    for (; backend.peers.length < 4; answered++) {
-      const post = message("POST / HTTP/1.1", "Host: example.com", "Content-Length: 1") + "a"
-      assert.strictEqual((await client.exchange(answered % 2 === 0 ? get() : post)).status, 200)
+    for (const connectionsPerBackend of [1, 10]) {
+      const before = backend.peers.length
+      const lb = await lab.balancer([backend], { backendLifetime: 300, limit: { connectionsPerBackend } })
+      const client = await lab.connect(lb)
+      let answered = 0
+      for (; backend.peers.length < before + 3; answered++) {
+        const post = message("POST / HTTP/1.1", "Host: example.com", "Content-Length: 1") + "a"
+        assert.strictEqual((await client.exchange(answered % 2 === 0 ? get() : post)).status, 200)
+      }
+      assert.isAbove(answered, 20)
+      assert.isTrue(backend.peers[before]!.over)
     }
-    assert.isAbove(answered, 20)
-    assert.isTrue(backend.peers[1]!.over)
   })
 
   test("nothing is added to what a client sends but Host, Connection and X-Forwarded-*", async (lab) => {

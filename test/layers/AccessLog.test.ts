@@ -269,6 +269,37 @@ describe("standard output that cannot be written to", () => {
       })
   )
 
+  it.effect("counts what is lost once, however often it is tried again", () =>
+    Effect.gen(function*() {
+      const writes: Array<string> = []
+      let isFull = false
+      const stdio = Stdio.layerTest({
+        stdoutIsTerminal: Effect.succeed(false),
+        // Once there was an error, Node's streams fail before they take anything.
+        stdout: () =>
+          isFull && writes.length > 1
+            ? Sink.fromEffect(full)
+            : Sink.forEach((chunk) =>
+              Effect.andThen(Effect.sync(() => writes.push(String(chunk))), isFull ? full : Effect.void)
+            )
+      })
+      yield* Effect.gen(function*() {
+        const { write } = yield* AccessLog
+        write(numbered(0))
+        yield* TestClock.adjust(0)
+        isFull = true
+        write(numbered(1))
+        yield* TestClock.adjust("10 seconds")
+        isFull = false
+        yield* TestClock.adjust("1 second")
+        write(numbered(2))
+      }).pipe(
+        Effect.provide(AccessLogLayer.layer("pretty").pipe(Layer.provide(stdio))),
+        Effect.provideService(Console.Console, errors([]))
+      )
+      assert.deepStrictEqual(linesOf(writes).slice(2), ["INFO: line 2", "WARN: 1 log lines were lost"])
+    }))
+
   it.effect("disturbs neither writers nor the end of the program when that has no end", () =>
     Effect.gen(function*() {
       const writes: Array<string> = []

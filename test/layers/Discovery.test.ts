@@ -89,6 +89,15 @@ describe("what is no backend", () => {
     }).pipe(Effect.provide(following(Layer.succeed(Discovery, { name: "loose", backends: Stream.make([plain]) }))))
   })
 
+  it.effect("is left out also where it is nothing", () => {
+    const nothing: Backend = JSON.parse("null")
+    const source = Layer.succeed(Discovery, { name: "loose", backends: Stream.make([backend("a"), nothing]) })
+    return Effect.gen(function*() {
+      yield* settle
+      assert.deepStrictEqual(yield* members, ["a"])
+    }).pipe(Effect.provide(following(source).pipe(logging([]))))
+  })
+
   it.effect("is no reason to give up a source that delivers no list at all", () => {
     const lines: Array<unknown> = []
     const nothing: ReadonlyArray<Backend> = JSON.parse("null")

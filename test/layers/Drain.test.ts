@@ -82,7 +82,7 @@ describe("a backend that drains", () => {
 
   describe("and is still busy", () => {
     /** How often a tunnel is cut that is opened when what happens has happened, a minute after the drain began. */
-    const cutsAfter = (happen: (pool: Pool["Service"]) => Effect.Effect<void>) =>
+    const cutsAfter = (happen: (pool: Pool["Service"]) => Effect.Effect<void, never, Drain>) =>
       Effect.gen(function*() {
         const pool = yield* Pool
         const member = Effect.map(Ref.get(pool.state), ({ members }) => members[0]!.endpoint)
@@ -108,6 +108,35 @@ describe("a backend that drains", () => {
         cutsAfter((pool) => pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })),
         (cuts) => assert.strictEqual(cuts, 0)
       ))
+
+    it.effect("keeps its tunnels for their time when it is taken back and drained once more", () =>
+      Effect.map(
+        cutsAfter((pool) =>
+          Effect.gen(function*() {
+            yield* pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })
+            const { drain } = yield* Drain
+            yield* Effect.forkChild(drain("a", "another deploy"), { startImmediately: true })
+          })
+        ),
+        (cuts) => assert.strictEqual(cuts, 0)
+      ))
+
+    it.effect("has the tunnels cut that it had, when another one has come in its place", () =>
+      Effect.gen(function*() {
+        const pool = yield* Pool
+        yield* pool.reconcile([backend("a")])
+        const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+        const { begin } = yield* Balancer
+        const { drain, tunnel } = yield* Drain
+        begin(endpoint)
+        let cuts = 0
+        tunnel(endpoint, () => cuts++)
+        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        yield* pool.reconcile([])
+        yield* pool.reconcile([backend("a")])
+        yield* TestClock.adjust("31 seconds")
+        assert.isAbove(cuts, 0)
+      }).pipe(lab))
 
     it.effect("leaves the tunnels alone of another one that comes in its place", () =>
       Effect.map(

@@ -239,9 +239,15 @@ describe("ejections", () => {
       for (const id of ["a", "b"]) yield* signal(id, passed)
       for (const id of ["c", "d"]) yield* signal(id, tripped)
       assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Trial", "c Up", "d Up"])
-      // Who does not stand the trial is out again.
+    }).pipe(withPool))
+
+  it.effect("take who does not stand the trial, where one other is left", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
       yield* signal("a", tripped)
-      assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Trial", "c Up", "d Up"])
+      yield* signal("a", passed)
+      yield* signal("a", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Up"])
     }).pipe(withPool))
 
   it.effect("leave backends that the operator has taken out uncounted", () =>

@@ -13,7 +13,9 @@ const nobody: Picker = { pick: () => undefined }
 
 const attempt = (strategy: Strategy["Service"], endpoints: ReadonlyArray<Endpoint>, report: Report): Picker => {
   try {
-    return strategy.make(endpoints)
+    const picker: Picker | undefined = strategy.make(endpoints)
+    if (picker === undefined) throw new TypeError(`the strategy ${strategy.name} has made no picker`)
+    return picker
   } catch (defect) {
     report(defect)
     return nobody

@@ -130,8 +130,10 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
     Layer.provide(Layer.effect(
       NodeHttpClient.Dispatcher,
       loadUndici.pipe(
-        Effect.flatMap(({ buildConnector }) =>
+        Effect.flatMap(({ buildConnector, Pool }) =>
           NodeHttpClient.makeDispatcherOptions({
+            // For a single connection undici would take something else, which knows no lifetime.
+            factory: (origin, options) => new Pool(origin, options),
             connect: withResets(connectorOf(buildConnector, limits)),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             clientTtl: Duration.toMillis(limits.backendLifetime),

@@ -239,10 +239,7 @@ export class ServerConnection extends Connection implements Front {
   cut(): void {
     // A reset takes nothing back that is on its way, such as the response before.
     sendNow(this.socket)
-    const { writableEnded, writableFinished, writableLength } = this.socket
-    // What is being shut down cannot be reset, and Node would leave it open.
-    if (writableEnded && writableLength === 0 && !writableFinished) this.socket.destroy()
-    else this.socket.resetAndDestroy()
+    this.socket.resetAndDestroy()
   }
 
   /** The client has not read all that it was answered. A clean end would make that look complete (RFC 9112 §8). */

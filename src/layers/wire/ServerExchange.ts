@@ -194,9 +194,7 @@ export class ServerExchange implements Listener, RequestBody {
 
   /** There is no more time. An application that is interrupted answers that, unless it has begun to answer. */
   terminate(): void {
-    const { fiber } = this
-    this.fiber = undefined
-    fiber?.interruptUnsafe()
+    this.fiber?.interruptUnsafe()
     if (this.hasBegun) this.giveUp()
   }
 

@@ -89,16 +89,21 @@ const listen = (
 /** Milliseconds between two lines about the same. */
 const complaintEvery = 1_000
 
+/** Says something once in a while, from where nothing can be yielded. */
+const sayer = Effect.gen(function*() {
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const occasionally = Occasionally.make(complaintEvery, yield* Clock.Clock)
+  return (line: Effect.Effect<void>): void => occasionally(() => fork(line))
+})
+
 /**
  * What is said when connections cannot be accepted. Of a want of file descriptors the system tells nothing: libuv takes
  * such connections and closes them.
  */
-const acceptFailed = Effect.gen(function*() {
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const occasionally = Occasionally.make(complaintEvery, yield* Clock.Clock)
-  return (error: Error): void =>
-    occasionally(() => fork(Effect.logWarning(`A connection could not be accepted: ${error.message}`)))
-})
+const acceptFailed = Effect.map(
+  sayer,
+  (say) => (error: Error): void => say(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
+)
 
 /** Counts connections by client address, where that is limited. */
 class PerClient {
@@ -142,6 +147,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** What was accepted before there was an application. */
   const waiting: Array<ServerExchange> = []
 
+  const say = yield* sayer
   const shared = {
     limits: { ...(options.headLimits ?? Head.defaultLimits), bodyBytes: maxBodyBytes },
     timeouts: timeoutsOf(options),
@@ -150,7 +156,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return isClosing
     },
     handle: (exchange: ServerExchange) => handle === undefined ? void waiting.push(exchange) : handle(exchange),
-    onRefused: (request: RefusedRequest) => options.onRefused?.(request),
+    onRefused: (request: RefusedRequest) => {
+      try {
+        options.onRefused?.(request)
+      } catch (defect) {
+        say(Effect.logError("Who is told of requests that are refused has a bug", defect))
+      }
+    },
     onClose: (connection: ServerConnection) => {
       connections.delete(connection)
       if (connections.size === 0) onEmpty?.()
@@ -182,7 +194,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   }).pipe(
     Effect.timeoutOrElse({
       duration: options.shutdownTimeout ?? "20 seconds",
-      orElse: () => Effect.logWarning(`The time for requests in flight is over; cut off: ${requests.size}`)
+      orElse: () => Effect.logWarning(`The time for requests in flight is over; still going on: ${requests.size}`)
     })
   )
   const end = Effect.gen(function*() {

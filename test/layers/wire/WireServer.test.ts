@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -12,6 +13,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Net from "node:net"
+import { queryObjects } from "node:v8"
+import { ServerRequest } from "../../../src/layers/wire/ServerRequest.ts"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
 import { connect, head, port, post } from "../../contract/support/Serving.ts"
 import { Peer } from "../../e2e/support/Peer.ts"
@@ -31,6 +34,10 @@ const app = Effect.gen(function*() {
       return HttpServerResponse.uint8Array(large)
     case "/hang":
       return yield* Effect.interruptible(Effect.never)
+    case "/endless":
+      return HttpServerResponse.stream(
+        Stream.concat(Stream.make(Buffer.from("some")), Stream.never).pipe(Stream.ensuring(Effect.sleep("100 seconds")))
+      )
     case "/broken":
       return HttpServerResponse.stream(Stream.concat(Stream.make(Buffer.from("some")), Stream.fail("a reason")))
     default:
@@ -313,6 +320,38 @@ describe("a limit on connections", () => {
   )
 })
 
+describe("requests", () => {
+  test(
+    "that are refused harm nobody else, also where the one who is told of them has a bug",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      assert.strictEqual((yield* wait(() => peer.exchange(head("GET /", "Bad Header: 1")))).status, 400)
+      yield* sync
+    }),
+    {
+      onRefused: () => {
+        throw new Error("a bug")
+      }
+    }
+  )
+
+  test(
+    "are forgotten when they are over",
+    Effect.gen(function*() {
+      for (let i = 0; i < 50; i++) {
+        const peer = yield* connect
+        const asked = wait(() => peer.exchange(head("GET /later")))
+        const answer = yield* Effect.forkChild(asked, { startImmediately: true })
+        yield* sync
+        yield* TestClock.adjust("100 seconds")
+        assert.strictEqual((yield* Fiber.join(answer)).status, 200)
+        peer.destroy()
+      }
+      assert.isBelow(Number(queryObjects(ServerRequest)), 10)
+    })
+  )
+})
+
 describe("a server that is closed", () => {
   /**
    * Closes a server while a client is in this state, lets the time for it pass, and gives what the client then gets.
@@ -344,7 +383,7 @@ describe("a server that is closed", () => {
         await Effect.runPromise(Effect.sleep(50))
       })
       assert.strictEqual(yield* statusOf(peer), 503)
-      assert.deepStrictEqual(lines, [["The time for requests in flight is over; cut off: 1"]])
+      assert.deepStrictEqual(lines, [["The time for requests in flight is over; still going on: 1"]])
       yield* end(peer)
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
   })
@@ -367,5 +406,14 @@ describe("a server that is closed", () => {
         await Effect.runPromise(Effect.sleep(50))
       }, "6 seconds")
       yield* end(peer)
+    }))
+
+  it.effect("cuts an answer that has begun at once, whatever its end takes (RFC 9112 §8)", () =>
+    Effect.gen(function*() {
+      const peer = yield* closing(async (peer) => {
+        await peer.send(head("GET /endless").replace("HTTP/1.1", "HTTP/1.0"))
+        await peer.untilText("some")
+      }, "6 seconds")
+      assert.strictEqual(yield* wait(() => peer.untilOver()), "reset")
     }))
 })

@@ -1,0 +1,25 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as Occasionally from "../../src/services/Occasionally.ts"
+
+describe("what is said occasionally", () => {
+  it.effect("is said once within the time, and again after it, also when the clock was set back", () =>
+    Effect.gen(function*() {
+      const said: Array<number> = []
+      const occasionally = Occasionally.make(1_000, yield* Clock.Clock)
+      const say = (n: number) => occasionally(() => said.push(n))
+      yield* TestClock.setTime(3_600_000)
+      say(1)
+      say(2)
+      yield* TestClock.adjust("999 millis")
+      say(3)
+      yield* TestClock.adjust("1 millis")
+      say(4)
+      yield* TestClock.setTime(0)
+      say(5)
+      say(6)
+      assert.deepStrictEqual(said, [1, 4, 5])
+    }))
+})
