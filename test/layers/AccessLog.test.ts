@@ -277,11 +277,13 @@ describe("standard output that cannot be written to", () => {
         stdoutIsTerminal: Effect.succeed(false),
         // Once there was an error, Node's streams fail before they take anything.
         stdout: () =>
-          isFull && writes.length > 1
-            ? Sink.fromEffect(full)
-            : Sink.forEach((chunk) =>
-              Effect.andThen(Effect.sync(() => writes.push(String(chunk))), isFull ? full : Effect.void)
-            )
+          Sink.unwrap(Effect.sync(() =>
+            isFull && writes.length > 1
+              ? Sink.fromEffect(full)
+              : Sink.forEach((chunk) =>
+                Effect.andThen(Effect.sync(() => writes.push(String(chunk))), isFull ? full : Effect.void)
+              )
+          ))
       })
       yield* Effect.gen(function*() {
         const { write } = yield* AccessLog
