@@ -73,7 +73,8 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
         occasionally(() => fork(Effect.logError(what, bug)))
       }
 
-      const check = Effect.fn("HealthChecker.check")(function*(backend: Backend) {
+      // No span: a tracer would hear of nothing else.
+      const check = Effect.fnUntraced(function*(backend: Backend) {
         const fiber = yield* Effect.forkChild(Effect.suspend(() => probe.check(backend)), { startImmediately: true })
         const seen = yield* Effect.exit(within(timeout)(Fiber.join(fiber)))
         if (Exit.isSuccess(seen)) {

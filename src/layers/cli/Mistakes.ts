@@ -48,6 +48,8 @@ const describe = (error: NonShowHelpErrors, doc: HelpDoc): ReadonlyArray<string>
 export const lines = (errors: ReadonlyArray<NonShowHelpErrors>, doc: HelpDoc): ReadonlyArray<string> => {
   // The value of an unknown flag looks like a stray word.
   const unknownFlags = errors.filter((error) => error._tag === "UnrecognizedOption")
+  const negative = unknownFlags.find(({ option }) => /^-\d/.test(option))
+  if (negative !== undefined) return [`unexpected "${negative.option}": no value is negative`]
   const worthSaying = unknownFlags.length > 0 ? unknownFlags : errors
   return [...new Set(worthSaying.flatMap((error) => describe(error, doc)))]
 }

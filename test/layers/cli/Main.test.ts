@@ -74,6 +74,7 @@ describe("a mistake on the command line", () => {
       [["--helth-path=/x"], "unknown flag --helth-path (did you mean \"--health-path\"?)", "evenkeel"],
       [["demo", "--hlep"], "unknown flag --hlep (did you mean \"--help\"?)", "evenkeel demo"],
       [["--colour"], "unknown flag --colour", "evenkeel"],
+      [["--health-interval", "-1s"], "unexpected \"-1\": no value is negative", "evenkeel"],
       [["serv"], "unexpected \"serv\" (did you mean \"serve\"?)", "evenkeel"],
       [["http://a:1"], "unexpected \"http://a:1\" (did you mean \"--to http://a:1\"?)", "evenkeel"],
       [["serve", "now"], "unexpected \"now\"", "evenkeel serve"],
