@@ -5,6 +5,7 @@
 import type * as Health from "../../src/services/Health.ts"
 import type { Load } from "../../src/services/Load.ts"
 import { type Member, memberOf, type PoolState } from "../../src/services/Pool.ts"
+import { numberOf } from "./Backends.ts"
 import type { Plan } from "./Plan.ts"
 import type { Make } from "./Scene.ts"
 
@@ -62,7 +63,7 @@ const nextCircuits: Readonly<Record<Health.Circuit["_tag"], ReadonlyArray<Health
 }
 
 export const members: Make = (scene, complain) => {
-  const { ejection, sticky } = scene.plan.settings
+  const { ejection, hedge, sticky } = scene.plan.settings
   const modes = new Map<string, Health.Mode>()
   const draining = new Map<Load, string>()
 
@@ -96,8 +97,11 @@ export const members: Make = (scene, complain) => {
       // Sessions go on there, and so does who is back.
       if (member?.endpoint.load !== load || member.health.mode !== "Draining" || sticky.cookie !== undefined) return
       const joinedAt = scene.loads.get(load)!
+      // The loser of two tries at a time gives its place back before its backend knows.
+      const mayHaveLost = (target: string): boolean =>
+        hedge.after !== undefined && (scene.exchanges.get(numberOf(target))?.tries.length ?? 0) > 1
       const open = scene.received(id).filter(({ at, outcome, target }) =>
-        outcome === undefined && at >= joinedAt && !scene.hasAnsweredIll(id, target)
+        outcome === undefined && at >= joinedAt && !scene.hasAnsweredIll(id, target) && !mayHaveLost(target)
       )
       if (open.length > 0) complain(`${id} is said to be drained, and works on ${open.map(({ target }) => target)}`)
     },
