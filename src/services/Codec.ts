@@ -1,4 +1,6 @@
-/** How a codec of the configuration is made, and how it says what is wrong beyond that a value is not what was expected. */
+/**
+ * How a codec of the configuration is made, and how it says what is wrong beyond that a value is not what was expected.
+ */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"

@@ -7,8 +7,9 @@
  *
  * A law is tried on pools that are drawn at random, always the same for the same seed. It fails with the smallest pool
  * that it could find on which it does not hold. It needs no test runner and no other package. A law is up to half a
- * million picks: the test of a strategy that takes long for each needs more time than runners give. What a strategy promises
- * is taken from the strategy (`ignoresWeights`, `usesKey`), and a law about something that it does not promise holds.
+ * million picks: the test of a strategy that takes long for each needs more time than runners give. What a strategy
+ * promises is taken from the strategy (`ignoresWeights`, `usesKey`), and a law about something that it does not promise
+ * holds.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
