@@ -1,9 +1,9 @@
 /**
  * The path of one request:
  *
- *   translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ] (again on
- *   another endpoint, where the policy and the budget allow it) -> translate back -> hand over the body -> its end
- *   -> end of the try -> log
+ *   open its books -> translate the head -> [ select an endpoint -> begin -> send -> head of the response -> judge ]
+ *   (again on another endpoint, where the policy and the budget allow it) -> translate back -> hand over the body
+ *   -> its end -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  */
@@ -11,6 +11,7 @@ import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
@@ -41,7 +42,6 @@ import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
 import * as Sender from "./forwarder/Sender.ts"
-import * as Shortage from "./forwarder/Shortage.ts"
 import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
 import { Upload } from "./forwarder/Upload.ts"
@@ -72,12 +72,14 @@ const sayWhy = (cause: Cause.Cause<never>): Effect.Effect<void, never, HttpServe
     ))
 }
 
+/** An answer after which the connection to the client ends. */
+const closing = (response: HttpServerResponse): HttpServerResponse => setHeader(response, "connection", "close")
+
 /** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
 const handOver = (
-  response: HttpClientResponse,
   head: Message.ResponseHead,
   cookie: string | undefined,
-  body: Message.LazyBody = () => bodyOf(response)
+  body: Message.LazyBody
 ): HttpServerResponse => {
   const forwarded = HeaderFields.toClient(head.status, head.fields)
   const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
@@ -104,7 +106,6 @@ export const layer = (
       const books = { balancer: yield* Balancer, log, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
-      const noteShortage = Shortage.make(books.log, clock)
       const drain = yield* Drain
       const affinity = yield* Affinity
       let inFlight = 0
@@ -122,9 +123,9 @@ export const layer = (
       const requestTo = (
         { backend: { origin } }: Endpoint,
         exchange: Exchange,
-        head: Message.RequestHead,
         { fields, host }: HeaderFields.RequestFields
-      ) => {
+      ): HttpClientRequest => {
+        const { head, request, upload } = exchange
         // HTTP/1.0 allows a request without Host, and what is sent is HTTP/1.1, which does not (RFC 9112 §3.2).
         const known = options.hostHeader === "preserve" ? host : undefined
         const sent = {
@@ -134,12 +135,30 @@ export const layer = (
           fields: ["Host", known ?? authorityOf(origin), ...fields],
           resending: exchange
         }
-        const { request, upload } = exchange
         return PlatformRequest.toBackend(
           sent,
           upload && (() =>
             upload.watch(request.stream))
         )
+      }
+
+      /** Notes what decides how often the request may be sent. */
+      const prepare = (exchange: Exchange, hasBody: boolean): void => {
+        const { head } = exchange
+        const isIdempotent = exchange.isIdempotent = retry.methods.has(head.method)
+        const mayRepeat = isIdempotent && retry.tries > 1
+        exchange.mayResend = mayRepeat && retry.reasons.has("reset_before_headers")
+        // A second backend would not know a session.
+        const isFree = exchange.pinned === undefined && !exchange.isUpgrade
+        exchange.mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
+        if (!hasBody) return
+        exchange.upload = new Upload(clock, head.body)
+        if (mayRepeat) head.body?.keep(retry.bodyLimit)
+      }
+
+      const refuse = (exchange: Exchange, reason: Failure.Reason, detail?: string): HttpServerResponse => {
+        exchange.refused(reason)
+        return ErrorResponse.make(reason, exchange.request.headers["accept"], detail)
       }
 
       const handle = Effect.gen(function*() {
@@ -156,92 +175,68 @@ export const layer = (
             exchange.finish(exit)
           }))
 
-        const refuse = (reason: Failure.Reason, detail?: string): HttpServerResponse => {
-          exchange.refused(reason)
-          return ErrorResponse.make(reason, request.headers["accept"], detail)
-        }
-
         const pin = affinity === undefined ? undefined : yield* affinity.read(head, from)
         exchange.pinned = pin?.id
         const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
-        if (fields._tag === "Refusal") {
-          // Where an invalid message ends is nothing to rely on, so its connection ends with it.
-          return setHeader(refuse(fields.reason, fields.detail), "connection", "close")
-        }
+        // Where an invalid message ends is nothing to rely on, so its connection ends with it.
+        if (fields._tag === "Refusal") return closing(refuse(exchange, fields.reason, fields.detail))
 
         RetryBudget.deposit(budget, exchange.startedAt)
-        const { hasBody } = fields
-        const upload = hasBody ? exchange.upload = new Upload(clock, head.body) : undefined
-        const isIdempotent = retry.methods.has(head.method)
-        if (hasBody && isIdempotent && retry.tries > 1) head.body?.keep(retry.bodyLimit)
-        exchange.mayResend = isIdempotent && retry.tries > 1 && retry.reasons.has("reset_before_headers")
-        // A second backend would not know a session.
-        const isFree = exchange.pinned === undefined && head.upgrade === undefined
-        const mayHedge = hedge !== undefined && isIdempotent && !hasBody && isFree
-
-        let endpoint: Endpoint | undefined = exchange.select()
+        prepare(exchange, fields.hasBody)
+        let endpoint = tries.begin(exchange)
         if (endpoint === undefined) {
-          const waited = yield* Effect.result(tries.wait(exchange))
-          if (Result.isFailure(waited)) return refuse(waited.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
-          endpoint = waited.success
-        } else {
-          // A look at the clock is saved, but a trial must not seem to have begun before it was one.
-          exchange.begin(endpoint, endpoint.load.isOnTrial ? undefined : exchange.startedAt)
+          const room = yield* Effect.result(tries.beginLater(exchange))
+          if (Result.isFailure(room)) {
+            return refuse(exchange, room.failure._tag === "NoBackend" ? "no_backend" : "overloaded")
+          }
+          endpoint = room.success
         }
 
         let reason: Failure.Reason = "internal_error"
-        // An answer that another try may do better than.
-        let kept: HttpClientResponse | undefined
+        // The client gets it unless another try does better.
+        let response: HttpClientResponse | undefined
         while (endpoint !== undefined) {
+          const { upload } = exchange
           if (upload?.isComplete === false && endpoint.load.isOnTrial) yield* Trial.spare(exchange, upload)
           const sent: Result.Result<HttpClientResponse, Effect.Error<Sender.Sending>> = yield* Effect.result(
-            tries.send(exchange, mayHedge, endpoint, (endpoint) => requestTo(endpoint, exchange, head, fields))
+            tries.send(exchange, endpoint, (endpoint) => requestTo(endpoint, exchange, fields))
           )
-          const isWhole = upload?.isWhole ?? true
-          const isRepeatable = isIdempotent && isWhole
-          /** The head of the answer, if there is one. */
-          let brought: Message.ResponseHead | undefined
-          let verdict: RetryPolicy.Verdict
           if (Result.isSuccess(sent)) {
-            const answer = brought = PlatformResponse.headOf(sent.success)
+            const answer = PlatformResponse.headOf(sent.success)
             exchange.answered(answer)
-            verdict = RetryPolicy.afterStatus(retry, answer.status, exchange, isRepeatable)
-            if (kept !== undefined) yield* sender.release(kept)
+            if (response !== undefined) yield* sender.release(response)
+            response = sent.success
+            const verdict = RetryPolicy.afterStatus(retry, answer.status, exchange)
             if (verdict === "no") {
-              if (mayHedge) tries.noteLatency(exchange)
-              const isTrial = exchange.accept()
-              if (hasBody) head.body?.settle()
-              if (answer.status === 101) {
-                const over = drain.tunnel(endpoint, () => answer.body?.release())
-                yield* Scope.addFinalizer(scope, Effect.sync(over))
-              }
-              const body = isTrial
-                ? yield* Trial.watch(exchange, answer.body, () => bodyOf(sent.success))
-                : undefined
-              const cookie = pin && (yield* pin.stamp(exchange.answeringId, answer.status))
-              return handOver(sent.success, answer, cookie, body)
+              tries.accept(exchange)
+              break
             }
             exchange.setAside()
-            kept = sent.success
+            endpoint = yield* tries.another(exchange, verdict, answer)
           } else {
-            const failure = Failure.behindTry(sent.failure)
-            reason = failure.reason
-            if (reason === "overloaded") noteShortage(failure.message)
-            exchange.failed(reason)
-            verdict = isWhole ? RetryPolicy.afterFailure(retry, reason, exchange, isRepeatable) : "no"
+            reason = tries.fail(exchange, sent.failure)
+            endpoint = yield* tries.another(exchange, RetryPolicy.afterFailure(retry, reason, exchange))
           }
-          endpoint = yield* tries.another(exchange, verdict, brought)
           if (endpoint !== undefined) exchange.begin(endpoint)
         }
-        if (hasBody) head.body?.settle()
-        if (kept === undefined) {
-          const refusal = refuse(reason)
+        if (fields.hasBody) head.body?.settle()
+        if (response === undefined) {
+          const refusal = refuse(exchange, reason)
           // The client may go on with what nobody waits for any more (RFC 9110 §15.5.9).
-          return reason === "request_timeout" ? setHeader(refusal, "connection", "close") : refusal
+          return reason === "request_timeout" ? closing(refusal) : refusal
         }
+
         exchange.takeBack()
-        const answer = PlatformResponse.headOf(kept)
-        return handOver(kept, answer, pin && (yield* pin.stamp(exchange.answeringId, answer.status)))
+        const answer = PlatformResponse.headOf(response)
+        const { answering, isTrial } = exchange
+        if (answer.status === 101 && answering !== undefined) {
+          const over = drain.tunnel(answering, () => answer.body?.release())
+          yield* Scope.addFinalizer(scope, Effect.sync(over))
+        }
+        const stream = () => bodyOf(response)
+        const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
+        const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))
+        return handOver(answer, cookie, body)
       }).pipe(
         Effect.onError(sayWhy),
         // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.

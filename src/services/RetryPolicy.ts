@@ -71,6 +71,10 @@ export interface History {
   readonly attempt: number
   /** How long the tries took in which nothing was sent. */
   readonly unsentMs: number
+  /** Whether its method is one of the policy's. */
+  readonly isIdempotent: boolean
+  /** Whether its body can be sent, once more or for the first time. */
+  readonly isWhole: boolean
 }
 
 /**
@@ -79,27 +83,22 @@ export interface History {
  */
 export type Verdict = "free" | "budgeted" | "no"
 
-/**
- * Whether the request goes to another endpoint after this failure. `isRepeatable` says that its
- * method and body allow it.
- */
-export const afterFailure = (
-  policy: Policy,
-  reason: Failure.Reason,
-  history: History,
-  isRepeatable: boolean
-): Verdict => {
-  if (!policy.reasons.has(reason)) return "no"
+const mayRepeat = (policy: Policy, { isIdempotent, isWhole, reached }: History): boolean =>
+  reached < policy.tries && isIdempotent && isWhole
+
+/** Whether the request goes to another endpoint after this failure. */
+export const afterFailure = (policy: Policy, reason: Failure.Reason, history: History): Verdict => {
+  if (!policy.reasons.has(reason) || !history.isWhole) return "no"
   const { tryAnother } = Failure.meaningOf[reason]
   if (tryAnother === "always") {
     return history.attempt < maxUnsent && history.unsentMs < unsentPatience ? "free" : "no"
   }
-  return tryAnother === "repeatable" && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
+  return tryAnother === "repeatable" && mayRepeat(policy, history) ? "budgeted" : "no"
 }
 
 /** Whether the request goes to another endpoint after an answer with this status. */
-export const afterStatus = (policy: Policy, status: number, history: History, isRepeatable: boolean): Verdict =>
-  policy.statuses.has(status) && history.reached < policy.tries && isRepeatable ? "budgeted" : "no"
+export const afterStatus = (policy: Policy, status: number, history: History): Verdict =>
+  policy.statuses.has(status) && mayRepeat(policy, history) ? "budgeted" : "no"
 
 /**
  * How long to wait before the try that follows this many others: anything up to a bound that doubles (full jitter),

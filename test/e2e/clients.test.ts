@@ -69,7 +69,9 @@ const exchange = (
   good = fine
 ) =>
   Effect.gen(function*() {
-    const [first, second] = [yield* ill, yield* good]
+    // The good one listens first: it must not get the port that the ill one has given up.
+    const second = yield* good
+    const first = yield* ill
     const settings = Configuration.make({
       to: [first.origin, second.origin],
       strategy: "first",

@@ -13,19 +13,21 @@ import {
   type Verdict
 } from "../../src/services/RetryPolicy.ts"
 
-const fresh: History = { attempt: 1, reached: 1, unsentMs: 0 }
+const fresh: History = { attempt: 1, reached: 1, unsentMs: 0, isIdempotent: true, isWhole: true }
+/** A POST. */
+const once: History = { ...fresh, isIdempotent: false }
 const words = Object.keys(vocabulary).filter((word): word is Reason => word in vocabulary)
 
 describe("after a failure", () => {
   it("is tried again, by default, for exactly these reasons", () => {
-    const verdicts = (isRepeatable: boolean) =>
+    const verdicts = (history: History) =>
       words.flatMap((reason): ReadonlyArray<readonly [Reason, Verdict]> => {
-        const verdict = afterFailure(defaultPolicy, reason, fresh, isRepeatable)
+        const verdict = afterFailure(defaultPolicy, reason, history)
         return verdict === "no" ? [] : [[reason, verdict]]
       })
     const unsent = [["overloaded", "free"], ["connect_failed", "free"], ["connect_timeout", "free"]] as const
-    assert.deepStrictEqual(verdicts(false), [...unsent])
-    assert.deepStrictEqual(verdicts(true), [
+    assert.deepStrictEqual(verdicts(once), [...unsent])
+    assert.deepStrictEqual(verdicts(fresh), [
       ...unsent,
       ["headers_timeout", "budgeted"],
       ["reset_before_headers", "budgeted"],
@@ -33,19 +35,25 @@ describe("after a failure", () => {
     ])
   })
 
+  it("is not tried again when its body has begun to be given away, whatever the failure", () => {
+    for (const reason of words) {
+      assert.strictEqual(afterFailure(defaultPolicy, reason, { ...fresh, isWhole: false }), "no")
+    }
+  })
+
   it("the reasons to choose from are those after which the vocabulary allows it", () => {
     assert.deepStrictEqual([...reasons], words.filter((reason) => meaningOf[reason].tryAnother !== "never"))
   })
 
   it("a request that was sent reaches two backends and no more", () => {
-    assert.strictEqual(afterFailure(defaultPolicy, "reset_before_headers", { ...fresh, reached: 2 }, true), "no")
+    assert.strictEqual(afterFailure(defaultPolicy, "reset_before_headers", { ...fresh, reached: 2 }), "no")
     const thrice = { ...defaultPolicy, tries: 3 }
-    assert.strictEqual(afterFailure(thrice, "reset_before_headers", { ...fresh, reached: 2 }, true), "budgeted")
+    assert.strictEqual(afterFailure(thrice, "reset_before_headers", { ...fresh, reached: 2 }), "budgeted")
   })
 
   it("a request that nobody has seen goes on, after one that was sent as well, until there are too many or too slow", () => {
     const verdict = (history: Partial<History>) =>
-      afterFailure(defaultPolicy, "connect_failed", { ...fresh, ...history }, false)
+      afterFailure(defaultPolicy, "connect_failed", { ...once, ...history })
     assert.strictEqual(verdict({ attempt: 9, reached: 2, unsentMs: unsentPatience - 1 }), "free")
     assert.strictEqual(verdict({ attempt: maxUnsent }), "no")
     assert.strictEqual(verdict({ unsentMs: unsentPatience }), "no")
@@ -53,25 +61,26 @@ describe("after a failure", () => {
 
   it("is not tried again for a reason that the policy leaves out", () => {
     const policy = { ...defaultPolicy, reasons: new Set<Reason>(["connect_failed"]) }
-    assert.strictEqual(afterFailure(policy, "reset_before_headers", fresh, true), "no")
-    assert.strictEqual(afterFailure(policy, "connect_failed", fresh, false), "free")
+    assert.strictEqual(afterFailure(policy, "reset_before_headers", fresh), "no")
+    assert.strictEqual(afterFailure(policy, "connect_failed", once), "free")
   })
 })
 
 describe("after an answer", () => {
   it("is tried again for 502, 503 and 504, if the request can be repeated and one backend has seen it", () => {
-    const again = (isRepeatable: boolean, reached = 1) =>
+    const again = (history: History) =>
       [200, 404, 429, 500, 501, 502, 503, 504, 505].filter((status) =>
-        afterStatus(defaultPolicy, status, { ...fresh, reached }, isRepeatable) !== "no"
+        afterStatus(defaultPolicy, status, history) !== "no"
       )
-    assert.deepStrictEqual(again(true), [502, 503, 504])
-    assert.deepStrictEqual(again(false), [])
-    assert.deepStrictEqual(again(true, 2), [])
+    assert.deepStrictEqual(again(fresh), [502, 503, 504])
+    assert.deepStrictEqual(again(once), [])
+    assert.deepStrictEqual(again({ ...fresh, isWhole: false }), [])
+    assert.deepStrictEqual(again({ ...fresh, reached: 2 }), [])
   })
 
   it("is tried again for the statuses of the policy", () => {
-    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set([429]) }, 429, fresh, true), "budgeted")
-    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set() }, 503, fresh, true), "no")
+    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set([429]) }, 429, fresh), "budgeted")
+    assert.strictEqual(afterStatus({ ...defaultPolicy, statuses: new Set() }, 503, fresh), "no")
   })
 })
 

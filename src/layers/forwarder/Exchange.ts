@@ -39,16 +39,20 @@ export class Exchange implements History, PickContext, Resending {
   reached = 0
   /** Milliseconds that went by in tries in which nothing was sent. */
   unsentMs = 0
+  /** Whether its method may be carried out twice, for whoever knows the policy to set. */
+  isIdempotent = false
   /** Whether its request may be sent once more if it is lost with a connection that was kept. Once is enough. */
   mayResend = false
+  /** Whether its request may be sent to a second backend although the first may still answer. */
+  mayHedge = false
   /** Whether another try was due and the budget did not allow it. */
   isOverBudget = false
   /** The backend that a cookie names, for whoever has read it to set. */
   pinned: string | undefined
   /** The body of the request, if it has one, for whoever has found it to set. */
   upload: Upload | undefined
+  readonly head: RequestHead
   private readonly books: Books
-  private readonly head: RequestHead
   private readonly path: string
   private readonly client: string | undefined
   private readonly tried: Array<Endpoint> = []
@@ -79,9 +83,19 @@ export class Exchange implements History, PickContext, Resending {
     return this.tried.length
   }
 
-  /** The id of the backend of the current try. */
-  get answeringId(): string | undefined {
-    return this.current?.endpoint.backend.id
+  /** The endpoint of the current try. */
+  get answering(): Endpoint | undefined {
+    return this.current?.endpoint
+  }
+
+  /** Whether the client gets the rest of a trial. */
+  get isTrial(): boolean {
+    return this.current?.isTrial ?? false
+  }
+
+  /** Whether its body, if it has one, can be sent whole. */
+  get isWhole(): boolean {
+    return this.upload?.isWhole ?? true
   }
 
   get isUpgrade(): boolean {
@@ -187,12 +201,10 @@ export class Exchange implements History, PickContext, Resending {
     this.aside = undefined
   }
 
-  /**
-   * The client gets the current answer, and one that was set aside is let go. Whether its body is the rest of a trial.
-   */
-  accept(): boolean {
+  /** The client gets the current answer, and one that was set aside is let go. */
+  accept(): void {
     this.dropAside()
-    return this.current?.accept() ?? false
+    this.current?.accept()
   }
 
   /** The answer has been coming for long enough to show that its backend is well. */

@@ -1,15 +1,18 @@
 /**
- * The tries of exchanges: each within its time, perhaps a second one beside it, and whether there is
- * another one after it.
+ * The steps of which the tries of an exchange consist: a try begins, within its time and perhaps with a second one
+ * beside it; it ends; and another one is found.
  *
- * Owns the budget of hedges, which all exchanges share, and the waits. What a try means for its
- * exchange is in `Exchange`; the rules are in `services`: `RetryPolicy`, `RetryBudget`, `Hedging`.
+ * Owns the waits, and the budget of hedges, which all exchanges share. What a try means for its exchange is in
+ * `Exchange`; the order of the steps is in `layers/Forwarder`; the rules are in `services`: `RetryPolicy`,
+ * `RetryBudget`, `Hedging`.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type * as Random from "effect/Random"
+import type { AccessLog } from "../../services/AccessLog.ts"
 import { type Balancer, Overloaded } from "../../services/Balancer.ts"
+import * as Failure from "../../services/Failure.ts"
 import { valueOf } from "../../services/Fields.ts"
 import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
@@ -20,21 +23,27 @@ import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import type { Exchange } from "./Exchange.ts"
 import * as Hedge from "./Hedge.ts"
 import * as Sender from "./Sender.ts"
+import * as Shortage from "./Shortage.ts"
 
 /** What tries need from outside. */
 interface Needs {
   readonly balancer: Balancer["Service"]
   readonly sender: Sender.Sender
+  readonly log: AccessLog["Service"]
   readonly clock: Clock.Clock
   readonly random: typeof Random.Random["Service"]
   /** Takes one more try out of the budget, if it has one left. */
   readonly withdraw: () => boolean
 }
 
+/** How the request of an exchange is sent to an endpoint. */
+type RequestFor = (endpoint: Endpoint) => HttpClientRequest
+
 export const make = (
   { exchangeTimeout, hedge, retry, tryTimeout }: Options,
-  { balancer, clock, random, sender: { release, send }, withdraw }: Needs
+  { balancer, clock, log, random, sender: { release, send }, withdraw }: Needs
 ) => {
+  const noteShortage = Shortage.make(log, clock)
   const hedgeBudget = RetryBudget.make()
   const latencies = Hedging.make()
 
@@ -59,7 +68,7 @@ export const make = (
     { after, budget }: Hedging.Policy,
     exchange: Exchange,
     endpoint: Endpoint,
-    requestFor: (endpoint: Endpoint) => HttpClientRequest
+    requestFor: RequestFor
   ): Sender.Sending => {
     const first = once(exchange, requestFor(endpoint))
     const delay = Hedging.quantile(latencies, after)
@@ -82,8 +91,15 @@ export const make = (
   }
 
   return {
-    /** Waits for room within the time of the exchange, and begins a try there. */
-    wait: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
+    /** Begins the first try if there is room for it now. */
+    begin: (exchange: Exchange): Endpoint | undefined => {
+      const endpoint = exchange.select()
+      // A look at the clock is saved, but a trial must not seem to have begun before it was one.
+      if (endpoint !== undefined) exchange.begin(endpoint, endpoint.load.isOnTrial ? undefined : exchange.startedAt)
+      return endpoint
+    },
+    /** Waits for room within the time of the exchange, and begins the first try there. */
+    beginLater: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
       const left = timeLeft(exchange)
       if (left === Infinity) return exchange.wait()
       return Effect.timeoutOrElse(exchange.wait(), {
@@ -92,26 +108,27 @@ export const make = (
       })
     },
     /** A try on an endpoint. The first one of an exchange that may be hedged is. */
-    send: (
-      exchange: Exchange,
-      mayHedge: boolean,
-      endpoint: Endpoint,
-      requestFor: (endpoint: Endpoint) => HttpClientRequest
-    ): Sender.Sending =>
-      hedge !== undefined && mayHedge && exchange.attempt === 1
+    send: (exchange: Exchange, endpoint: Endpoint, requestFor: RequestFor): Sender.Sending =>
+      hedge !== undefined && exchange.mayHedge && exchange.attempt === 1
         ? hedged(hedge, exchange, endpoint, requestFor)
         : once(exchange, requestFor(endpoint)),
-    /** An exchange that may be hedged has an answer, whose time says what is usual. */
-    noteLatency: (exchange: Exchange): void => Hedging.observe(latencies, exchange.answeredAfter),
+    /** The client gets the answer of the current try, whose time says what is usual. */
+    accept: (exchange: Exchange): void => {
+      if (exchange.mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
+      exchange.accept()
+    },
+    /** The current try has brought no answer, and ends for this reason. */
+    fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Failure.Reason => {
+      const { message, reason } = Failure.behindTry(error)
+      if (reason === "overloaded") noteShortage(message)
+      exchange.failed(reason)
+      return reason
+    },
     /**
      * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is
      * what the last try has brought.
      */
-    another: Effect.fnUntraced(function*(
-      exchange: Exchange,
-      verdict: RetryPolicy.Verdict,
-      answer: ResponseHead | undefined
-    ) {
+    another: Effect.fnUntraced(function*(exchange: Exchange, verdict: RetryPolicy.Verdict, answer?: ResponseHead) {
       if (verdict === "no") return undefined
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
       let select = () => exchange.select()
@@ -119,10 +136,7 @@ export const make = (
       const isAgain = endpoint === undefined
       if (isAgain) {
         if (answer === undefined) return undefined
-        const asked = RetryPolicy.retryAfter(
-          valueOf(answer.fields, "retry-after"),
-          clock.currentTimeMillisUnsafe()
-        )
+        const asked = RetryPolicy.retryAfter(valueOf(answer.fields, "retry-after"), clock.currentTimeMillisUnsafe())
         if (asked === undefined || asked > maxWait) return undefined
         wait += asked
         select = () => exchange.selectAgain()

@@ -52,16 +52,21 @@ export class Try {
     this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
   }
 
-  /** The client gets the answer. Whether its body is the rest of a trial. */
-  accept(): boolean {
+  /** Whether the client gets the rest of a trial. */
+  get isTrial(): boolean {
+    const { endpoint, stage } = this
+    return (stage === "answered" || stage === "unmeasured") && endpoint.load.isOnTrial
+  }
+
+  /** The client gets the answer. */
+  accept(): void {
     const { answeredAt, beganAt, endpoint, status } = this
-    if (answeredAt === undefined || status === undefined || Failure.gatewayErrors.has(status)) return false
+    if (answeredAt === undefined || status === undefined || Failure.gatewayErrors.has(status)) return
     const since = timedFrom(beganAt, answeredAt, this.upload)
     const stage = this.stage = status === 101 ? "tunnel" : since === undefined ? "unmeasured" : "answered"
     if (stage !== "unmeasured") {
       this.books.balancer.answered(endpoint, answeredAt - (since ?? beganAt), answeredAt, stage)
     }
-    return stage !== "tunnel" && endpoint.load.isOnTrial
   }
 
   /** The answer has been coming for long enough to show that its backend is well. */
