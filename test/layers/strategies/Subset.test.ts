@@ -65,4 +65,17 @@ describe("a subset", () => {
     assert.strictEqual(counts.size, 50)
     for (const count of counts.values()) assert.approximately(count, 200, 60)
   })
+
+  it("leaves a heavy backend less of the traffic of many balancers than its weight says", () => {
+    const list = endpoints([9, ...Array<number>(9).fill(1)])
+    const balancers = 1_000
+    let share = 0
+    for (let lb = 0; lb < balancers; lb++) {
+      const chosen = Subset.of(list, { size: 3, id: `lb-${lb}` })
+      const weights = chosen.reduce((sum, { backend }) => sum + backend.weight, 0)
+      if (chosen.includes(list[0]!)) share += 9 / weights / balancers
+    }
+    // It has half of all the weight. But it is in 3 of 10 subsets, and has 9 of 11 in these.
+    assert.closeTo(share, (3 / 10) * (9 / 11), 0.04)
+  })
 })
