@@ -45,7 +45,7 @@ export const draw = (space: Space, random: () => number): PoolCase => ({
 export function* smaller(pool: PoolCase, space: Space): Generator<PoolCase> {
   const { members } = pool
   const [min] = space.size
-  for (let removed = members.length - min; removed > 0; removed >>= 1) {
+  for (let removed = members.length - min; removed > 0; removed--) {
     for (let at = 0; at < members.length; at += removed) {
       const rest = members.filter((_, i) => i < at || i >= at + removed)
       if (rest.length >= min) yield { ...pool, members: rest }

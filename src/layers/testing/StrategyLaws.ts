@@ -79,8 +79,8 @@ export const fairShares: Law = {
 }
 
 export const nobodyStarves: Law = {
-  name: "starves nobody who is well, not even who was slow once",
-  runs: 30,
+  name: "starves nobody who is well, not even who was slow or has failed once",
+  runs: 20,
   space: idlePool,
   judge: Verdicts.nobodyStarves
 }
@@ -176,7 +176,7 @@ const judge = <E>(law: Law, subject: Subject<E>, pool: PoolCase.PoolCase) =>
   })
 
 /** How many pools are tried at most in search of the smallest. */
-const maxTries = 300
+const maxTries = 600
 
 /** And for how many milliseconds: the law of a slow strategy has to be named before its test runs out of time. */
 const maxSearch = 1_500

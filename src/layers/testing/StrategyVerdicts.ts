@@ -53,9 +53,21 @@ export const percent = (share: number): string => `${(share * 100).toFixed(1)} %
 /** Milliseconds from one request to the next. */
 const pause = 10
 
+/** How a request ends, and after how many milliseconds. */
+interface End {
+  readonly outcome: Outcome
+  readonly latency: number
+}
+
+const good: End = { outcome: "success", latency: 1 }
+
+const slow: End = { outcome: "success", latency: 1_000 }
+
+const failed: End = { outcome: "failure", latency: 1_000 }
+
 /**
- * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. The answers
- * take `latencyOf`. `onPick` is told of each.
+ * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. `endOf` says
+ * how each ends: well after a millisecond, unless it is given. `onPick` is told of each.
  */
 const serve = (
   picker: Picker,
@@ -63,11 +75,11 @@ const serve = (
   options: {
     readonly requests: number
     readonly concurrency: number
-    readonly latencyOf?: (endpoint: Load.Endpoint) => number
+    readonly endOf?: (endpoint: Load.Endpoint) => End
     readonly onPick?: (endpoint: Load.Endpoint, n: number) => void
   }
 ): ReadonlyMap<Load.Endpoint, number> => {
-  const { concurrency, latencyOf = () => 1, onPick, requests } = options
+  const { concurrency, endOf = () => good, onPick, requests } = options
   const counts = new Map<Load.Endpoint, number>()
   const inFlight: Array<Load.Endpoint> = []
   for (let n = 0; n < requests; n++) {
@@ -84,9 +96,9 @@ const serve = (
     const ended = inFlight[at]!
     inFlight[at] = inFlight.at(-1)!
     inFlight.pop()
-    const latency = latencyOf(ended)
-    Load.end(ended.load, "success", latency, clock.now)
-    picker.observe?.(ended, "success", latency)
+    const { latency, outcome } = endOf(ended)
+    Load.end(ended.load, outcome, latency, clock.now)
+    picker.observe?.(ended, outcome, latency)
     picker.ended?.(ended)
   }
   return counts
@@ -198,26 +210,34 @@ export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | 
   return undefined
 }
 
-/** Everybody's first answer takes a second, all others a millisecond; everybody must be picked in the second half. */
+/** Who begins badly: everybody alike, or only one, who must not be passed over for ever because the others never did. */
+const beginnings: ReadonlyArray<{ readonly first: End; readonly isAlone: boolean; readonly words: string }> = [
+  { first: slow, isAlone: false, words: "" },
+  { first: slow, isAlone: true, words: ", when only a0 was slow at first" },
+  { first: failed, isAlone: true, words: ", when only a0 failed at first" }
+]
+
+/**
+ * The first answer of some takes a second, or they fail; all others are good. Everybody must be picked in the second
+ * half.
+ */
 export const nobodyStarves = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
   if (bounds.shares === "other") return undefined
-  const requests = 5_000
-  for (const concurrency of [1, 50]) {
-    const all = list()
-    const late = new Set<Load.Endpoint>()
-    const answered = new Set<Load.Endpoint>()
-    const latencyOf = (endpoint: Load.Endpoint): number => {
-      if (answered.has(endpoint)) return 1
-      answered.add(endpoint)
-      return 1_000
-    }
-    const onPick = (endpoint: Load.Endpoint, n: number): void => {
-      if (n >= requests / 2) late.add(endpoint)
-    }
-    serve(strategy.make(all), clock, { requests, concurrency, latencyOf, onPick })
-    const starved = all.find((endpoint) => !late.has(endpoint))
-    if (starved !== undefined) {
-      return `With ${concurrency} in flight ${starved.backend.id} got none of ${requests / 2} requests`
+  const requests = 4_000
+  for (const { first, isAlone, words } of beginnings) {
+    for (const concurrency of [1, 50]) {
+      const all = list()
+      const late = new Set<Load.Endpoint>()
+      const toBeginBadly = new Set(isAlone ? all.slice(0, 1) : all)
+      const endOf = (endpoint: Load.Endpoint): End => (toBeginBadly.delete(endpoint) ? first : good)
+      const onPick = (endpoint: Load.Endpoint, n: number): void => {
+        if (n >= requests / 2) late.add(endpoint)
+      }
+      serve(strategy.make(all), clock, { requests, concurrency, endOf, onPick })
+      const starved = all.find((endpoint) => !late.has(endpoint))
+      if (starved !== undefined) {
+        return `With ${concurrency} in flight ${starved.backend.id} got none of ${requests / 2} requests${words}`
+      }
     }
   }
   return undefined

@@ -9,6 +9,7 @@ import * as Random from "effect/Random"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import * as StrategyLaws from "../../../src/layers/testing/StrategyLaws.ts"
 import * as Load from "../../../src/services/Load.ts"
+import type { Outcome } from "../../../src/services/Outcome.ts"
 import { Strategy } from "../../../src/services/Strategy.ts"
 import { beginsAnew, breakOf, broken, byKey, inTurn, type Make, whenBusy } from "./Broken.ts"
 
@@ -148,7 +149,7 @@ describe("a broken strategy", () => {
     Effect.gen(function*() {
       const make = whenBusy((all) => all.reduce((most, it) => it.load.inFlight > most.load.inFlight ? it : most))
       const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
-      assert.match(error.reason, /^With 50 in flight a\d got none of 2500 requests$/)
+      assert.match(error.reason, /^With 50 in flight a\d got none of 2000 requests$/)
       assert.deepStrictEqual(error.weights, [1, 1])
     }))
 
@@ -170,9 +171,36 @@ describe("a broken strategy", () => {
         pick: () => endpoints.reduce((best, it) => it.load.latency < best.load.latency ? it : best)
       })
       const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
-      assert.match(error.reason, /^With 1 in flight a\d got none of 2500 requests$/)
+      assert.match(error.reason, /^With 1 in flight a\d got none of 2000 requests$/)
       assert.deepStrictEqual(error.weights, [1, 1])
     }))
+
+  it.effect.each<readonly [does: string, words: string, (outcome: Outcome, latencyMs: number) => boolean]>([
+    ["was slow", "was slow at first", (outcome, latencyMs) => outcome === "success" && latencyMs >= 1_000],
+    ["has failed", "failed at first", (outcome) => outcome === "failure"]
+  ])(
+    "that never forgives one that %s, while others never did, breaks it as well",
+    ([, words, isBad]) =>
+      Effect.gen(function*() {
+        const bad = new WeakSet<Load.Load>()
+        const make: Make = (endpoints) => {
+          let turn = 0
+          return {
+            pick: () => {
+              const rest = endpoints.filter(({ load }) => !bad.has(load))
+              const some = rest.length > 0 ? rest : endpoints
+              return some[turn++ % some.length]
+            },
+            observe: ({ load }, outcome, latencyMs) => {
+              if (isBad(outcome, latencyMs)) bad.add(load)
+            }
+          }
+        }
+        const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
+        assert.strictEqual(error.reason, `With 1 in flight a0 got none of 2000 requests, when only a0 ${words}`)
+        assert.deepStrictEqual(error.weights, [1, 1])
+      })
+  )
 
   it.effect("that begins anew with each list breaks the law that nobody starves in change, with a pool of three", () =>
     Effect.gen(function*() {
@@ -226,10 +254,22 @@ describe("the check", () => {
       const error = yield* breakOf(StrategyLaws.nobodyStarves, { layer: strategies.first })
       assert.strictEqual(
         error.message,
-        "first breaks a law: it starves nobody who is well, not even who was slow once. With 1 in flight a1 got none of 2500 " +
-          `requests. The pool: a0 with weight 1, a1 with weight 1 (seed ${error.seed}).`
+        "first breaks a law: it starves nobody who is well, not even who was slow or has failed once. With 1 in flight a1 got none " +
+          `of 2000 requests. The pool: a0 with weight 1, a1 with weight 1 (seed ${error.seed}).`
       )
       assert.deepStrictEqual(yield* breakOf(StrategyLaws.nobodyStarves, { layer: strategies.first }), error)
+    }))
+
+  it.effect("finds the smallest pool also where a half of one that breaks the law does not", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => endpoints.length % 4 === 0 ? { pick: () => endpoints[0] } : inTurn(endpoints)
+      const seeds = Array.from({ length: 5 }, (_, i) => i + 1)
+      const sizes = yield* Effect.forEach(seeds, (seed) =>
+        Effect.map(
+          breakOf(StrategyLaws.nobodyStarves, { ...broken(make), seed }),
+          ({ weights }) => weights.length
+        ))
+      assert.deepStrictEqual(sizes, [4, 4, 4, 4, 4])
     }))
 
   it.effect("does not search for the smallest pool for long, so that a slow strategy is told in time", () =>
