@@ -71,6 +71,12 @@ const measureEvery = 30_000
 const jitter = 0.25
 
 /**
+ * A measurement takes so many of the latencies that it finds. Of many that begin at once the quickest answers come first:
+ * the first 20 of a hundred would say a third of the latency, and then the limit would fall to its floor.
+ */
+const measureFor = 10
+
+/**
  * What a window says of the baseline counts for so much when it is lower, and when it is higher
  * and little is in flight.
  */
@@ -170,7 +176,11 @@ export const end = (
 
   if (state.successes + state.failures < windowAnswers) return
   if (isHalved(state)) {
-    if (state.successes > 0) state.baseline = Math.exp(state.logarithms / state.successes)
+    if (state.successes > 0) {
+      const latency = Math.exp(state.logarithms / state.successes)
+      if (now - state.countFrom < measureFor * latency) return
+      state.baseline = latency
+    }
     restore(state, now, random)
   } else if (now - state.windowFrom >= windowLength) close(state, options, now, random)
 }

@@ -13,6 +13,8 @@ interface Scenario {
   readonly requestsPerSecond: number
   /** The mean of the time that a worker takes, at a time. Half of it is fixed, half of it random. */
   readonly work?: (now: number) => number
+  /** Unless this says that another part of it is random. */
+  readonly chance?: number
   /** Whether an answer at this time is a failure. */
   readonly fails?: (now: number) => boolean
 }
@@ -26,7 +28,9 @@ interface Second {
 }
 
 /** Runs it, second by second. What is over the limit is refused. */
-const simulate = ({ fails, requestsPerSecond, seconds, work, workers }: Scenario): ReadonlyArray<Second> => {
+const simulate = (
+  { chance = 0.5, fails, requestsPerSecond, seconds, work, workers }: Scenario
+): ReadonlyArray<Second> => {
   const random = randomNumbers(7)
   const options = AdaptiveLimit.defaultOptions
   const state = AdaptiveLimit.make(options, 0)
@@ -50,7 +54,7 @@ const simulate = ({ fails, requestsPerSecond, seconds, work, workers }: Scenario
     }
     second.admitted++
     const worker = free.indexOf(Math.min(...free))
-    const end = Math.max(now, free[worker]!) + (work?.(now) ?? 20) * (0.5 - 0.5 * Math.log(1 - random()))
+    const end = Math.max(now, free[worker]!) + (work?.(now) ?? 20) * (1 - chance - chance * Math.log(1 - random()))
     free[worker] = end
     answers.splice(answers.findLastIndex((answer) => answer.end <= end) + 1, 0, { begin: now, end })
   }
@@ -93,6 +97,14 @@ describe("the limit of a backend that has more to do than it can", () => {
       outside(limits(simulate({ workers: 2, seconds: 120, requestsPerSecond: 400 }).slice(100)), 4, 18),
       []
     )
+  })
+
+  it("does not take the quickest answers for what is usual where they differ much", () => {
+    const workers = 50
+    // When the baseline is measured, after 30 s and again, the first to answer are those with the least work.
+    const settled = simulate({ workers, seconds: 100, requestsPerSecond: workers * 100, chance: 1 }).slice(10)
+    assert.deepStrictEqual(outside(limits(settled), 0.5 * workers, 1.8 * workers), [])
+    assert.isAbove(use(settled, workers), 0.97)
   })
 
   it("is as high as before soon after an outage, during which it is at its floor", () => {
@@ -246,7 +258,7 @@ describe("a measurement of the baseline", () => {
     return { state, now, limit: state.limit }
   }
 
-  it("halves the limit, and puts it back after 20 answers that did not wait behind others", () => {
+  it("halves the limit, and puts it back after 20 answers, and ten latencies, that did not wait behind others", () => {
     const { limit, now, state } = busy()
     assert.isAbove(now, 29_900)
     const half = Math.floor(limit / 2)
