@@ -1,6 +1,6 @@
 /**
- * Logs each change of health that users care about: of a backend's status, who has the traffic when it is not those who
- * should have it, and that the pool is in panic.
+ * Logs each change of the pool that users care about: of a backend's status, who joins and leaves, who has the traffic
+ * when it is not those who should have it, and that the pool is in panic.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -35,6 +35,25 @@ const traffic = (tier: number, first: number): Notice =>
     ? { _tag: "Notice", level: "INFO", message: "Backups are not needed any more" }
     : { _tag: "Notice", level: "WARN", message: `Traffic goes to backups, of tier ${tier}: nobody before is well` }
 
+/** So many backends are named in one line. */
+const mostNamed = 3
+
+/** Those of some members whom another state does not have, in words; nothing, if it has all. */
+const missing = (what: string, { members }: PoolState, other: PoolState): ReadonlyArray<Notice> => {
+  const origins = members.filter(({ endpoint }) => !other.positions.has(endpoint.backend.id))
+    .map(({ endpoint }) => endpoint.backend.origin)
+  if (origins.length === 0) return []
+  const more = origins.length > mostNamed ? ` and ${origins.length - mostNamed} more` : ""
+  const message = `Backends that have ${what}: ${origins.slice(0, mostNamed).join(", ")}${more}`
+  return [{ _tag: "Notice", level: "INFO", message }]
+}
+
+/** Who has joined and who has left. The first ones of all are told at the start. */
+const membership = (before: PoolState, after: PoolState): ReadonlyArray<Notice> =>
+  before === empty || before.positions === after.positions
+    ? []
+    : [...missing("joined", after, before), ...missing("left", before, after)]
+
 /** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
 export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDiscard(
   Effect.gen(function*() {
@@ -50,6 +69,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
         const { eligible, members, panic } = state
         let hasOthers = state.positions !== known.positions
         let hasOtherUses = false
+        for (const notice of membership(known, state)) log.write(notice)
         forEachChange(known, state, (member, before) => {
           const { endpoint, health } = member
           const { backend } = endpoint

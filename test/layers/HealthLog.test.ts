@@ -104,6 +104,27 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says who joins and who leaves, but for the first ones, and in one line if they are many", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      yield* reconcile("b", "a")
+      assert.deepStrictEqual(entries, [])
+      yield* reconcile("b", "c")
+      yield* reconcile("c", "d", "e", "f", "g", "h")
+      yield* reconcile()
+      yield* reconcile("a")
+      assert.deepStrictEqual(entries.map(pretty), [
+        "INFO: Backends that have joined: http://c.test",
+        "INFO: Backends that have left: http://a.test",
+        "INFO: Backends that have joined: http://d.test, http://e.test, http://f.test and 2 more",
+        "INFO: Backends that have left: http://b.test",
+        "INFO: Backends that have left: http://c.test, http://d.test, http://e.test and 3 more",
+        "INFO: Backends that have joined: http://a.test"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says nothing of a change of weight", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
@@ -124,7 +145,7 @@ describe("HealthLog", () => {
       yield* reconcile()
       yield* reconcile("a")
       yield* signal("a", passed)
-      assert.strictEqual(entries.length, 2)
+      assert.strictEqual(entries.filter(({ _tag }) => _tag === "HealthChanged").length, 2)
     }).pipe(logging(entries))
   })
 
