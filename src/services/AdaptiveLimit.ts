@@ -70,6 +70,9 @@ const windowAnswers = 20
 const measureEvery = 30_000
 const jitter = 0.25
 
+/** And so many times what the last one has taken, so that slow backends are not kept at half of their limit. */
+const restAfter = 9
+
 /**
  * A measurement takes so many of the latencies that it finds. Of many that begin at once the quickest answers come first:
  * the first 20 of a hundred would say a third of the latency, and then the limit would fall to its floor.
@@ -118,8 +121,10 @@ const clear = (state: State, now: number): void => {
 }
 
 const restore = (state: State, now: number, random: () => number): void => {
+  const taken = now - state.halvedAt
   state.halvedAt = state.countFrom = NaN
   state.measureAt = later(now, random)
+  if (taken > 0) state.measureAt += Math.max(0, restAfter * taken - measureEvery)
   clear(state, now)
 }
 

@@ -273,6 +273,16 @@ describe("a measurement of the baseline", () => {
     assert.isAbove(state.measureAt, now + 30_000)
   })
 
+  it("is made less often where it takes long, so that the limit is halved for a tenth of the time at most", () => {
+    const { limit, now, state } = busy()
+    const half = Math.floor(limit / 2)
+    answers(state, 1, now, half, 1_000)
+    // Ten latencies are not over.
+    assert.strictEqual(answers(state, 20, now + 9_000, half, 1_000), half)
+    assert.strictEqual(answers(state, 1, now + 11_000, half, 1_000), Math.floor(limit))
+    assert.isAtLeast(state.measureAt, now + 110_000)
+  })
+
   it("is given up when it takes too long", () => {
     const { limit, now, state } = busy()
     AdaptiveLimit.expire(state, now + 2_000, () => 0)
