@@ -54,6 +54,22 @@ const membership = (before: PoolState, after: PoolState): ReadonlyArray<Notice> 
     ? []
     : [...missing("joined", after, before), ...missing("left", before, after)]
 
+const panicBegins = ({ eligible, members }: PoolState): Notice => ({
+  _tag: "Notice",
+  level: "WARN",
+  message: `Too few backends are well: ${eligible.length} of ${members.length} are offered traffic, also ill ones`
+})
+
+/** It ends when enough are well, and as well when no ill one is left that is worth trying. */
+const panicEnds = ({ eligible, members }: PoolState): Notice =>
+  eligible.length === 0
+    ? { _tag: "Notice", level: "WARN", message: "No backend is offered traffic any more" }
+    : {
+      _tag: "Notice",
+      level: "INFO",
+      message: `Ill backends are not offered traffic any more: ${eligible.length} of ${members.length} are well`
+    }
+
 /** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
 export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDiscard(
   Effect.gen(function*() {
@@ -91,10 +107,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
         }
         if (panic !== wasInPanic) {
           wasInPanic = panic
-          const message = panic
-            ? `Too few backends are well: ${eligible.length} of ${members.length} are offered traffic, also ill ones`
-            : "Enough backends are well again: ill ones are not offered traffic any more"
-          log.write({ _tag: "Notice", level: panic ? "WARN" : "INFO", message })
+          log.write(panic ? panicBegins(state) : panicEnds(state))
         }
       }).pipe(Effect.catchDefect((defect) => Effect.logError("A change of health could not be logged", defect)))).pipe(
         Effect.forkScoped

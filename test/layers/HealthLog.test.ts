@@ -177,7 +177,7 @@ describe("HealthLog", () => {
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
         "WARN: Too few backends are well: 2 of 2 are offered traffic, also ill ones",
         "INFO: Backups are not needed any more",
-        "INFO: Enough backends are well again: ill ones are not offered traffic any more"
+        "INFO: Ill backends are not offered traffic any more: 1 of 2 are well"
       ])
     }).pipe(logging(entries))
   })
@@ -231,7 +231,34 @@ describe("HealthLog", () => {
       for (const _ of [1, 2]) yield* signal("a", passed)
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Too few backends are well: 3 of 3 are offered traffic, also ill ones",
-        "INFO: Enough backends are well again: ill ones are not offered traffic any more"
+        "INFO: Ill backends are not offered traffic any more: 2 of 3 are well"
+      ])
+    }).pipe(logging(entries))
+  })
+
+  it.effect("does not call a panic over because enough are well when the ill ones were ejected", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b"]) yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      yield* signal("c", passed)
+      for (const id of ["a", "b"]) yield* signal(id, { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+      assert.strictEqual(
+        entries.map(pretty).at(-1),
+        "INFO: Ill backends are not offered traffic any more: 1 of 3 are well"
+      )
+    }).pipe(logging(entries))
+  })
+
+  it.effect("warns when a panic is over because nobody answers any more", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* signal("a", { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      yield* signal("a", failed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Too few backends are well: 1 of 1 are offered traffic, also ill ones",
+        "WARN: No backend is offered traffic any more"
       ])
     }).pipe(logging(entries))
   })
