@@ -161,7 +161,9 @@ const words = (entry: Entry): string => {
       return `REQUEST: ${entry.method} ${entry.path} -> ${entry.backend}`
     case "Completed": {
       const failed = entry.failed?.map(({ backend, reason }) => `${backend} ${reason}`).join(", ")
-      const tries = entry.tries > 1 ? `, ${entry.tries} tries${failed === undefined ? "" : ` (${failed})`}` : ""
+      const count = entry.tries === 1 ? "1 try" : `${entry.tries} tries`
+      const isCounted = entry.tries > 1 || failed !== undefined
+      const tries = isCounted ? `, ${count}${failed === undefined ? "" : ` (${failed})`}` : ""
       const why = entry.reason === undefined ? "" : ` ${entry.reason}`
       const budget = entry.isOverBudget === true ? ", retry budget used up" : ""
       return `RESPONSE: ${entry.method} ${entry.path} <- ${entry.backend ?? "no backend"} [${entry.status}] ` +

@@ -74,6 +74,8 @@ const entries: ReadonlyArray<Entry> = [
     reason: "no_backend"
   }),
   completed({ path: "/gone", status: 499, durationMs: 31, reason: "client_aborted" }),
+  // What is sent again on a fresh connection is no try of its own.
+  completed({ path: "/again", failed: [{ backend: "http://localhost:3001", reason: "reset_before_headers" }] }),
   {
     _tag: "Sent",
     method: "GET",
