@@ -4,7 +4,7 @@
  *
  * Owns the rule: a backend has shown that it is well when the body of its answer still comes after a while.
  * What that means for its health is in `Ejection`. A body that has fallen silent shows nothing: it goes on, or
- * ends by `timeout.idle`. How long a client takes to send shows nothing either, and must not keep the backend from the
+ * ends by `timeout.idle`. How long a client takes to send shows nothing either. Neither must keep the backend from the
  * requests of others.
  */
 import * as Effect from "effect/Effect"
@@ -19,6 +19,13 @@ import type { Upload } from "./Upload.ts"
  * the shortest ejection.
  */
 const patience = "5 seconds"
+
+/**
+ * After so many looks that have found nothing new, another trial begins beside it. A quiet stream of events may be
+ * silent for hours. It is not sooner because each such trial of a backend that leaves its answers half-way costs one
+ * more client.
+ */
+const silentLooks = 10
 
 /** So long a request may take to come before another trial begins beside it. */
 const uploadPatience = "3 seconds"
@@ -40,7 +47,11 @@ export const watch = Effect.fnUntraced(function*(
   const over = Effect.gen(function*() {
     yield* Effect.sleep(patience)
     const before = received()
-    while (received() === before) yield* Effect.sleep(every)
+    let looks = 0
+    while (received() === before) {
+      if (looks++ === silentLooks) exchange.bypass()
+      yield* Effect.sleep(every)
+    }
     exchange.proven()
   })
   yield* Effect.forkScoped(over)

@@ -148,6 +148,24 @@ describe("a trial", () => {
       assert.strictEqual(yield* statusOfA, "Ejected")
     }).pipe(lab(stalls(3, respond("hello")))))
 
+  it.effect("does not keep other requests from being the trial for as long as its answer is silent", () =>
+    Effect.gen(function*() {
+      yield* trial
+      const backends = yield* FakeBackends.FakeBackends
+      const others = Effect.gen(function*() {
+        for (let i = 0; i < 4; i++) {
+          yield* Effect.forkChild(FakeServer.request("/"))
+          yield* TestClock.adjust(1)
+        }
+        return backends.received("http://a").length
+      })
+      yield* TestClock.adjust("14 seconds")
+      assert.strictEqual(yield* others, 1)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* others, 2)
+      assert.strictEqual(yield* statusOfA, "Trial")
+    }).pipe(lab(stalls(3, respond("hello")))))
+
   it.effect("is another one's when its client leaves, and nothing is left of it", () =>
     Effect.gen(function*() {
       const fibers = yield* trial
