@@ -23,7 +23,9 @@ export const places: Make = (scene, complain) => {
     scene.received(id).filter(({ at, outcome, target }) =>
       outcome === undefined && at > since && numberOf(target) !== but &&
       // How long a client takes to send keeps no other one from being the trial, and a kept answer is none.
-      scene.exchanges.get(numberOf(target))?.request.pieces.length === 0 && !scene.hasAnsweredIll(id, target)
+      scene.exchanges.get(numberOf(target))?.request.pieces.length === 0 && !scene.hasAnsweredIll(id, target) &&
+      // Nor does an answer that has been silent for so long.
+      scene.now() - at < 15_000
     ).map(({ target }) => target)
 
   return {
