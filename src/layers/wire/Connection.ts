@@ -8,9 +8,16 @@ import type { Socket } from "node:net"
 import type { Deadlines, Mortal } from "./Deadlines.ts"
 import type { Source } from "./Flow.ts"
 
+/**
+ * How long a tunnel may stand still when one side has ended its direction, in milliseconds, if `idle` is not less: nearly
+ * always that side is gone, and the other one does not mind (HAProxy has `timeout client-fin` for these).
+ */
+const halfClosedIdle = 10_000
+
 /** What two connections that were joined have in common. */
 interface Tunnel {
-  readonly idle: number
+  /** How many milliseconds it may stand still. */
+  idle: number
   readonly onOver: (hasExpired: boolean) => void
   hasExpired: boolean
 }
@@ -51,7 +58,7 @@ export abstract class Connection implements Mortal, Source {
     this.idle = idle
     deadlines.add(this)
     socket.on("end", () => {
-      if (this.otherEnd !== undefined) this.otherEnd.socket.end()
+      if (this.otherEnd !== undefined) this.onTunnelEnd(this.otherEnd)
       else if (this.holder !== undefined) this.holder.onEnd()
       else this.onEnd()
     })
@@ -155,7 +162,8 @@ export abstract class Connection implements Mortal, Source {
 
   /**
    * From now on every byte of either connection goes to the other one, and so does the end of each direction. It is
-   * over when both are closed, or when nothing has moved for `idle` milliseconds, which `onOver` is told.
+   * over when both are closed, or when nothing has moved for `idle` milliseconds, or less once one direction has ended,
+   * which `onOver` is told.
    */
   joinTo(other: Connection, idle: number, onOver: Tunnel["onOver"]): void {
     this.tunnel = other.tunnel = { idle, onOver, hasExpired: false }
@@ -163,8 +171,8 @@ export abstract class Connection implements Mortal, Source {
     other.otherEnd = this
     this.readBy = other.readBy = Infinity
     this.deadline = other.deadline = this.deadlines.after(idle)
-    if (this.socket.readableEnded) other.socket.end()
-    if (other.socket.readableEnded) this.socket.end()
+    if (this.socket.readableEnded) this.onTunnelEnd(other)
+    if (other.socket.readableEnded) other.onTunnelEnd(this)
     for (const end of [this, other]) {
       const { early } = end
       end.early = undefined
@@ -173,6 +181,14 @@ export abstract class Connection implements Mortal, Source {
     }
     // Its `close` may have been before anybody heard it.
     if (other.socket.destroyed) this.socket.destroySoon()
+  }
+
+  /** The peer sends nothing more; the other one may. */
+  private onTunnelEnd(otherEnd: Connection): void {
+    otherEnd.socket.end()
+    if (this.tunnel === undefined) return
+    this.tunnel.idle = Math.min(this.tunnel.idle, halfClosedIdle)
+    this.deadline = otherEnd.deadline = this.deadlines.after(this.tunnel.idle)
   }
 
   private onTunnelDrain(otherEnd: Connection): void {

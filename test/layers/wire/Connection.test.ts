@@ -1,0 +1,89 @@
+/** Two connections that were joined. */
+import { afterEach, assert, describe, it } from "@effect/vitest"
+import { once } from "node:events"
+import * as Net from "node:net"
+import { Connection } from "../../../src/layers/wire/Connection.ts"
+import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
+
+/** A connection of which nothing but its tunnel is of interest. */
+class Joined extends Connection {
+  override cancel(): void {}
+  protected override onBytes(): boolean {
+    return false
+  }
+  protected override onEnd(): void {}
+  protected override onDrain(): void {}
+  protected override onClose(): void {}
+  protected override onGone(): void {}
+  protected override onExpire(): void {}
+}
+
+const opened: Array<Net.Socket | Net.Server> = []
+
+afterEach(() => {
+  for (const each of opened.splice(0)) each instanceof Net.Server ? each.close() : each.destroy()
+})
+
+/** Both ends of a new connection: ours, and the peer's. */
+const pair = async (deadlines: Deadlines) => {
+  const server = Net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as Net.AddressInfo
+  const accepted = once(server, "connection") as Promise<[Net.Socket]>
+  const peer = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+  const [socket] = await accepted
+  opened.push(server, peer, socket)
+  const connection = new Joined(socket, deadlines, 60_000)
+  socket.on("data", (chunk: Buffer) => void connection.receive(chunk))
+  return { connection, peer: peer.resume() }
+}
+
+/** A tunnel, and how its time goes by. */
+const tunnel = async (idle: number) => {
+  const deadlines = new Deadlines(0)
+  const [left, right] = [await pair(deadlines), await pair(deadlines)]
+  let over: boolean | undefined
+  left.connection.joinTo(right.connection, idle, (hasExpired) => over = hasExpired)
+  let now = 0
+  const pass = (millis: number) => {
+    for (const until = now + millis; now < until;) deadlines.look(now += 100)
+  }
+  return { left, right, pass, isDestroyed: () => left.connection.socket.destroyed, hasExpired: () => over }
+}
+
+describe("a tunnel", () => {
+  it("may stand still for as long as it was told to, while both sides are open", async () => {
+    const { isDestroyed, pass } = await tunnel(60_000)
+    pass(59_000)
+    assert.isFalse(isDestroyed())
+    pass(2_000)
+    assert.isTrue(isDestroyed())
+  })
+
+  it.each(["left", "right"] as const)("may stand still for ten seconds once its %s end has ended", async (side) => {
+    const ends = await tunnel(60_000)
+    const other = side === "left" ? "right" : "left"
+    ends[side].peer.end()
+    await once(ends[other].peer, "end")
+    ends.pass(9_000)
+    assert.isFalse(ends.isDestroyed())
+    // What still moves keeps it.
+    ends[other].peer.write("more")
+    await once(ends[side].peer, "data")
+    ends.pass(9_000)
+    assert.isFalse(ends.isDestroyed())
+    ends.pass(2_000)
+    assert.isTrue(ends.isDestroyed())
+    await once(ends.left.connection.socket, "close")
+    if (!ends.right.connection.socket.closed) await once(ends.right.connection.socket, "close")
+    assert.isTrue(ends.hasExpired())
+  })
+
+  it("may not stand still any longer for having been half closed", async () => {
+    const ends = await tunnel(5_000)
+    ends.left.peer.end()
+    await once(ends.right.peer, "end")
+    ends.pass(6_000)
+    assert.isTrue(ends.isDestroyed())
+  })
+})
