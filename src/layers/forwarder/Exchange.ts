@@ -119,8 +119,8 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The same, but the endpoint whose answer was set aside may be tried again. */
   selectAgain(): Endpoint | undefined {
-    const again = this.aside?.endpoint
-    return this.books.balancer.select(this, this.tried.filter((endpoint) => endpoint !== again))
+    const again = this.aside?.endpoint.backend.id
+    return this.books.balancer.select(this, this.tried.filter(({ backend }) => backend.id !== again))
   }
 
   /** Waits until there is room somewhere, and begins a try there. */

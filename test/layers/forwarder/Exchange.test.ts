@@ -14,7 +14,7 @@ import type { Endpoint, Stage } from "../../../src/services/Load.ts"
 import type { RequestHead } from "../../../src/services/Message.ts"
 import type { Outcome } from "../../../src/services/Outcome.ts"
 import type { PickContext } from "../../../src/services/Strategy.ts"
-import { endpoint, idsOf } from "../../endpoints.ts"
+import { backend, endpoint, idsOf } from "../../endpoints.ts"
 
 const head: RequestHead = { method: "GET", target: "/orders?token=secret", fields: [], body: undefined }
 
@@ -419,6 +419,19 @@ describe("an answer that is set aside", () => {
       exchange.answered(answer(503))
       exchange.setAside()
       assert.deepStrictEqual([exchange.select(), exchange.selectAgain()], [undefined, a])
+    }))
+
+  it.effect("may be asked once more also when its weight has changed meanwhile", () =>
+    Effect.gen(function*() {
+      const heavier = { ...a, backend: backend("a", 9) }
+      const { exchange, selections } = yield* open(head)
+      for (const endpoint of [a, heavier]) {
+        exchange.begin(endpoint)
+        exchange.answered(answer(503))
+        exchange.setAside()
+      }
+      exchange.selectAgain()
+      assert.deepStrictEqual(selections.at(-1)?.[1], [])
     }))
 })
 
