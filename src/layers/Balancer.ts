@@ -127,7 +127,10 @@ export const layer = (
             take(taken = other)
             return Effect.succeed(other)
           })
+          const isFirst = line.isEmpty
           if (!line.join(waiter)) return elsewhere
+          // Room that has come since it was looked for: nobody was there to be told.
+          if (isFirst) advance()
           return Deferred.await(done).pipe(
             Effect.timeoutOrElse({ duration: options.queue.timeout, orElse: () => elsewhere }),
             // From here on nobody is admitted whom nobody waits for.

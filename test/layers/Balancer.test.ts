@@ -688,6 +688,21 @@ describe("the queue", () => {
       assert.deepStrictEqual(done, ["1"])
     }).pipe(one()))
 
+  it.effect("is left at once by the first in it when there is room again since it was looked for", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, wait } = yield* Balancer
+      yield* reconcile("a")
+      const a = select(anonymous)!
+      begin(a)
+      assert.isUndefined(select(anonymous))
+      // Whoever follows the pool has taken notice.
+      yield* TestClock.adjust(0)
+      end(a, "success", 1)
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      assert.strictEqual(a.load.inFlight, 1)
+      assert.strictEqual(yield* Fiber.join(waiting), a)
+    }).pipe(over(strategies["round-robin"], { maxInFlight: 1 })))
+
   it.effect("tells who has tried all that are left, and nobody else", () =>
     Effect.gen(function*() {
       yield* reconcile("a", "b")
