@@ -1140,6 +1140,20 @@ describe("slow start", () => {
       assert.strictEqual(yield* shareOf("b"), 3)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
+  it.effect("is none for who had its share meanwhile, in a panic, lest the others get it back all at once", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* reconcile("a", "b", "c")
+      for (const id of ["b", "c"]) yield* pool.signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      assert.closeTo(yield* shareOf("a"), 1, 0.01)
+      for (const _ of [1, 2]) yield* pool.signal("b", { _tag: "ProbePassed", why: "status: 200" })
+      assert.isFalse((yield* Ref.get(pool.state)).panic)
+      assert.closeTo(yield* shareOf("a"), 1.5, 0.01)
+      // This one had none any more.
+      for (const _ of [1, 2]) yield* pool.signal("c", { _tag: "ProbePassed", why: "status: 200" })
+      assert.closeTo(yield* shareOf("c"), 3 * 0.1 / 2.1, 0.05)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
   /** All wait for their first check. */
   const careful = Effect.provide(
     BalancerLayer.layer({ ...defaultOptions, slowStart }).pipe(

@@ -11,6 +11,10 @@ import * as Limits from "./Limits.ts"
 
 const isClosed = ({ health }: Member): boolean => !Health.isEjected(health) && !Health.isOnTrial(health)
 
+/** Whether a member that was not well had its share all the same, because of a panic. */
+const hadTraffic = ({ eligible, panic }: PoolState, known: Member | undefined): boolean =>
+  panic && known !== undefined && eligible.includes(known.endpoint)
+
 /**
  * Brings the loads of all members from one state of the pool to the next one. `starting` has those that were there at
  * the start and could not be used yet: when they can, they have not come back, and are as warm as the others.
@@ -34,6 +38,6 @@ export const follow = (
     // Who was ill at the start comes back like anybody else.
     if (member.health.probe.state === "Failing") starting.delete(load)
     const hasReturned = isEligible && (known === undefined || !Health.isEligible(known.health))
-    if (usesSlowStart && hasReturned && !starting.delete(load)) load.warmingSince = now
+    if (usesSlowStart && hasReturned && !starting.delete(load) && !hadTraffic(before, known)) load.warmingSince = now
   })
 }
