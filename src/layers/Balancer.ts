@@ -88,7 +88,7 @@ export const layer = (
         totalInFlight--
         const millis = Math.max(0, latencyMs)
         const now = clock.currentTimeMillisUnsafe()
-        Load.end(endpoint.load, outcome, millis, now, stage)
+        Load.end(endpoint.load, outcome, millis, now, stage, now - took)
         Limits.end(endpoint.load, options, outcome, millis, now, random, stage, now - took)
         if (stage === "sent" || outcome === "failure") {
           selection.pickerOf(endpoint)?.observe?.(endpoint, outcome, millis)

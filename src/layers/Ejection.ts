@@ -13,6 +13,7 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as Ejection from "../services/Ejection.ts"
 import * as Health from "../services/Health.ts"
+import type { Endpoint } from "../services/Load.ts"
 import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** Signals that may wait for the pool. What does not fit is said again by the next failure. */
@@ -82,22 +83,24 @@ export const layer = (
       let known: PoolState | undefined
       /** Those of whom the pool, as it is, has heard: it would refuse again what it has refused. */
       const reported = new Set<string>()
-      /** Since when a backend is on trial, if it is. */
-      const onTrialSince = (id: string): number | undefined => {
+      /** How an endpoint is now; nothing, if it has left, also where another one with its id is a member now. */
+      const healthOf = ({ backend: { id }, load }: Endpoint): Health.Health | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
           reported.clear()
         }
-        const health = memberOf(state, id)?.health
-        return health?.circuit._tag === "Trial" ? health.changed.circuit.at : undefined
+        const member = memberOf(state, id)
+        return member?.endpoint.load === load ? member.health : undefined
       }
 
       return Ejection.Ejection.of({
         observe: (endpoint, outcome, millis, why) => {
           if (outcome === "aborted") return
           const { backend: { id }, load } = endpoint
-          const since = onTrialSince(id)
+          const health = healthOf(endpoint)
+          if (health === undefined) return
+          const since = health.circuit._tag === "Trial" ? health.changed.circuit.at : undefined
           if (since === undefined && outcome === "success") return
           const now = clock.currentTimeMillisUnsafe()
           // It was sent to a backend that was ill as everybody knows. The clock may have been set back.

@@ -52,6 +52,8 @@ export interface Load {
   /** Tries that ended in failure, in this bucket. */
   failures: number
   readonly window: Window
+  /** When all that was forgotten, with what tries that had begun before will still say; `NaN` if it never was. */
+  forgivenAt: number
   /** The most tries that may be in flight: the ceiling, or less where there is an adaptive limit. */
   limit: number
   /** What the limit may be for now, as far as it is a trial that decides: see `isOnTrial`. */
@@ -84,6 +86,7 @@ export const make = (): Load => ({
   successes: 0,
   failures: 0,
   window: { successes: Array<number>(buckets).fill(0), failures: Array<number>(buckets).fill(0) },
+  forgivenAt: NaN,
   limit: Infinity,
   ceiling: Infinity,
   isOnTrial: false,
@@ -163,9 +166,17 @@ export const answered = (load: Load, latencyMs: number, now: number, stage: Stag
 
 /**
  * Counts the end of a try. `latencyMs` is its latency, to the head of its response or to its end without one, unless
- * that was learned when it was `answered`, or there is none to learn.
+ * that was learned when it was `answered`, or there is none to learn. `beganAt` is when all of it began, where that was
+ * earlier.
  */
-export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number, stage: Stage = "sent"): void => {
+export const end = (
+  load: Load,
+  outcome: Outcome,
+  latencyMs: number,
+  now: number,
+  stage: Stage = "sent",
+  beganAt: number = now - latencyMs
+): void => {
   load.inFlight--
   if (stage === "tunnel") load.tunnels--
   const isLearned = stage !== "sent"
@@ -183,8 +194,12 @@ export const end = (load: Load, outcome: Outcome, latencyMs: number, now: number
     if (!isLearned) observe(load, latencyMs, now)
   } else {
     load.failed++
-    load.consecutiveFailures++
-    load.failures++
+    // Sent to a backend that was ill as everybody knows, and has shown since that it is well. The clock may have been
+    // set back.
+    if (!(now >= load.forgivenAt && beganAt < load.forgivenAt)) {
+      load.consecutiveFailures++
+      load.failures++
+    }
     observe(load, isLearned ? failureLatency : Math.max(latencyMs, failureLatency), now)
   }
 }
@@ -201,8 +216,12 @@ export const recent = (load: Load, now: number): { readonly total: number; reado
   return { total: succeeded + failed, succeeded }
 }
 
-/** Forgets the results of real traffic, so that a new chance is one. The averages stay: they forget by themselves. */
-export const forgive = (load: Load): void => {
+/**
+ * Forgets the results of real traffic, also of what is still under way, so that a new chance is one. The averages stay:
+ * they forget by themselves.
+ */
+export const forgive = (load: Load, now: number): void => {
   load.consecutiveFailures = 0
+  load.forgivenAt = now
   clear(load)
 }

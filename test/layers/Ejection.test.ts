@@ -9,6 +9,7 @@ import * as Balancer from "../../src/layers/Balancer.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import * as BalancerService from "../../src/services/Balancer.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Endpoint } from "../../src/services/Load.ts"
@@ -17,15 +18,15 @@ import { Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
 import { backend, idsOf } from "../endpoints.ts"
 
-const labWith = (maxInFlight: number) =>
+const labWith = (options: Partial<BalancerService.Options>) =>
   Effect.provide(
-    Balancer.layer({ ...BalancerService.defaultOptions, maxInFlight }).pipe(
+    Balancer.layer({ ...BalancerService.defaultOptions, ...options }).pipe(
       Layer.provide([Ejection.layer(), strategies["round-robin"]]),
       Layer.provideMerge(PoolLayer.layer())
     )
   )
 
-const lab = labWith(BalancerService.defaultOptions.maxInFlight)
+const lab = labWith({})
 
 /** Three backends that have passed their checks. */
 const three = Effect.gen(function*() {
@@ -187,7 +188,7 @@ describe("a backend that fails real traffic", () => {
         end(a!, "failure", 12_500, "headers_timeout")
         assert.isTrue(isChosen(), `${i + 1} have ended`)
       }
-    }).pipe(labWith(3)))
+    }).pipe(labWith({ maxInFlight: 3 })))
 
   it.effect("is not ejected for failures between which it has answered streams well, which end by their clients", () =>
     Effect.gen(function*() {
@@ -219,6 +220,54 @@ describe("a backend that fails real traffic", () => {
       yield* tries(a!, "failure", 1)
       assert.strictEqual(yield* statusOf("a"), "Ejected")
     }).pipe(lab))
+
+  it.effect("is not ejected again for requests from before its trial, when it is back", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      for (let i = 0; i < 20; i++) begin(a!)
+      yield* TestClock.adjust("2 seconds")
+      yield* tries(a!, "failure", 5)
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
+      yield* TestClock.adjust(10)
+      yield* tries(a!, "success")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      for (let i = 0; i < 20; i++) end(a!, "failure", 2_010, "headers_timeout")
+      yield* TestClock.adjust("1 second")
+      yield* tries(a!, "failure", 4)
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      yield* tries(a!, "failure")
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+    }).pipe(lab))
+
+  it.effect("is not judged by the requests to one that has left, whose id it has", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      const pool = yield* Pool
+      for (let i = 0; i < 5; i++) begin(a!)
+      yield* pool.reconcile([backend("b"), backend("c")])
+      const [another] = yield* three
+      for (let i = 0; i < 5; i++) end(a!, "failure", 10, "reset_before_headers")
+      yield* tries(another!, "failure")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
+  it.effect("has its trial also where its adaptive limit is less than what is still open from before", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin } = yield* BalancerService.Balancer
+      for (let i = 0; i < 10; i++) begin(a!)
+      // Two windows in which all fail.
+      yield* TestClock.adjust("1 second")
+      yield* tries(a!, "failure", 20)
+      yield* TestClock.adjust("1 second")
+      yield* tries(a!, "failure", 20)
+      assert.isBelow(a!.load.limit, 10)
+      yield* TestClock.adjust("13 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+    }).pipe(labWith({ adaptive: AdaptiveLimit.defaultOptions })))
 
   it.effect("comes back although the clock was set back meanwhile", () =>
     Effect.gen(function*() {

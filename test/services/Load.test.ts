@@ -220,9 +220,24 @@ describe("the window", () => {
     const load = Load.make()
     attempt(load, "failure", 1, 1_000)
     attempt(load, "failure", 1, 4_000)
-    Load.forgive(load)
+    Load.forgive(load, 0)
     assert.deepStrictEqual(Load.recent(load, 4_000), { total: 0, succeeded: 0 })
     assert.deepInclude(load, { failed: 2, total: 2, consecutiveFailures: 0 })
+  })
+})
+
+describe("a failure of a try from before its backend was forgiven", () => {
+  it("is one of all and nothing more", () => {
+    const load = Load.make()
+    for (let i = 0; i < 3; i++) Load.begin(load)
+    Load.forgive(load, 2_000)
+    Load.end(load, "failure", 500, 2_400, "sent", 1_999)
+    assert.deepInclude(load, { failed: 1, failures: 0, consecutiveFailures: 0, inFlight: 2 })
+    Load.end(load, "failure", 400, 2_400)
+    assert.deepInclude(load, { failed: 2, failures: 1, consecutiveFailures: 1 })
+    // The clock was set back, and nobody knows when that try began.
+    Load.end(load, "failure", 1, 1_900)
+    assert.deepInclude(load, { failed: 3, failures: 2, consecutiveFailures: 2 })
   })
 })
 

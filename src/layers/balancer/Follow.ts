@@ -32,7 +32,7 @@ export const follow = (
     const { load } = member.endpoint
     Limits.follow(load, Health.isOnTrial(member.health), options, now)
     // The states between the two are not always seen, so that the trial may be one that nobody saw.
-    if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load)
+    if (known !== undefined && !isClosed(known) && isClosed(member)) Load.forgive(load, now)
     const isEligible = Health.isEligible(member.health)
     if (isStart && !isEligible) starting.add(load)
     // Who was ill at the start comes back like anybody else.

@@ -10,7 +10,7 @@ import type { PoolState } from "../../services/Pool.ts"
 
 const apply = (load: Load, { adaptive, maxInFlight }: Pick<Options, "adaptive" | "maxInFlight">): void => {
   const ceiling = Math.min(maxInFlight, load.ceiling)
-  load.limit = adaptive === undefined || load.adaptive === undefined
+  load.limit = adaptive === undefined || load.adaptive === undefined || load.isOnTrial
     ? ceiling
     // Tunnels are no work that latencies could say anything of, and would fill it for as long as they last.
     : Math.min(ceiling, AdaptiveLimit.current(load.adaptive, adaptive) + load.tunnels)
