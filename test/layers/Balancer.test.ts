@@ -527,6 +527,29 @@ describe("an adaptive limit", () => {
       queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
     })))
 
+  it.effect("does not grow for tunnels", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { answered, begin, end } = yield* Balancer
+      const tunnels = yield* fill
+      for (const endpoint of tunnels) answered(endpoint, 20, 0, "tunnel")
+      const endpoint = tunnels[0]!
+      const oneAtATime = Effect.gen(function*() {
+        begin(endpoint)
+        yield* TestClock.adjust(20)
+        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
+        end(endpoint, "success", 20, undefined, "answered")
+      })
+      // In the first window they were no tunnels yet.
+      yield* Effect.replicateEffect(oneAtATime, 20)
+      const { limit } = endpoint.load
+      yield* Effect.replicateEffect(oneAtATime, 60)
+      assert.deepInclude(endpoint.load, { tunnels: 6, limit })
+      end(endpoint, "success", 2_000, undefined, "tunnel")
+      yield* Effect.replicateEffect(oneAtATime, 20)
+      assert.deepInclude(endpoint.load, { tunnels: 5, limit: limit - 1 })
+    }).pipe(one))
+
   it.effect("has room for who waits as soon as a tunnel is one", () =>
     Effect.gen(function*() {
       yield* reconcile("a")

@@ -28,6 +28,28 @@ const labWith = (options: Partial<BalancerService.Options>) =>
 
 const lab = labWith({})
 
+/** A pool, and what it is told. */
+const watching = () => {
+  const told: Array<string> = []
+  const watched = Layer.effect(
+    Pool,
+    Effect.map(Pool, (pool) =>
+      Pool.of({
+        ...pool,
+        signal: (id, signal) => {
+          told.push(`${id} ${signal._tag}`)
+          return pool.signal(id, signal)
+        }
+      }))
+  ).pipe(Layer.provide(PoolLayer.layer()))
+  return { told, watched }
+}
+
+const over = (pool: Layer.Layer<Pool>) =>
+  Effect.provide(
+    Balancer.layer().pipe(Layer.provide([Ejection.layer(), strategies["round-robin"]]), Layer.provideMerge(pool))
+  )
+
 /** Three backends that have passed their checks. */
 const three = Effect.gen(function*() {
   const pool = yield* Pool
@@ -279,6 +301,60 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Trial")
     }).pipe(lab))
 
+  it.effect("is ejected for no longer when the clock is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      const [a] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.setTime(0)
+      // So that it is looked anew how long it takes.
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbeFailed", why: "status: 500" }))
+      yield* TestClock.adjust("13 seconds")
+      assert.isTrue(Health.isOnTrial(yield* healthOf("a")))
+    }).pipe(lab))
+
+  it.effect("has one trial at a time also when something else about it changes meanwhile", () =>
+    Effect.gen(function*() {
+      const a = yield* onTrial
+      yield* Effect.flatMap(Pool, (pool) => pool.reconcile([backend("a", 9), backend("b"), backend("c")]))
+      assert.notInclude(idsOf(yield* nine), "a")
+      assert.strictEqual(a.load.inFlight, 4)
+    }).pipe(lab))
+
+  it.effect("has another trial beside one whose client takes its time, and is not limited by that when it is back", () =>
+    Effect.gen(function*() {
+      const a = yield* onTrial
+      const { bypass } = yield* BalancerService.Balancer
+      bypass(a)
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+      yield* TestClock.adjust(10)
+      yield* tries(a, "success")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      bypass(a)
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 3)
+    }).pipe(lab))
+
+  it.effect("has one trial after the other, and is back after one, although the clock was set back meanwhile", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      const [a] = yield* three
+      const { begin, end, select } = yield* BalancerService.Balancer
+      for (let i = 0; i < 3; i++) begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
+      yield* TestClock.adjust(0)
+      yield* TestClock.setTime(0)
+      for (const outcome of ["aborted", "success"] as const) {
+        const picked = yield* nine
+        assert.strictEqual(idsOf(picked).filter((id) => id === "a").length, 1)
+        yield* TestClock.adjust(10)
+        for (const one of picked) end(one, outcome, 10)
+        for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      }
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      assert.isDefined(select(anonymous))
+    }).pipe(lab))
+
   it.effect("is back as soon as its trial is a tunnel, which may never end", () =>
     Effect.gen(function*() {
       const [a] = yield* three
@@ -339,19 +415,25 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("b"), "Up")
     }).pipe(lab))
 
+  it.effect("is told once that its ejection is over, and one that has left is not", () => {
+    const { told, watched } = watching()
+    return Effect.gen(function*() {
+      const pool = yield* Pool
+      const [a] = yield* three
+      yield* tries(a!, "failure", 5)
+      told.length = 0
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(told, ["a Elapsed"])
+      yield* tries(a!, "failure", 1)
+      yield* pool.reconcile([backend("b"), backend("c")])
+      told.length = 0
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(told, [])
+    }).pipe(over(watched))
+  })
+
   it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
-    const told: Array<string> = []
-    const watched = Layer.effect(
-      Pool,
-      Effect.map(Pool, (pool) =>
-        Pool.of({
-          ...pool,
-          signal: (id, signal) => {
-            told.push(`${id} ${signal._tag}`)
-            return pool.signal(id, signal)
-          }
-        }))
-    ).pipe(Layer.provide(PoolLayer.layer()))
+    const { told, watched } = watching()
     return Effect.gen(function*() {
       const [a, b] = yield* three
       yield* tries(a!, "failure", 5)
@@ -367,8 +449,6 @@ describe("a backend that fails real traffic", () => {
       yield* tries(a!, "success", 1)
       yield* tries(b!, "failure", 50)
       assert.strictEqual(yield* statusOf("b"), "Ejected")
-    }).pipe(Effect.provide(
-      Balancer.layer().pipe(Layer.provide([Ejection.layer(), strategies["round-robin"]]), Layer.provideMerge(watched))
-    ))
+    }).pipe(over(watched))
   })
 })

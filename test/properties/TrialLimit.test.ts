@@ -25,40 +25,52 @@ const stories = fc.record({
 
 describe("the place of a trial", () => {
   it("is one, and never lost", () => {
-    fc.assert(fc.property(stories, ({ maxInFlight, old, steps }) => {
-      const options = { ...defaultOptions, maxInFlight }
-      const load = Load.make()
-      let now = 1_000
-      Limits.follow(load, false, options, 0)
-      const before = old.slice(0, maxInFlight).map((age) => now - age)
-      for (const _ of before) Load.begin(load)
-      Limits.follow(load, true, options, now)
-      let trial: number | undefined
-      const end = (beganAt: number): void => {
-        Load.end(load, "aborted", 0, now)
-        Limits.end(load, options, "aborted", now - beganAt, now, random, "sent", beganAt)
-      }
-      for (const { pause, what } of steps) {
-        now += pause
-        const mayBegin = load.inFlight < load.limit
-        // As soon as there is room beside the old ones the trial may begin, and never another one beside it.
-        assert.strictEqual(mayBegin, trial === undefined && before.length < maxInFlight)
-        if (what === "old ends" && before.length > 0) end(before.pop()!)
-        if (what === "old goes on") {
-          Load.begin(load, true)
-          Limits.resume(load, options)
-          before.push(-Infinity)
+    fc.assert(
+      fc.property(stories, ({ maxInFlight, old, steps }) => {
+        const options = { ...defaultOptions, maxInFlight }
+        const load = Load.make()
+        let now = 1_000
+        Limits.follow(load, false, options, 0)
+        const before = old.slice(0, maxInFlight).map((age) => now - age)
+        for (const _ of before) Load.begin(load)
+        Limits.follow(load, true, options, now)
+        let trial: number | undefined
+        const end = (beganAt: number): void => {
+          Load.end(load, "aborted", 0, now)
+          Limits.end(load, options, "aborted", now - beganAt, now, random, "sent", beganAt)
         }
-        if (what === "trial begins" && mayBegin) {
-          Load.begin(load)
-          trial = now
+        for (const { pause, what } of steps) {
+          now += pause
+          const mayBegin = load.inFlight < load.limit
+          // As soon as there is room beside the old ones the trial may begin, and never another one beside it.
+          assert.strictEqual(mayBegin, trial === undefined && before.length < maxInFlight)
+          if (what === "old ends" && before.length > 0) end(before.pop()!)
+          if (what === "old goes on") {
+            Load.begin(load, true)
+            Limits.resume(load, options)
+            before.push(-Infinity)
+          }
+          if (what === "trial begins" && mayBegin) {
+            Load.begin(load)
+            trial = now
+          }
+          if (what === "trial ends" && trial !== undefined) {
+            end(trial)
+            trial = undefined
+          }
         }
-        if (what === "trial ends" && trial !== undefined) {
-          end(trial)
-          trial = undefined
-        }
-      }
-      assert.strictEqual(load.inFlight, before.length + (trial === undefined ? 0 : 1))
-    }))
+        assert.strictEqual(load.inFlight, before.length + (trial === undefined ? 0 : 1))
+      }),
+      { numRuns: 1_000 }
+    )
+  })
+
+  it("is there again although the clock was set back while it began", () => {
+    const load = Load.make()
+    Limits.follow(load, true, defaultOptions, 100)
+    Load.begin(load)
+    Load.end(load, "aborted", 10, 105)
+    Limits.end(load, defaultOptions, "aborted", 10, 105, random, "sent", 95)
+    assert.strictEqual(load.limit, 1)
   })
 })
