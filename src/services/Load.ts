@@ -196,10 +196,9 @@ export const end = (
     load.failed++
     // Sent to a backend that was ill as everybody knows, and has shown since that it is well. The clock may have been
     // set back.
-    if (!(now >= load.forgivenAt && beganAt < load.forgivenAt)) {
-      load.consecutiveFailures++
-      load.failures++
-    }
+    if (now >= load.forgivenAt && beganAt < load.forgivenAt) return
+    load.consecutiveFailures++
+    load.failures++
     observe(load, isLearned ? failureLatency : Math.max(latencyMs, failureLatency), now)
   }
 }

@@ -140,8 +140,8 @@ export class Census {
     if (well > 0 && (isFailing || this.sum(inUse, (tier) => tier > endpoint.backend.tier) > 0)) return true
     const isAnyLeft = isFailing ? eligible.some((one) => one !== endpoint) : well > 0
     if (!isAnyLeft) return false
-    const isOut = health.mode === "Ready" && (Health.isEjected(health) || isOnTrial(candidate))
-    const out = this.sum(({ ejected, onTrial }) => ejected + onTrial) - (isOut ? 1 : 0)
+    // Who is ejected already is not ejected again, and stays as it is.
+    const out = this.sum(({ ejected, onTrial }) => ejected + onTrial) - (isOnTrial(candidate) ? 1 : 0)
     return out + 1 <= this.sum((tally) => tally.ready) * maxEjected
   }
 }
