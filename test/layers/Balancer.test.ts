@@ -11,6 +11,7 @@ import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
+import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../src/layers/Ejection.ts"
@@ -228,6 +229,26 @@ describe("begin and end", () => {
     }).pipe(over(stubborn(new Journal()))))
 })
 
+describe("canTake", () => {
+  it.effect("holds for who is still eligible and has room, within the limit of all together", () =>
+    Effect.gen(function*() {
+      const { begin, canTake, end, select } = yield* Balancer
+      yield* reconcile("a", "b", "c")
+      const a = select(anonymous)!
+      const b = select(anonymous, [a])!
+      const c = select(anonymous, [a, b])!
+      assert.isTrue(canTake(a))
+      begin(a)
+      assert.deepStrictEqual([canTake(a), canTake(b)], [false, true])
+      begin(b)
+      assert.isFalse(canTake(c))
+      end(a, "success", 1)
+      assert.isTrue(canTake(a))
+      yield* fail("a")
+      assert.isFalse(canTake(a))
+    }).pipe(over(stubborn(new Journal()), { maxInFlight: 1, maxTotalInFlight: 2 })))
+})
+
 describe("answered", () => {
   it.effect("tells the strategy of the latency at the head, and of the end when that comes", () => {
     const journal = new Journal()
@@ -442,6 +463,21 @@ describe("an adaptive limit", () => {
       for (let i = 0; i < 3; i++) begin(endpoint)
       yield* answer(endpoint, "success")
       assert.strictEqual(endpoint.load.limit, 7)
+    }).pipe(one))
+
+  it.effect("is a number when the clock was set back before the head of an answer", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const { answered, begin, end } = yield* Balancer
+      const { endpoint } = (yield* Ref.get((yield* Pool).state)).members[0]!
+      for (let i = 0; i < 40; i++) {
+        begin(endpoint)
+        yield* TestClock.adjust(100)
+        answered(endpoint, -3_600_000, yield* Clock.currentTimeMillis, "answered")
+        end(endpoint, "success", 100, undefined, "answered")
+      }
+      assert.isAtLeast(endpoint.load.limit, 1)
+      assert.isAtLeast(endpoint.load.latency, 0)
     }).pipe(one))
 
   it.effect("is never above the limit of every endpoint", () =>
@@ -679,6 +715,8 @@ describe("the queue", () => {
   it.effect("is of no use when there is nobody to wait for", () =>
     Effect.gen(function*() {
       const { wait } = yield* Balancer
+      // Whoever follows the pool has nothing to tell.
+      yield* TestClock.adjust(0)
       assert.instanceOf(yield* Effect.flip(wait(anonymous, [], () => {})), NoBackend)
     }).pipe(one()))
 
@@ -1016,22 +1054,60 @@ describe("a pin", () => {
         }).pipe(narrow({ order }))
     )
 
-    it.effect("takes one place only when there is room just as its time is over", () =>
+    // Fibers may give way after any operation, and here they do after a few.
+    const impatient = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
+
+    it.effect.each(["before", "after"])(
+      "takes one place only when there is room just %s its time is over",
+      (when) =>
+        Effect.gen(function*() {
+          yield* reconcile("a", "b")
+          const { begin, end, select } = yield* Balancer
+          const b = select(to("b"))!
+          begin(b)
+          const ending = Effect.forkChild(
+            Effect.andThen(Effect.sleep(1_000), Effect.sync(() => end(b, "success", 1_000))),
+            {
+              startImmediately: true
+            }
+          )
+          if (when === "before") yield* ending
+          const waiting = yield* visit(to("b"), 10)
+          if (when === "after") yield* ending
+          yield* TestClock.adjust(1_010)
+          yield* Fiber.join(waiting)
+          const { members } = yield* Ref.get((yield* Pool).state)
+          assert.strictEqual(members.reduce((sum, { endpoint }) => sum + endpoint.load.total, 0), 2)
+          assert.deepStrictEqual(yield* inFlight, [0, 0])
+        }).pipe(narrow(), impatient)
+    )
+
+    it.effect("leaves its place when it is interrupted in the same step", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
         const { begin, end, select } = yield* Balancer
         const b = select(to("b"))!
         begin(b)
         const waiting = yield* visit(to("b"), 10)
-        yield* Effect.forkChild(Effect.andThen(Effect.sleep(1_000), Effect.sync(() => end(b, "success", 1_000))), {
-          startImmediately: true
+        yield* Effect.sync(() => {
+          end(b, "success", 10)
+          assert.deepInclude(b.load, { inFlight: 1, total: 2 })
+          waiting.interruptUnsafe()
         })
-        yield* TestClock.adjust(1_010)
-        yield* Fiber.join(waiting)
-        const { members } = yield* Ref.get((yield* Pool).state)
-        assert.strictEqual(members.reduce((sum, { endpoint }) => sum + endpoint.load.total, 0), 2)
+        yield* Fiber.await(waiting)
         assert.deepStrictEqual(yield* inFlight, [0, 0])
-      }).pipe(narrow()))
+      }).pipe(narrow(), impatient))
+
+    it.effect("does not go elsewhere above the limit of all together", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const { begin, select } = yield* Balancer
+        begin(select(to("b"))!)
+        const waiting = yield* visit(to("b"), 10)
+        yield* TestClock.adjust(1_010)
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(waiting)))
+        assert.deepStrictEqual(yield* inFlight, [0, 1])
+      }).pipe(over(stubborn(new Journal()), { maxInFlight: 1, maxTotalInFlight: 1, queue })))
 
     it.effect("fails when there is nobody else either", () =>
       Effect.gen(function*() {
