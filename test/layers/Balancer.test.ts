@@ -122,6 +122,22 @@ describe("select", () => {
     }).pipe(over(stubborn(journal)))
   })
 
+  it.effect("keeps the picker of the primaries when only backups come and go", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const pool = yield* Pool
+      const primary = backend("a")
+      yield* pool.reconcile([primary])
+      select(anonymous)
+      for (const id of ["b", "c"]) {
+        yield* pool.reconcile([primary, Backend.make(`http://${id}.test`, { id, tier: 1 })])
+        assert.strictEqual(select(anonymous)?.backend.id, "a")
+      }
+      assert.deepStrictEqual(journal.lists.map(idsOf), [["a"]])
+    }).pipe(over(stubborn(journal)))
+  })
+
   it.effect("uses the news of the pool with the very next pick", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer
@@ -927,6 +943,22 @@ describe("a pin", () => {
         yield* signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
       }
       assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("holds to an ill backend as long as a panic lasts, and no longer", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const { select } = yield* Balancer
+      const fails = (id: string) => pool.signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      yield* reconcile("a", "b", "c")
+      yield* fails("b")
+      assert.notStrictEqual(select(to("b"))?.backend.id, "b")
+      yield* fails("c")
+      assert.isTrue((yield* Ref.get(pool.state)).panic)
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      for (const _ of [1, 2]) yield* pool.signal("c", { _tag: "ProbePassed", why: "status: 200" })
+      assert.isFalse((yield* Ref.get(pool.state)).panic)
+      assert.notStrictEqual(select(to("b"))?.backend.id, "b")
     }).pipe(over(stubborn(new Journal()))))
 
   it.effect("holds in a panic only to those whom everybody is offered, and not to an ill backup", () =>

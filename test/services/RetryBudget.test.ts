@@ -33,6 +33,18 @@ describe("a retry budget", () => {
     assert.strictEqual(left(budget, 1e12), 30)
   })
 
+  it("has forgotten all after any pause of 10 seconds or more", () => {
+    for (let pause = seconds; pause <= 3 * seconds; pause++) {
+      const budget = make()
+      for (let second = 0; second < seconds; second++) {
+        deposit(budget, second * 1_000)
+        withdraw(budget, defaultPolicy, second * 1_000)
+      }
+      deposit(budget, (seconds - 1 + pause) * 1_000)
+      assert.deepStrictEqual([budget.requestSum, budget.retrySum], [1, 0])
+    }
+  })
+
   it("may be nothing at all, or a share only", () => {
     const nothing = make()
     for (let i = 0; i < 100; i++) deposit(nothing, 0)

@@ -11,7 +11,7 @@ import * as Limits from "./Limits.ts"
 
 const isClosed = ({ health }: Member): boolean => !Health.isEjected(health) && !Health.isOnTrial(health)
 
-/** Whether a member that was not well had its share all the same, because of a panic. */
+/** Whether a member that was not well had its share all the same: only in a panic, so that nobody is looked for else. */
 const hadTraffic = ({ eligible, panic }: PoolState, known: Member | undefined): boolean =>
   panic && known !== undefined && eligible.includes(known.endpoint)
 
