@@ -247,4 +247,12 @@ describe("a clock that was set back", () => {
     attempt(load, "failure", 1, 3_600_000)
     assert.deepStrictEqual(Load.recent(load, 0), { total: 0, succeeded: 0 })
   })
+
+  it("forgets nothing for a few seconds", () => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 60_000)
+    attempt(load, "success", 1, 50_000)
+    assert.deepStrictEqual(Load.recent(load, 50_000), { total: 2, succeeded: 1 })
+    assert.deepStrictEqual(Load.recent(load, 60_000), { total: 2, succeeded: 1 })
+  })
 })
