@@ -18,10 +18,10 @@ class Joined extends Connection {
   protected override onExpire(): void {}
 }
 
-const opened: Array<Net.Socket | Net.Server> = []
+const opened: Array<() => void> = []
 
 afterEach(() => {
-  for (const each of opened.splice(0)) each instanceof Net.Server ? each.close() : each.destroy()
+  for (const close of opened.splice(0)) close()
 })
 
 /** Both ends of a new connection: ours, and the peer's. */
@@ -32,7 +32,7 @@ const pair = async (deadlines: Deadlines) => {
   const accepted = once(server, "connection") as Promise<[Net.Socket]>
   const peer = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
   const [socket] = await accepted
-  opened.push(server, peer, socket)
+  opened.push(() => server.close(), () => peer.destroy(), () => socket.destroy())
   const connection = new Joined(socket, deadlines, 60_000)
   socket.on("data", (chunk: Buffer) => void connection.receive(chunk))
   return { connection, peer: peer.resume() }
