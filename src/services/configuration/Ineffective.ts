@@ -4,7 +4,7 @@
  * Owns which ones need which. What depends on the strategy is known to whoever has it. Limits that contradict each
  * other are `Consistency`.
  */
-import type { Settings } from "./Configuration.ts"
+import type { Settings } from "../Configuration.ts"
 import type { Given } from "./Consistency.ts"
 
 type Concerned = Pick<

@@ -6,7 +6,7 @@
  * seems to is a warning. Only what somebody has set contradicts something: a default gives way.
  */
 import * as Duration from "effect/Duration"
-import type { Settings } from "./Configuration.ts"
+import type { Settings } from "../Configuration.ts"
 
 /** What is wrong with the settings, and what may be. One line each. */
 export interface Findings {

@@ -11,9 +11,9 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
+import { show } from "../Shown.ts"
+import * as Suggestion from "../Suggestion.ts"
 import type { Option } from "./Setting.ts"
-import { show } from "./Shown.ts"
-import * as Suggestion from "./Suggestion.ts"
 
 /** A place in a tree of raw values. */
 export type Path = ReadonlyArray<PropertyKey>
