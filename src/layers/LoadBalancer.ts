@@ -28,7 +28,7 @@ import type { Strategy } from "../services/Strategy.ts"
 import * as Affinity from "./Affinity.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
-import { sources } from "./discovery/index.ts"
+import * as Static from "./discovery/Static.ts"
 import * as Drain from "./Drain.ts"
 import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
@@ -130,5 +130,5 @@ export const layer = (settings: Settings<StrategyName>, options: Options = {}): 
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings, options)),
-    Layer.provide([strategyOf(settings), sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), Static.layer(settings.to)])
   )
