@@ -11,11 +11,11 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
-import * as Demand from "./Demand.ts"
 import type { Endpoint, Stage } from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
 import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
+import * as Validate from "./Validate.ts"
 
 /** Nobody is eligible: all are down, drained or disabled, or the pool is empty. */
 export class NoBackend extends Schema.TaggedError<NoBackend>()("NoBackend", {}) {
@@ -61,20 +61,20 @@ export const defaultOptions: Options = {
   slowStart: SlowStart.off
 }
 
-/** The limits, if they are numbers that make sense: nothing is more than what is not a number. Throws otherwise. */
+/** The same limits if they are valid; throws otherwise, because no count ever exceeds `NaN`. */
 export const checked = (options: Options): Options => {
   const { adaptive, maxInFlight, maxTotalInFlight, queue, slowStart } = options
-  Demand.number("maxInFlight", maxInFlight, Demand.count)
-  Demand.number("maxTotalInFlight", maxTotalInFlight, Demand.count)
-  Demand.number("queue.size", queue.size, Demand.wholeNumber)
-  Demand.number("slowStart.from", slowStart.from, Demand.someShare)
-  Demand.number("slowStart.aggression", slowStart.aggression, Demand.positive)
+  Validate.number("maxInFlight", maxInFlight, Validate.count)
+  Validate.number("maxTotalInFlight", maxTotalInFlight, Validate.count)
+  Validate.number("queue.size", queue.size, Validate.wholeNumber)
+  Validate.number("slowStart.from", slowStart.from, Validate.someShare)
+  Validate.number("slowStart.aggression", slowStart.aggression, Validate.positive)
   if (adaptive !== undefined) {
-    Demand.number("adaptive.floor", adaptive.floor, Demand.count)
-    Demand.number("adaptive.ceiling", adaptive.ceiling, Demand.count)
-    Demand.number("adaptive.initial", adaptive.initial, Demand.factor)
-    Demand.number("adaptive.tolerance", adaptive.tolerance, Demand.factor)
-    Demand.number("adaptive.smoothing", adaptive.smoothing, Demand.someShare)
+    Validate.number("adaptive.floor", adaptive.floor, Validate.count)
+    Validate.number("adaptive.ceiling", adaptive.ceiling, Validate.count)
+    Validate.number("adaptive.initial", adaptive.initial, Validate.factor)
+    Validate.number("adaptive.tolerance", adaptive.tolerance, Validate.factor)
+    Validate.number("adaptive.smoothing", adaptive.smoothing, Validate.someShare)
   }
   return options
 }

@@ -5,8 +5,8 @@
  * `layers/HealthChecker`.
  */
 import * as Duration from "effect/Duration"
-import * as Demand from "./Demand.ts"
 import type { Health } from "./Health.ts"
+import * as Validate from "./Validate.ts"
 
 /** The timetable of active checks. */
 export interface Timetable {
@@ -16,10 +16,10 @@ export interface Timetable {
   readonly timeout?: Duration.Duration
 }
 
-/** The timetable, if it is one: without an interval a checker would do nothing but check. Throws otherwise. */
+/** The same timetable if it is valid; throws otherwise, because an interval of 0 would check without a pause. */
 export const checked = (timetable: Timetable): Timetable => {
-  Demand.time("interval", timetable.interval)
-  if (timetable.timeout !== undefined) Demand.time("timeout", timetable.timeout)
+  Validate.time("interval", timetable.interval)
+  if (timetable.timeout !== undefined) Validate.time("timeout", timetable.timeout)
   return timetable
 }
 
