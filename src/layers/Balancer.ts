@@ -49,10 +49,9 @@ export const layer = (
       const source = yield* Random.Random
       const random = () => source.nextDoubleUnsafe()
       const strategy = yield* Strategy
-      const fork = Effect.runForkWith(yield* Effect.context<never>())
-      const occasionally = Occasionally.make(reportEvery, clock)
+      const occasionally = yield* Occasionally.runner(reportEvery)
       const report = (defect: unknown) =>
-        occasionally(() => fork(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect)))
+        occasionally(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect))
       const selection = new Selection({ pool, strategy, options, clock, random, report })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()

@@ -66,11 +66,10 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
         return Deferred.await(turn)
       })
 
-      const fork = Effect.runForkWith(yield* Effect.context<never>())
-      const occasionally = Occasionally.make(toldEvery, yield* Clock.Clock)
+      const occasionally = yield* Occasionally.runner(toldEvery)
       const brokeDown = ({ origin }: Backend, bug: unknown): void => {
         const what = `A check of ${origin} broke down, which says nothing of the backend: the probe has a bug`
-        occasionally(() => fork(Effect.logError(what, bug)))
+        occasionally(Effect.logError(what, bug))
       }
 
       // No span: a tracer would hear of nothing else.

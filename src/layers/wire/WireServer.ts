@@ -5,7 +5,6 @@
  * connection is in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as
  * they were on the wire.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -89,19 +88,9 @@ const listen = (
 /** Milliseconds between two lines about the same. */
 const complaintEvery = 1_000
 
-/** Says something once in a while, from where nothing can be yielded. */
-const sayer = Effect.gen(function*() {
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const occasionally = Occasionally.make(complaintEvery, yield* Clock.Clock)
-  return (line: Effect.Effect<void>): void => occasionally(() => fork(line))
-})
-
-/**
- * What is said when connections cannot be accepted. Of a want of file descriptors the system tells nothing: libuv takes
- * such connections and closes them.
- */
+/** Logs that connections could not be accepted. A lack of file descriptors is not among the reasons: libuv hides it. */
 const acceptFailed = Effect.map(
-  sayer,
+  Occasionally.runner(complaintEvery),
   (say) => (error: Error): void => say(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
 )
 
@@ -147,7 +136,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** What was accepted before there was an application. */
   const waiting: Array<ServerExchange> = []
 
-  const say = yield* sayer
+  const say = yield* Occasionally.runner(complaintEvery)
   const shared = {
     limits: { ...(options.headLimits ?? Head.defaultLimits), bodyBytes: maxBodyBytes },
     timeouts: timeoutsOf(options),
