@@ -19,7 +19,8 @@ import type { Outcome } from "../services/Outcome.ts"
 import { memberOf, Pool } from "../services/Pool.ts"
 import { type PickContext, Strategy } from "../services/Strategy.ts"
 import { Idle } from "./balancer/Idle.ts"
-import * as Limits from "./balancer/Limits.ts"
+import { Limits } from "./balancer/Limits.ts"
+import { PoolView } from "./balancer/PoolView.ts"
 import { hasRoom, Selection } from "./balancer/Selection.ts"
 import { type Waiter, WaitingLine } from "./balancer/WaitingLine.ts"
 
@@ -52,7 +53,9 @@ export const layer = (
       const occasionally = yield* Occasionally.runner(reportEvery)
       const report = (defect: unknown) =>
         occasionally(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect))
-      const selection = new Selection({ pool, strategy, options, clock, random, report })
+      const limits = new Limits(options, random)
+      const view = new PoolView(pool, clock, limits, options.slowStart)
+      const selection = new Selection({ pool: view, strategy, slowStart: options.slowStart, clock, random, report })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       let totalInFlight = 0
@@ -67,14 +70,14 @@ export const layer = (
       const begin = (endpoint: Load.Endpoint, isAgain = false): void => {
         totalInFlight++
         Load.begin(endpoint.load, isAgain)
-        if (isAgain) Limits.resume(endpoint.load, options)
+        if (isAgain) limits.resume(endpoint.load)
       }
 
       const answered = (endpoint: Load.Endpoint, millis: number, at: number, stage: Load.Stage): void => {
         // The clock may have been set back, and the logarithm of less than nothing would be in the limits for good.
         const latencyMs = Math.max(0, millis)
         Load.answered(endpoint.load, latencyMs, at, stage)
-        Limits.answered(endpoint.load, options, latencyMs, at, random)
+        limits.answered(endpoint.load, latencyMs, at)
         selection.pickerOf(endpoint)?.observe?.(endpoint, "success", latencyMs)
         if (stage === "tunnel") proven(endpoint, latencyMs)
         if (options.adaptive !== undefined && !line.isEmpty) advance()
@@ -88,7 +91,7 @@ export const layer = (
         const millis = Math.max(0, latencyMs)
         const now = clock.currentTimeMillisUnsafe()
         Load.end(endpoint.load, outcome, millis, now, stage)
-        Limits.end(endpoint.load, options, outcome, millis, now, random, stage, now - took)
+        limits.end(endpoint.load, outcome, millis, stage, now - took, now)
         if (stage === "sent" || outcome === "failure") {
           selection.pickerOf(endpoint)?.observe?.(endpoint, outcome, millis)
         }
@@ -136,7 +139,7 @@ export const layer = (
 
       if (options.adaptive !== undefined) {
         yield* Effect.sync(() => {
-          Limits.expire(selection.current(), options, clock.currentTimeMillisUnsafe(), random)
+          limits.expire(view.current().members, clock.currentTimeMillisUnsafe())
           if (!line.isEmpty) advance()
         }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
       }
@@ -145,7 +148,7 @@ export const layer = (
       yield* pool.changes.pipe(
         Stream.runForEach(() =>
           Effect.sync(() => {
-            selection.current()
+            view.current()
             if (line.isEmpty) return
             advance()
             line.dismiss(({ context, tried }) => selection.isHopeless(context, tried))
@@ -171,18 +174,18 @@ export const layer = (
       return Balancer.of({
         select,
         wait,
-        canTake: (endpoint) => !isFull() && hasRoom(endpoint) && selection.current().eligible.includes(endpoint),
+        canTake: (endpoint) => !isFull() && hasRoom(endpoint) && view.current().eligible.includes(endpoint),
         begin,
         answered,
         proven,
         bypass: ({ load }) => {
-          Limits.bypass(load, options, clock.currentTimeMillisUnsafe())
+          limits.bypass(load, clock.currentTimeMillisUnsafe())
           if (!line.isEmpty) advance()
         },
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {
-            const member = memberOf(selection.current(), id)
+            const member = memberOf(view.current(), id)
             return member === undefined ? Effect.void : idle.wait(member.endpoint.load)
           }),
         swap: (next) => Effect.sync(() => selection.swap(next)),
