@@ -5,7 +5,7 @@
  * `ClientConnection`.
  */
 import type { Socket } from "node:net"
-import type { Deadlines, Mortal } from "./Deadlines.ts"
+import type { Deadlines, Expirable } from "./Deadlines.ts"
 import type { Source } from "./Flow.ts"
 
 /** What two connections that were joined have in common. */
@@ -25,7 +25,7 @@ export interface Holder {
   onClose(cause: NodeJS.ErrnoException | undefined): void
 }
 
-export abstract class Connection implements Mortal, Source {
+export abstract class Connection implements Expirable, Source {
   /** Until when the peer has to send, or until when the phase may last. */
   private sendBy = Infinity
   /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */

@@ -5,25 +5,25 @@
  * been closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
  */
 import { TransportFailure } from "../../services/Failure.ts"
-import type { Client, Owner } from "./Client.ts"
 import { ClientConnection } from "./ClientConnection.ts"
-import type { Back, ClientExchange } from "./ClientExchange.ts"
+import type { ClientContext, Owner } from "./ClientContext.ts"
+import type { BackendConnection, ClientExchange } from "./ClientExchange.ts"
 import { connect, type Target } from "./Connect.ts"
-import type { Mortal } from "./Deadlines.ts"
+import type { Expirable } from "./Deadlines.ts"
 
 /** What all pools of a client share. */
-export interface Options extends Client {
+export interface Options extends ClientContext {
   /** Connections of one origin. */
   readonly maxConnections: number
 }
 
-export class ConnectionPool implements Owner, Mortal {
+export class ConnectionPool implements Owner, Expirable {
   deadline = Infinity
   private readonly target: Target
   private readonly options: Options
-  private readonly open = new Set<Back>()
+  private readonly open = new Set<BackendConnection>()
   /** The last one was used last. */
-  private readonly free: Array<Back> = []
+  private readonly free: Array<BackendConnection> = []
   /** First come, first served. */
   private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
   /** Those that look around before they are sent. */
@@ -89,7 +89,7 @@ export class ConnectionPool implements Owner, Mortal {
     return undefined
   }
 
-  onFree(connection: Back): void {
+  onFree(connection: BackendConnection): void {
     const next = this.nextWaiting()
     if (next === undefined) return void this.free.push(connection)
     if (next.isReplayable) return connection.start(next)
@@ -109,7 +109,7 @@ export class ConnectionPool implements Owner, Mortal {
     this.connect(exchange)
   }
 
-  onGone(connection: Back): void {
+  onGone(connection: BackendConnection): void {
     this.open.delete(connection)
     const at = this.free.indexOf(connection)
     if (at !== -1) this.free.splice(at, 1)

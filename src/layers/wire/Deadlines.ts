@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 /** Something that can expire. */
-export interface Mortal {
+export interface Expirable {
   /** In milliseconds of the clock of `Deadlines`; infinite for never. */
   deadline: number
   expire(): void
@@ -20,7 +20,7 @@ export interface Mortal {
 const lookEvery = 100
 
 export class Deadlines {
-  private readonly mortals = new Set<Mortal>()
+  private readonly all = new Set<Expirable>()
   /** The time at the last look. */
   private lookedAt: number
   /**
@@ -57,25 +57,25 @@ export class Deadlines {
 
   /** How many there are. */
   get size(): number {
-    return this.mortals.size
+    return this.all.size
   }
 
-  add(mortal: Mortal): void {
-    this.mortals.add(mortal)
+  add(one: Expirable): void {
+    this.all.add(one)
   }
 
-  delete(mortal: Mortal): void {
-    this.mortals.delete(mortal)
+  delete(one: Expirable): void {
+    this.all.delete(one)
   }
 
   /** Expires what is over. What has expired is not looked at again until it sets a new deadline. */
   look(now: number): void {
     this.elapsed += Math.min(Math.max(0, now - this.lookedAt), 2 * lookEvery)
     this.lookedAt = now
-    for (const mortal of this.mortals) {
-      if (mortal.deadline > this.elapsed) continue
-      mortal.deadline = Infinity
-      mortal.expire()
+    for (const one of this.all) {
+      if (one.deadline > this.elapsed) continue
+      one.deadline = Infinity
+      one.expire()
     }
   }
 }

@@ -7,6 +7,7 @@
  */
 import type { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
+import { noTrailers } from "./Decoder.ts"
 
 /** The side that a body comes from: stop for a while, go on, and give up on the rest. */
 export interface Source {
@@ -30,9 +31,7 @@ export interface Taker {
 const maxHeld = 64 * 1024
 
 /** Up to this size a piece that is held for longer is copied, so that it does not keep a whole read buffer alive. */
-const maxCopied = 4 * 1024
-
-const noTrailers: FieldLines = []
+export const maxCopied = 4 * 1024
 
 export class Flow {
   private readonly source: Source
