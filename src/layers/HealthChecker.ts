@@ -19,10 +19,10 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import {
-  atOnce,
   checked,
   defaultTimeout,
   defaultTimetable,
+  smallPool,
   type Timetable,
   untilFirstCheck,
   untilNextCheck
@@ -60,7 +60,7 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
         Effect.forkScoped
       )
       const inTurn = Effect.suspend(() => {
-        if (Ref.getUnsafe(pool.state).members.length <= atOnce) return Effect.void
+        if (Ref.getUnsafe(pool.state).members.length <= smallPool) return Effect.void
         const turn = Deferred.makeUnsafe<void>()
         Queue.offerUnsafe(due, turn)
         return Deferred.await(turn)

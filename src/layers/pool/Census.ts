@@ -5,7 +5,7 @@
  * Owns those rules: who is offered traffic, panic, and how many may be ejected. Not here: what is well (`Health`).
  */
 import * as Health from "../../services/Health.ts"
-import { atOnce } from "../../services/HealthChecker.ts"
+import { smallPool } from "../../services/HealthChecker.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { Member, Policy } from "../../services/Pool.ts"
 
@@ -121,7 +121,7 @@ export class Census {
     const panic = isLastResort || (well < ready * panicThreshold && worthTrying > well)
     const unknown = this.sum((tally) => tally.unknown, isConcerned)
     const proven = this.sum((tally) => tally.proven, isConcerned)
-    const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, atOnce)
+    const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, smallPool)
     return { panic, isLastResort, provenOnly, tier }
   }
 
