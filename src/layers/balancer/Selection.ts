@@ -27,7 +27,7 @@ export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.lim
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
 /** What a selection chooses by. */
-export interface Parts {
+interface Parts {
   readonly pool: PoolView
   readonly strategy: Strategy["Service"]
   readonly slowStart: SlowStart.SlowStart

@@ -41,7 +41,7 @@ const suggest = (name: string, known: ReadonlyArray<string>): string | undefined
 }
 
 /** What the environment says. */
-export interface Environment {
+interface Environment {
   readonly source: Source
   /** The configuration file, if the environment names one. */
   readonly file: string | undefined

@@ -5,7 +5,7 @@ import type { Deadlines } from "./Deadlines.ts"
 import type { Limits } from "./Head.ts"
 
 /** In milliseconds. */
-export interface Timeouts {
+interface Timeouts {
   /** For the connection. */
   readonly connect: number
   /** From the end of the request to the head of the response. */

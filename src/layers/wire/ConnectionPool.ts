@@ -12,7 +12,7 @@ import { connect, type Target } from "./Connect.ts"
 import type { Expirable } from "./Deadlines.ts"
 
 /** What all pools of a client share. */
-export interface Options extends ClientContext {
+interface Options extends ClientContext {
   /** Connections of one origin. */
   readonly maxConnections: number
 }

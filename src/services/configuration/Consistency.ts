@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import type { Settings } from "../Configuration.ts"
 
 /** What is wrong with the settings, and what may be. One line each. */
-export interface Findings {
+interface Findings {
   readonly problems: ReadonlyArray<string>
   readonly warnings: ReadonlyArray<string>
 }
