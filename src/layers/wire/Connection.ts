@@ -28,7 +28,7 @@ export interface Holder {
 export abstract class Connection implements Expirable, Source {
   /** Until when the peer has to send, or until when the phase may last. */
   private sendBy = Infinity
-  /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
+  /** Until when the peer has to read what was written; infinite when it keeps up. */
   private readBy = Infinity
   readonly socket: Socket
   readonly deadlines: Deadlines
@@ -128,7 +128,7 @@ export abstract class Connection implements Expirable, Source {
   }
 
   /**
-   * Keeps bytes for whoever comes. The peer has to wait when there are this many. Nobody else may write to the chunk.
+   * Keeps bytes until somebody takes them; from `maxBytes` on the peer has to wait. The chunk must not be written over.
    */
   protected keep(chunk: Buffer, maxBytes = 0): false {
     this.early = this.early === undefined ? chunk : Buffer.concat([this.early, chunk])
@@ -171,7 +171,7 @@ export abstract class Connection implements Expirable, Source {
       if (early !== undefined) end.receive(early)
       end.socket.resume()
     }
-    // Its `close` may have been before anybody heard it.
+    // It may have closed before its end was listened to.
     if (other.socket.destroyed) this.socket.destroySoon()
   }
 

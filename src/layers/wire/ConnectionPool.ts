@@ -26,7 +26,7 @@ export class ConnectionPool implements Owner, Expirable {
   private readonly free: Array<BackendConnection> = []
   /** First come, first served. */
   private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
-  /** Those that look around before they are sent. */
+  /** Those that wait for two turns before they are sent: see `send`. */
   private readonly pausing = new Set<ClientExchange>()
 
   constructor(target: Target, options: Options) {
@@ -40,9 +40,9 @@ export class ConnectionPool implements Owner, Expirable {
   }
 
   /**
-   * Sends an exchange, now or when there is a connection. What cannot be sent again first waits until all has been read
-   * that has come by now: that a connection was closed, for one, which a busy process may learn late. The first turn
-   * ends what the system has told already, the second one asks it again.
+   * Sends an exchange, now or when there is a connection. A request that cannot be sent again first waits until
+   * everything is read that has come by now, above all that its connection was closed. That takes two turns of the event
+   * loop: one for the events that Node has already, one to ask the system again.
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
@@ -93,7 +93,7 @@ export class ConnectionPool implements Owner, Expirable {
     const next = this.nextWaiting()
     if (next === undefined) return void this.free.push(connection)
     if (next.isReplayable) return connection.start(next)
-    // The connection is kept for it meanwhile.
+    // Meanwhile the connection is not among the free ones.
     this.pause(next, () => {
       if (!connection.isFree) { if (!next.isOver) this.start(next) }
       else if (next.isOver) this.onFree(connection)

@@ -23,10 +23,7 @@ export class Deadlines {
   private readonly all = new Set<Expirable>()
   /** The time at the last look. */
   private lookedAt: number
-  /**
-   * The time that deadlines are in: a process that was stopped has not read what came meanwhile,
-   * so that does not count.
-   */
+  /** The clock of the deadlines. It leaves out the time in which the process was stopped, and so could not read. */
   private elapsed: number
   private second = 0
   private dateText = ""
@@ -86,7 +83,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const deadlines = new Deadlines(clock.currentTimeMillisUnsafe())
   yield* Effect.sleep(lookEvery).pipe(
     Effect.andThen(Effect.sync(() => deadlines.look(clock.currentTimeMillisUnsafe()))),
-    // Else one that cannot expire would be the end of all timeouts. The others are looked at the next time.
+    // One that throws must not end all timeouts; the others are looked at the next time.
     Effect.catchDefect((defect) => Effect.logError("A timeout could not be kept", defect)),
     Effect.forever,
     Effect.forkScoped

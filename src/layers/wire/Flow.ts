@@ -94,7 +94,7 @@ export class Flow {
   /** What has arrived at once has been pushed. Whether somebody still refers to any of it. */
   flush(): boolean {
     if (this.taker !== undefined) return this.taker.flush()
-    // Not for each piece: behind the last one nobody would open the valve again.
+    // Not for each piece: after the last one nobody would open the valve again.
     if (this.heldBytes >= maxHeld) this.pause()
     let isKept = false
     for (; this.settled < this.held.length; this.settled++) {
@@ -128,7 +128,7 @@ export class Flow {
     this.room = maxBytes
   }
 
-  /** What its next taker may do to it, as long as there is none after that one. */
+  /** The flow as the source of its next taker: without effect as soon as there is another taker. */
   get turn(): Source {
     if (this.kept === undefined) return this
     const turn = this.turns + 1

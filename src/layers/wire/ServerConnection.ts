@@ -40,7 +40,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   private isLast = false
   /** Until when the client has to read what it was answered. */
   private readAllBy = 0
-  /** Whether the last response is out, or what comes makes no sense any more: everything else is thrown away. */
+  /** Whether all further bytes are thrown away: the last response is out, or what came could not be understood. */
   private isDeaf = false
 
   constructor(socket: Socket, server: ServerContext) {
@@ -185,13 +185,13 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     this.readAllBy = this.deadlines.after(this.server.timeouts.idle)
     const { intake } = this
     if (intake?.flow !== undefined) {
-      // What is left of the request is read without anybody to read it to.
+      // The rest of the request is read and thrown away.
       const { flow } = intake
       intake.flow = undefined
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    // What has come already is answered before the end.
+    // Requests that have come already are still answered.
     if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
     this.deadline = intake === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
@@ -238,7 +238,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   cut(): void {
-    // A reset takes nothing back that is on its way, such as the response before.
+    // What still waits to be written, perhaps the response before, leaves first: a reset would discard it.
     sendNow(this.socket)
     this.socket.resetAndDestroy()
   }
