@@ -61,7 +61,7 @@ export const layer = (format?: Format): Layer.Layer<AccessLog, never, Stdio.Stdi
       }
 
       let dropped = 0
-      /** How many lines are lost if what is being written fails. */
+      /** How many lines are lost if the current write fails. */
       let atStake = 0
       let isTold = false
       const queue = yield* Queue.dropping<string, Cause.Done>(capacity)

@@ -16,19 +16,19 @@ import * as Health from "../services/Health.ts"
 import type { Endpoint } from "../services/Load.ts"
 import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
-/** Signals that may wait for the pool. What does not fit is said again by the next failure. */
+/** Signals that may wait for the pool. One that does not fit is dropped, and sent again at the next failure. */
 const capacity = 1_024
 
-/** Milliseconds until the next of these ejections is over; infinite when there is none. */
+/** Milliseconds until the first of these ejections is over; infinite when there is none. */
 const untilNext = (ejected: ReadonlyArray<Member>, now: number): number =>
   ejected.reduce(
     (least, { health: { changed, circuit } }) =>
-      // Not longer than the whole of it, if the clock was set back.
+      // At most its whole length, also if the clock was set back.
       circuit._tag === "Open" ? Math.min(least, circuit.until - Math.max(now, changed.circuit.at)) : least,
     Infinity
   )
 
-/** Who is ejected, with the same list as long as the same ones are. */
+/** From snapshots to the ejected members, as the same list as long as the same members are ejected. */
 const ejectedIn = () => {
   let known = empty
   let ejected: ReadonlyArray<Member> = []
@@ -46,6 +46,27 @@ const ejectedIn = () => {
   }
 }
 
+/** Tells the pool of each ejection whose time is over. It follows the pool as long as the scope is open. */
+const followEjections = Effect.fnUntraced(function*(pool: Pool["Service"]) {
+  /** Ends when none of these is ejected any more. */
+  const elapse = Effect.fnUntraced(function*(ejected: ReadonlyArray<Member>) {
+    while (true) {
+      const left = untilNext(ejected, yield* Clock.currentTimeMillis)
+      if (left === Infinity) return
+      // A timer may be early by a part of a millisecond.
+      yield* Effect.sleep(Math.max(1, left))
+      for (const { endpoint } of ejected) yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
+    }
+  })
+  yield* pool.changes.pipe(
+    Stream.map(ejectedIn()),
+    Stream.changesWith((a, b) => a === b),
+    Stream.switchMap((ejected) => Stream.fromEffect(elapse(ejected))),
+    Stream.runDrain,
+    Effect.forkScoped
+  )
+})
+
 /** Judges by this policy. */
 export const layer = (
   given: Ejection.Policy = Ejection.defaultPolicy
@@ -61,27 +82,10 @@ export const layer = (
       yield* Effect.forkScoped(
         Effect.forever(Effect.flatMap(Queue.take(signals), ([id, signal]) => pool.signal(id, signal)))
       )
-
-      /** Until others are ejected, whom another one follows. */
-      const elapse = Effect.fnUntraced(function*(ejected: ReadonlyArray<Member>) {
-        while (true) {
-          const left = untilNext(ejected, yield* Clock.currentTimeMillis)
-          if (left === Infinity) return
-          // A timer may be early by a part of a millisecond.
-          yield* Effect.sleep(Math.max(1, left))
-          for (const { endpoint } of ejected) yield* pool.signal(endpoint.backend.id, { _tag: "Elapsed" })
-        }
-      })
-      yield* pool.changes.pipe(
-        Stream.map(ejectedIn()),
-        Stream.changesWith((a, b) => a === b),
-        Stream.switchMap((ejected) => Stream.fromEffect(elapse(ejected))),
-        Stream.runDrain,
-        Effect.forkScoped
-      )
+      yield* followEjections(pool)
 
       let known: PoolState | undefined
-      /** Those of whom the pool, as it is, has heard: it would refuse again what it has refused. */
+      /** Backends that the current snapshot was told of: what the pool has refused, it would refuse again. */
       const reported = new Set<string>()
       /** How an endpoint is now; nothing, if it has left, also where another one with its id is a member now. */
       const healthOf = ({ backend: { id }, load }: Endpoint): Health.Health | undefined => {
@@ -103,7 +107,7 @@ export const layer = (
           const since = health.circuit._tag === "Trial" ? health.changed.circuit.at : undefined
           if (since === undefined && outcome === "success") return
           const now = clock.currentTimeMillisUnsafe()
-          // It was sent to a backend that was ill as everybody knows. The clock may have been set back.
+          // A try from before the trial says nothing about it. The clock may have been set back.
           if (since !== undefined && now >= since && now - millis < since) return
           if (outcome === "success") {
             Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])

@@ -19,10 +19,10 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import type { Backend } from "../services/Backend.ts"
 import {
-  atOnce,
   checked,
   defaultTimeout,
   defaultTimetable,
+  smallPool,
   type Timetable,
   untilFirstCheck,
   untilNextCheck
@@ -31,11 +31,30 @@ import * as Occasionally from "../services/Occasionally.ts"
 import { empty, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped, within } from "../services/Probe.ts"
 
-/** So many checks of a large pool begin before everything else has its turn. */
+/** How many checks of a large pool may begin before requests have their turn. */
 const atATime = 16
 
-/** Milliseconds between two lines in the log of checks that broke down, of which there could be one for each check. */
+/** Milliseconds between two lines in the log about checks that broke down. */
 const toldEvery = 60_000
+
+/** Lets checks of a large pool begin a few at a time, so that requests have their turns between those that are due. */
+const makeTurns = Effect.fnUntraced(function*(pool: Pool["Service"]) {
+  const due = yield* Queue.unbounded<Deferred.Deferred<void>>()
+  yield* Queue.takeBetween(due, 1, atATime).pipe(
+    Effect.map((checks) => {
+      for (const check of checks) Deferred.doneUnsafe(check, Effect.void)
+    }),
+    Effect.andThen(Effect.yieldNow),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return (): Effect.Effect<void> => {
+    if (Ref.getUnsafe(pool.state).members.length <= smallPool) return Effect.void
+    const turn = Deferred.makeUnsafe<void>()
+    Queue.offerUnsafe(due, turn)
+    return Deferred.await(turn)
+  }
+})
 
 /** Checks every member of the pool by the timetable and tells the pool the results. */
 export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, never, Pool | Probe> => {
@@ -49,31 +68,14 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
 
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
 
-      // When many checks are due, because the process was busy for a moment, requests get their turns between them.
-      const due = yield* Queue.unbounded<Deferred.Deferred<void>>()
-      yield* Queue.takeBetween(due, 1, atATime).pipe(
-        Effect.map((checks) => {
-          for (const check of checks) Deferred.doneUnsafe(check, Effect.void)
-        }),
-        Effect.andThen(Effect.yieldNow),
-        Effect.forever,
-        Effect.forkScoped
-      )
-      const inTurn = Effect.suspend(() => {
-        if (Ref.getUnsafe(pool.state).members.length <= atOnce) return Effect.void
-        const turn = Deferred.makeUnsafe<void>()
-        Queue.offerUnsafe(due, turn)
-        return Deferred.await(turn)
-      })
-
-      const fork = Effect.runForkWith(yield* Effect.context<never>())
-      const occasionally = Occasionally.make(toldEvery, yield* Clock.Clock)
+      const inTurn = yield* makeTurns(pool)
+      const occasionally = yield* Occasionally.runner(toldEvery)
       const brokeDown = ({ origin }: Backend, bug: unknown): void => {
         const what = `A check of ${origin} broke down, which says nothing of the backend: the probe has a bug`
-        occasionally(() => fork(Effect.logError(what, bug)))
+        occasionally(Effect.logError(what, bug))
       }
 
-      // No span: a tracer would hear of nothing else.
+      // No span, because a tracer would hear of little else.
       const check = Effect.fnUntraced(function*(backend: Backend) {
         const fiber = yield* Effect.forkChild(Effect.suspend(() => probe.check(backend)), { startImmediately: true })
         const seen = yield* Effect.exit(within(timeout)(Fiber.join(fiber)))
@@ -86,14 +88,14 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
             yield* pool.signal(backend.id, { _tag: "ProbeFailed", why: message, answered, silent })
           } else if (!(error instanceof ProbeSkipped)) brokeDown(backend, error)
         }
-        // What cannot be interrupted goes on, and so there is no other check meanwhile.
+        // Waits for a check that cannot be interrupted, so that no other one begins meanwhile.
         yield* Fiber.interrupt(fiber)
       })
 
       const keepChecking = Effect.fnUntraced(function*(id: string, delay: number) {
         if (delay > 0) yield* Effect.sleep(delay)
         while (true) {
-          yield* inTurn
+          yield* inTurn()
           const member = yield* current(id)
           if (member === undefined) return
           const startedAt = yield* Clock.currentTimeMillis
@@ -110,7 +112,7 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
       yield* Stream.runForEach(pool.changes, ({ positions }) =>
         Effect.gen(function*() {
           if (positions === known) return
-          // A check that takes its time to end holds up nobody, also not its backend when that comes back.
+          // Not waited for: a check that is slow to end must not hold up others, nor its own backend when that returns.
           for (const [id, fiber] of fibers) if (!positions.has(id)) fiber.interruptUnsafe()
           const joined = Array.from(positions.keys())
             .filter((id) => !known.has(id) || !FiberMap.hasUnsafe(fibers, id))

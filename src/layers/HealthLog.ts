@@ -1,6 +1,6 @@
 /**
- * Logs each change of the pool that users care about: of a backend's status, who joins and leaves, who has the traffic
- * when it is not those who should have it, and that the pool is in panic.
+ * Logs changes of the pool that users care about: a backend's status, who joins and leaves, traffic that goes to backups,
+ * and panic.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +15,7 @@ import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } fro
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
 
-/** A trial is one request at a time, and no traffic. */
+/** Whether it has traffic. A trial is one request at a time, and does not count. */
 const isInUse = (member: Member | undefined): boolean =>
   member !== undefined && Health.isEligible(member.health) && !Health.isOnTrial(member.health)
 

@@ -12,10 +12,10 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { authorityOf, urlOf } from "../services/Backend.ts"
-import * as Demand from "../services/Demand.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
 import { unaltered } from "../services/Unaltered.ts"
+import * as Validate from "../services/Validate.ts"
 
 /** What to ask for, what to expect, and how long to wait for the whole answer. */
 export interface Options extends Probe.Place {
@@ -93,7 +93,7 @@ const requestFor = (origin: string, options: Options): HttpClientRequest.HttpCli
 
 /** Checks over HTTP. */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, HttpClient.HttpClient> => {
-  Demand.time("timeout", options.timeout)
+  Validate.time("timeout", options.timeout)
   return Layer.effect(
     Probe.Probe,
     Effect.gen(function*() {

@@ -28,7 +28,7 @@ import type { Strategy } from "../services/Strategy.ts"
 import * as Affinity from "./Affinity.ts"
 import * as Balancer from "./Balancer.ts"
 import * as Discovery from "./Discovery.ts"
-import { sources } from "./discovery/index.ts"
+import * as Static from "./discovery/Static.ts"
 import * as Drain from "./Drain.ts"
 import * as Ejection from "./Ejection.ts"
 import * as Forwarder from "./Forwarder.ts"
@@ -61,7 +61,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
     Layer.provideMerge(Pool.layer(pool))
   )
 
-/** Only settings ask for a `Connector`, so that an `HttpClient` of another kind, which brings none, will do for most. */
+/** The `Connector` of the context. It is not in the types, because clients without one do for all but TCP checks. */
 const connector = Layer.effect(
   Connector,
   Effect.flatMap(Effect.serviceOption(Connector), (found) =>
@@ -84,7 +84,7 @@ export interface Options {
 const probeOf = ({ health }: Settings): NonNullable<Options["probe"]> =>
   health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health)
 
-/** The checks of the settings, which nobody makes where they are off. */
+/** The checks of the settings, unless they are off. */
 const layerChecks = (
   settings: Settings,
   probe = probeOf(settings)
@@ -130,5 +130,5 @@ export const layer = (settings: Settings<StrategyName>, options: Options = {}): 
 > =>
   layerServe.pipe(
     Layer.provideMerge(layerForwarder(settings, options)),
-    Layer.provide([strategyOf(settings), sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), Static.layer(settings.to)])
   )

@@ -7,8 +7,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Connector } from "../services/Connector.ts"
-import * as Demand from "../services/Demand.ts"
 import * as Probe from "../services/Probe.ts"
+import * as Validate from "../services/Validate.ts"
 
 /** Where to connect to, and how long to wait for the connection. */
 export interface Options extends Probe.Place {
@@ -20,7 +20,7 @@ export const defaultOptions: Options = { timeout: Duration.seconds(2) }
 
 /** Checks that a connection can be made, with the `Connector` that comes with the engine. */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, Connector> => {
-  Demand.time("timeout", options.timeout)
+  Validate.time("timeout", options.timeout)
   return Layer.effect(
     Probe.Probe,
     Effect.map(Connector, (connector) =>

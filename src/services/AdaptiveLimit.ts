@@ -40,22 +40,21 @@ export const defaultOptions: Options = { floor: 4, ceiling: 1_024, initial: 20, 
 export interface State {
   /** The limit, with its fraction. */
   limit: number
-  /** The latency without a queue, and a millisecond; 0 is none yet. */
+  /** The latency without a queue, plus a millisecond; 0 is none yet. */
   baseline: number
-  /**
-   * When the window began; the sum of the logarithms of its latencies, the answers, the failures, the most in flight.
-   */
+  /** When the current window began. */
   windowFrom: number
+  /** The sum of the logarithms of its latencies, for their geometric mean. */
   logarithms: number
   successes: number
   failures: number
+  /** The most tries in flight in it. */
   peak: number
   /** When the baseline is to be measured. */
   measureAt: number
-  /**
-   * Since when the limit is halved for that, and from when on tries count. Both are `NaN` when there is no such time.
-   */
+  /** Since when the limit is halved for the measurement; `NaN` when there is none. */
   halvedAt: number
+  /** Tries that began from then on count for the measurement; `NaN` before the halved limit is kept. */
   countFrom: number
 }
 
@@ -70,23 +69,20 @@ const windowAnswers = 20
 const measureEvery = 30_000
 const jitter = 0.25
 
-/** And so many times what the last one has taken, so that slow backends are not kept at half of their limit. */
+/** And this many times what the last measurement took, so that slow backends are not kept at half of their limit. */
 const restAfter = 9
 
 /**
- * A measurement takes so many of the latencies that it finds. Of many that begin at once the quickest answers come first:
- * the first 20 of a hundred would say a third of the latency, and then the limit would fall to its floor.
+ * A measurement takes this many of the latencies that it finds. Of many requests that begin at once the quickest answers
+ * come first: the first 20 of a hundred would say a third of the latency, and then the limit would fall to its floor.
  */
 const measureFor = 10
 
-/**
- * What a window says of the baseline counts for so much when it is lower, and when it is higher
- * and little is in flight.
- */
+/** How far the baseline moves towards the latency of a window: down, and up when little is in flight. */
 const fall = 0.1
 const rise = 0.05
 
-/** No window takes more than half of the limit. */
+/** One window lowers the limit to half at most. */
 const steepest = 0.5
 
 const later = (now: number, random: () => number): number => now + measureEvery * (1 + jitter * random())
@@ -170,12 +166,12 @@ export const end = (
       state.countFrom = now
       clear(state, now)
     }
-    // It waited behind what was in flight before.
+    // It had waited behind tries from before.
     if (!(now - latencyMs >= state.countFrom)) return
   }
   if (outcome === "success") {
     state.successes++
-    // The clock counts milliseconds, so that shorter ones have to look alike.
+    // The clock counts milliseconds, so shorter latencies must look alike.
     state.logarithms += Math.log(1 + latencyMs)
   } else if (outcome === "failure") state.failures++
 
@@ -193,10 +189,7 @@ export const end = (
 /** Milliseconds, and times the baseline, that a measurement may take: long answers must not keep the limit halved. */
 const patience = { fixed: 2_000, baselines: 20 }
 
-/**
- * Gives a measurement up that takes too long. To be called from time to time, because it is where
- * nothing ends that it does.
- */
+/** Gives up a measurement that takes too long. To be called from time to time: a backend that hangs ends no try. */
 export const expire = (state: State, now: number, random: () => number): void => {
   const taken = now - state.halvedAt
   if (taken < 0 || taken > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)

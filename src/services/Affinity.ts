@@ -49,7 +49,7 @@ export interface Reader {
   readonly read: (head: RequestHead, client: Client) => Effect.Effect<Pin | undefined>
 }
 
-/** Who reads them; nobody where clients are not pinned. */
+/** The reader of the context; `undefined` where clients are not pinned. */
 export const Affinity: Context.Reference<Reader | undefined> = Context.Reference<Reader | undefined>(
   "evenkeel/services/Affinity",
   { defaultValue: () => undefined }
@@ -79,7 +79,7 @@ export interface Tokens {
   readonly ids: ReadonlyMap<string, string>
 }
 
-/** The tokens of nobody. */
+/** No tokens. */
 export const noTokens: Tokens = { byId: new Map(), ids: new Map() }
 
 /** The tokens of exactly these backends. Those that are known are not computed again. */

@@ -11,18 +11,18 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
-import * as Demand from "./Demand.ts"
 import type { Endpoint, Stage } from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
 import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
+import * as Validate from "./Validate.ts"
 
 /** Nobody is eligible: all are down, drained or disabled, or the pool is empty. */
 export class NoBackend extends Schema.TaggedError<NoBackend>()("NoBackend", {}) {
   override readonly message: string = "no backend is eligible"
 }
 
-/** All are at their limits, and so is the queue, or nobody was done in time. */
+/** All endpoints are at their limits, and the queue is full, or the wait took too long. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {}) {
   override readonly message: string = "there is no room for another request"
 }
@@ -61,20 +61,20 @@ export const defaultOptions: Options = {
   slowStart: SlowStart.off
 }
 
-/** The limits, if they are numbers that make sense: nothing is more than what is not a number. Throws otherwise. */
+/** The same limits if they are valid; throws otherwise, because no count ever exceeds `NaN`. */
 export const checked = (options: Options): Options => {
   const { adaptive, maxInFlight, maxTotalInFlight, queue, slowStart } = options
-  Demand.number("maxInFlight", maxInFlight, Demand.count)
-  Demand.number("maxTotalInFlight", maxTotalInFlight, Demand.count)
-  Demand.number("queue.size", queue.size, Demand.wholeNumber)
-  Demand.number("slowStart.from", slowStart.from, Demand.someShare)
-  Demand.number("slowStart.aggression", slowStart.aggression, Demand.positive)
+  Validate.number("maxInFlight", maxInFlight, Validate.count)
+  Validate.number("maxTotalInFlight", maxTotalInFlight, Validate.count)
+  Validate.number("queue.size", queue.size, Validate.wholeNumber)
+  Validate.number("slowStart.from", slowStart.from, Validate.someShare)
+  Validate.number("slowStart.aggression", slowStart.aggression, Validate.positive)
   if (adaptive !== undefined) {
-    Demand.number("adaptive.floor", adaptive.floor, Demand.count)
-    Demand.number("adaptive.ceiling", adaptive.ceiling, Demand.count)
-    Demand.number("adaptive.initial", adaptive.initial, Demand.factor)
-    Demand.number("adaptive.tolerance", adaptive.tolerance, Demand.factor)
-    Demand.number("adaptive.smoothing", adaptive.smoothing, Demand.someShare)
+    Validate.number("adaptive.floor", adaptive.floor, Validate.count)
+    Validate.number("adaptive.ceiling", adaptive.ceiling, Validate.count)
+    Validate.number("adaptive.initial", adaptive.initial, Validate.factor)
+    Validate.number("adaptive.tolerance", adaptive.tolerance, Validate.factor)
+    Validate.number("adaptive.smoothing", adaptive.smoothing, Validate.someShare)
   }
   return options
 }
@@ -99,9 +99,9 @@ export class Balancer extends Context.Service<Balancer, {
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**
-   * Waits for an endpoint when `select` has none; for that to which the context is pinned, and then for another one.
-   * `take` is called with it at once when there is room, so that nobody else comes first: it has to `begin`, or the
-   * room is the next one's.
+   * Waits for an endpoint when `select` has none: first for the one to which the context is pinned, then for any other.
+   * `take` is called with it in the same instant as there is room, and has to `begin` a try there; otherwise the next
+   * one who waits gets that room.
    */
   readonly wait: (
     context: PickContext,
@@ -112,13 +112,13 @@ export class Balancer extends Context.Service<Balancer, {
    * Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all.
    */
   readonly canTake: (endpoint: Endpoint) => boolean
-  /** `isAgain` is a try that has ended and goes on all the same: it is in flight, and no other one. */
+  /** A try begins. With `isAgain` one goes on that had ended: it is in flight again, and not counted as another one. */
   readonly begin: (endpoint: Endpoint, isAgain?: boolean) => void
   /**
-   * The head of a good answer has come, so many milliseconds after its try began, or after its request was complete,
-   * if that was later, and they are learned now; `end` is told the same stage. A tunnel is as good as a success,
-   * although nobody knows when it will end. `at` is when it came, which whoever knows the latency knows as well: to
-   * look at the clock once more would cost as much as all the rest.
+   * The head of a good answer has come, and its latency is learned: milliseconds from the begin of the try, or from the
+   * end of its request if that was later. `end` must be told the same stage. A tunnel counts as a success now, because
+   * nobody knows when it will end. `at` is when the head came: reading the clock again would cost as much as all the
+   * rest.
    */
   readonly answered: (
     endpoint: Endpoint,
@@ -126,19 +126,18 @@ export class Balancer extends Context.Service<Balancer, {
     at: number,
     stage: Exclude<Stage, "sent" | "unmeasured">
   ) => void
-  /** A try that began so many milliseconds ago is as good as a success: its answer has been coming for long enough. */
+  /** A try that began so many milliseconds ago counts as a success: its answer has been coming for long enough. */
   readonly proven: (endpoint: Endpoint, millis: number) => void
-  /** A try goes on for as long as its client takes: if it is a trial, another one may begin beside it. */
+  /** A try now waits for its client, for as long as that takes: if it is a trial, another one may begin beside it. */
   readonly bypass: (endpoint: Endpoint) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */
   readonly swap: (strategy: Strategy["Service"]) => Effect.Effect<void>
   /**
-   * `millis` is the latency of the try, as `answered` has it. Where that was told already, or the try's time is its
-   * client's, it is how long all of it took.
-   * `why` is a failure in a word, for whoever reads why a backend was ejected. `stage` is "sent", unless it is given.
-   * `took` is how long ago the try began, where `millis` is less.
+   * A try ends. `millis` is its latency as in `answered`; where `answered` was told of it before, or the latency is not
+   * the backend's (stage "unmeasured"), it is how long the whole try took. `took` is that, where `millis` is less. `why`
+   * is a failure in a word, for the cause of an ejection. `stage` is "sent" unless it is given.
    */
   readonly end: (
     endpoint: Endpoint,

@@ -2,18 +2,27 @@
  * The settings: one Schema for their types, decoding, help texts and defaults.
  *
  * A new setting is one entry in `schema`. Its flag, its environment variable, its place in a file, its line in the help
- * and its row in the documents all follow from where it stands and how it is annotated: see `Setting`. Where values
- * come from, and which source wins, is the business of `layers/Configuration`.
+ * and its row in the documents all follow from where it stands and how it is annotated: see `configuration/Setting`.
+ * Where values come from, and which source wins, is decided by `layers/Configuration`.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { expected, Zone } from "./Backend.ts"
-import { Backends } from "./BackendNotation.ts"
-import { expected as hashKeys, HashKey } from "./HashKey.ts"
-import { ejection, health } from "./HealthSettings.ts"
-import { Listen } from "./ListenAddress.ts"
-import { BalanceFactor, Bytes, Count, Factor, Network, PositiveDuration, SomePercent, WholeNumber } from "./Notation.ts"
-import { hedge, retry } from "./RetrySettings.ts"
+import { Backends } from "./configuration/BackendNotation.ts"
+import { expected as hashKeys, HashKeyNotation } from "./configuration/HashKeyNotation.ts"
+import { ejection, health } from "./configuration/HealthSettings.ts"
+import { Listen } from "./configuration/ListenAddress.ts"
+import {
+  BalanceFactor,
+  Bytes,
+  Count,
+  Factor,
+  Network,
+  PositiveDuration,
+  SomePercent,
+  WholeNumber
+} from "./configuration/Notation.ts"
+import { hedge, retry } from "./configuration/RetrySettings.ts"
 import {
   bytes,
   bytesExpected,
@@ -24,8 +33,8 @@ import {
   entry,
   optional,
   unset
-} from "./Setting.ts"
-import { sticky } from "./StickySettings.ts"
+} from "./configuration/Setting.ts"
+import { sticky } from "./configuration/StickySettings.ts"
 
 /**
  * The Schema of the settings, for the strategies of these names. The default one may depend on what a text explains.
@@ -62,7 +71,7 @@ export const schema = <const Name extends string>(
       expected: expected.zone
     }),
     hash: Schema.Struct({
-      key: entry(HashKey, {
+      key: entry(HashKeyNotation, {
         default: "client",
         description: "What hash strategies hash. Where a request has no such value, it is the client's address.",
         title: "key",

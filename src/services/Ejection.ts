@@ -6,9 +6,9 @@
  * backend's making count: see `Outcome` of `Load`.
  */
 import * as Context from "effect/Context"
-import * as Demand from "./Demand.ts"
 import * as Load from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
+import * as Validate from "./Validate.ts"
 
 /** Thresholds. */
 export interface Policy {
@@ -26,11 +26,11 @@ export interface Policy {
  */
 export const defaultPolicy: Policy = { consecutiveFailures: 5, successRate: 0.8, minimumVolume: 20 }
 
-/** The policy, if its numbers make sense. Throws otherwise. */
+/** The same policy if it is valid. Throws otherwise. */
 export const checked = (policy: Policy): Policy => {
-  Demand.number("consecutiveFailures", policy.consecutiveFailures, Demand.count)
-  Demand.number("successRate", policy.successRate, Demand.share)
-  Demand.number("minimumVolume", policy.minimumVolume, Demand.wholeNumber)
+  Validate.number("consecutiveFailures", policy.consecutiveFailures, Validate.count)
+  Validate.number("successRate", policy.successRate, Validate.share)
+  Validate.number("minimumVolume", policy.minimumVolume, Validate.wholeNumber)
   return policy
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a client gets when there is no backend's answer to give: a few words as text, or problem details (RFC 9457) for
- * who accepts JSON. It names the reason and nothing about the backends, which are none of a stranger's business.
+ * What a client gets when there is no answer of a backend: a few words as text, or problem details (RFC 9457) for clients
+ * that accept JSON. It names the reason, and says nothing about the backends to strangers.
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as ProblemDetails from "effect/http/ProblemDetails"

@@ -1,14 +1,14 @@
 /**
  * Field lines, and looking for fields by their names, which are the same in any case (RFC 9110 §5.1).
  *
- * Owns the comparison of names, how it is done without a lower-case copy of every name of every message, which was a
- * twentieth of what a request cost, and values that are lists. What the names mean is known to whoever looks.
+ * Owns the comparison of names and the reading of lists. Names are compared without lower-case copies, which cost a
+ * twentieth of a request. What a name means is decided elsewhere.
  */
 
 /** Field lines as a flat list of name, value, name, value, in the order, case and repetition of the wire. */
 export type FieldLines = ReadonlyArray<string>
 
-/** Whether this is the name that is given in lower case. */
+/** Whether the name is `lower` in any case. */
 export const isNamed = (name: string, lower: string): boolean =>
   name.length === lower.length && name.toLowerCase() === lower
 

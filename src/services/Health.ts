@@ -32,7 +32,7 @@ export interface Probe {
   readonly streak: number
   /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
   readonly answered?: boolean
-  /** Whether that check got no answer, which need not be so for requests. */
+  /** Whether that check got no answer although a request may get one. */
   readonly silent?: boolean
 }
 
@@ -214,7 +214,7 @@ export const status = (health: Health): Status => {
   return health.probe.state === "Passing" || hasRecovered(health) ? "Up" : "Checking"
 }
 
-/** Whether real traffic has shown that it is well, which is as good as a check where there are none. */
+/** Whether real traffic has shown that it is well, which counts like a passed check where there are no checks. */
 export const hasRecovered = ({ changed, circuit, probe }: Health): boolean =>
   probe.state === "Unknown" && circuit._tag === "Closed" && changed.circuit !== joined
 
@@ -234,17 +234,17 @@ export const isEligible = (health: Health): boolean => health.mode === "Ready" &
 export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)
 
 /**
- * Whether a pool in panic offers new exchanges to this backend: what checks say is put aside, but not what real traffic
- * says, and not what nobody can change. Whoever does not answer its checks would most probably not answer requests
- * either: see `isSilent`.
+ * Whether a pool in panic offers new exchanges to this backend although its checks fail: they must at least have been
+ * answered, because a backend that does not answer its checks would hardly answer requests (but see `isSilent`). Modes
+ * and ejections are kept.
  */
 export const isWorthTrying = ({ circuit, mode, probe }: Health): boolean =>
   mode === "Ready" && circuit._tag !== "Open" && probe.state !== "Unproven" &&
   (probe.state !== "Failing" || probe.answered === true)
 
 /**
- * Whether a pool in panic in which nobody is worth trying offers new exchanges to this backend, for want of anybody
- * better: its checks go somewhere else than the traffic, or wait for what a request may not need.
+ * Whether a pool in panic offers new exchanges to this backend when nobody is worth trying: its checks get no answer, but
+ * they go somewhere else than the traffic, or may wait for something that requests do not need.
  */
 export const isSilent = ({ circuit, mode, probe }: Health): boolean =>
   mode === "Ready" && circuit._tag !== "Open" && probe.state === "Failing" && probe.silent === true

@@ -5,8 +5,8 @@
  * `layers/HealthChecker`.
  */
 import * as Duration from "effect/Duration"
-import * as Demand from "./Demand.ts"
 import type { Health } from "./Health.ts"
+import * as Validate from "./Validate.ts"
 
 /** The timetable of active checks. */
 export interface Timetable {
@@ -16,10 +16,10 @@ export interface Timetable {
   readonly timeout?: Duration.Duration
 }
 
-/** The timetable, if it is one: without an interval a checker would do nothing but check. Throws otherwise. */
+/** The same timetable if it is valid; throws otherwise, because an interval of 0 would check without a pause. */
 export const checked = (timetable: Timetable): Timetable => {
-  Demand.time("interval", timetable.interval)
-  if (timetable.timeout !== undefined) Demand.time("timeout", timetable.timeout)
+  Validate.time("interval", timetable.interval)
+  if (timetable.timeout !== undefined) Validate.time("timeout", timetable.timeout)
   return timetable
 }
 
@@ -36,10 +36,9 @@ const fastInterval = 1_000
 const slowestInterval = 30_000
 
 /**
- * A failing backend is checked as often as it takes to notice its return within this share of the time that it was
- * away, but for the bounds: every second in the first minute, every 5 s after 5 minutes, every 30 s after half an hour.
- * So an outage costs a sixtieth more of its length at most, and a backend that is gone for good is not asked for ever
- * as if it were to return now.
+ * The time to the next check of a failing backend, as a share of the time that it has failed: every second in the first
+ * minute, every 5 s after 5 minutes, every 30 s after half an hour. So its return is noticed late by a sixtieth of the
+ * outage at most, and a backend that is gone for good is hardly asked any more.
  */
 const share = 1 / 60
 
@@ -48,7 +47,7 @@ const jitter = 0.1
 
 const intervalOf = ({ changed, probe }: Health, interval: number, now: number): number => {
   const fast = Math.min(fastInterval, interval)
-  // A first pass is worth a second look at once, however long it took.
+  // A result that contradicts the state is worth a second look soon, however long the state has lasted.
   if (probe.streak > 0) return fast
   if (probe.state !== "Failing") return interval
   return Math.max(fast, Math.min(slowestInterval, share * (now - changed.probe.at)))
@@ -64,10 +63,10 @@ const intervalOf = ({ changed, probe }: Health, interval: number, now: number): 
 export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
   intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)
 
-/** Up to so many backends are a small pool, and of those that join together so many are checked at once. */
-export const atOnce = 100
+/** A pool of up to so many backends is small; of those that join together, as many are checked at once. */
+export const smallPool = 100
 
-/** So many first checks begin in a second from then on, which leaves most of a core to the traffic. */
+/** Of the others so many have their first check in a second, which leaves most of a core to the traffic. */
 const perSecond = 2_000
 
 /**
@@ -78,8 +77,8 @@ const perSecond = 2_000
  * all: ten thousand checks in one instant would keep this process from reading the answers in time.
  */
 export const untilFirstCheck = (index: number, count: number, timetable: Timetable, random: number): number => {
-  if (index < atOnce) return 0
-  const later = count - atOnce
+  if (index < smallPool) return 0
+  const later = count - smallPool
   const spread = Math.min(Duration.toMillis(timetable.interval), (later / perSecond) * 1_000)
-  return (spread * (index - atOnce + random)) / later
+  return (spread * (index - smallPool + random)) / later
 }

@@ -11,16 +11,16 @@ import type { Backend } from "./Backend.ts"
 import type { Outcome } from "./Outcome.ts"
 
 /**
- * How far a try had come before its end: no further than to a backend, to the head of a good answer, or to a tunnel,
- * which says nothing of how busy a backend is. `unmeasured` is a try whose time is its client's: its request was still
- * coming when it was answered or ended, or it has ended before and only hands its answer over.
+ * How far a try had come before its end: to a backend, to the head of a good answer, or to a tunnel, which says nothing
+ * about how busy a backend is. `unmeasured` is a try whose time says nothing about the backend: its request was still
+ * coming when it was answered or ended, or it had ended before and only hands over its answer.
  */
 export type Stage = "unmeasured" | "sent" | "answered" | "tunnel"
 
 /**
- * What a backend did in the last 30 s, in buckets of 3 s that are used over and over. The counts of the bucket that is
- * being written are in `Load` itself until the next one begins: among 10,000 backends each object that the end of a try
- * has to reach costs as much as its arithmetic, and with these two that was a third of a choice.
+ * What a backend did in the last 30 s, in a ring of buckets of 3 s. The counts of the current bucket are in `Load` until
+ * the next one begins: with 10,000 backends every further object that the end of a try touches costs as much as its
+ * arithmetic, and these two arrays cost a third of a choice.
  */
 export interface Window {
   readonly successes: Array<number>
@@ -52,15 +52,15 @@ export interface Load {
   /** Tries that ended in failure, in this bucket. */
   failures: number
   readonly window: Window
-  /** When all that was forgotten, with what tries that had begun before will still say; `NaN` if it never was. */
+  /** When the backend was last forgiven: older tries that still fail are not held against it. `NaN` if it never was. */
   forgivenAt: number
-  /** The most tries that may be in flight: the ceiling, or less where there is an adaptive limit. */
+  /** How many tries may be in flight: the ceiling, or less where there is an adaptive limit. */
   limit: number
-  /** What the limit may be for now, as far as it is a trial that decides: see `isOnTrial`. */
+  /** The highest that the limit may be: lower than configured during a trial, see `isOnTrial`. */
   ceiling: number
-  /** Whether the ceiling is that of a trial: what has no end yet from before, and one. */
+  /** Whether the backend is on trial: the ceiling is then the tries that are left from before it, and one more. */
   isOnTrial: boolean
-  /** Tries that began before this are beside the trial, for as long as they take; `NaN` when there is none. */
+  /** When the trial began: older tries go on beside it. `NaN` when there is none. */
   trialFrom: number
   /** What the adaptive limit goes by, if there is one. */
   adaptive: AdaptiveLimit.State | undefined
@@ -101,7 +101,7 @@ export interface Endpoint {
   readonly load: Load
 }
 
-/** Counts the begin of a try; `isAgain` if one goes on that was counted from its begin to its end. */
+/** Counts the begin of a try, or with `isAgain` that one goes on that was counted before. */
 export const begin = (load: Load, isAgain = false): void => {
   load.inFlight++
   if (!isAgain) load.total++
@@ -142,7 +142,7 @@ const clear = (load: Load): void => {
 const turn = (load: Load, now: number): void => {
   const bucket = Math.floor(now / bucketLength)
   if (bucket === load.bucket) return
-  // The clock was set back by so much that all of it would be remembered for too long.
+  // The clock was set back so far that these results would be remembered for too long.
   if (bucket < load.bucket - buckets) clear(load)
   else if (bucket < load.bucket) return
   const { window } = load
@@ -155,10 +155,7 @@ const turn = (load: Load, now: number): void => {
   load.bucket = bucket
 }
 
-/**
- * Learns how long the head of a good answer took: what it says of the backend is new now, and not
- * at the end of the body.
- */
+/** Learns how long the head of a good answer took. At the end of the body this would be old news. */
 export const answered = (load: Load, latencyMs: number, now: number, stage: Stage): void => {
   observe(load, latencyMs, now)
   if (stage === "tunnel") load.tunnels++
@@ -183,7 +180,7 @@ export const end = (
   // Streams and tunnels have no other end than that their client leaves, and their head was good.
   const isGood = outcome === "success" || (outcome === "aborted" && (stage === "answered" || stage === "tunnel"))
   if (outcome === "aborted" && !isGood) {
-    // It would have taken at least as long.
+    // An answer would have taken at least as long.
     if (!isLearned && latencyMs > load.latency && load.latency > 0) observe(load, latencyMs, now)
     return
   }
@@ -216,8 +213,8 @@ export const recent = (load: Load, now: number): { readonly total: number; reado
 }
 
 /**
- * Forgets the results of real traffic, also of what is still under way, so that a new chance is one. The averages stay:
- * they forget by themselves.
+ * Forgets the results of real traffic, also of tries that are still under way, for a real second chance. The averages
+ * stay: they forget by themselves.
  */
 export const forgive = (load: Load, now: number): void => {
   load.consecutiveFailures = 0

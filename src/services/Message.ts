@@ -12,24 +12,24 @@
 import type * as Stream from "effect/Stream"
 import type { FieldLines } from "./Fields.ts"
 
-/** The body of a request as its engine has it; there may be one of no bytes. */
+/** The body of a request as its engine has it. It may have no bytes. */
 export interface RequestBody {
   /** Before it is first sent: keeps what is sent of it, up to so many bytes, so that it can be sent again. */
   keep(maxBytes: number): void
   /** Whether all of it can be sent, once more or for the first time. */
   readonly isWhole: boolean
-  /** Whether it is the client that is waited for: more has to come, and whoever takes it is ready for more. */
+  /** Whether the client is waited for: more has to come, and the receiver is ready for it. */
   readonly isAwaited: boolean
-  /** Calls when the last byte has come from the client: at once, if it has. */
+  /** Calls `done` when the last byte has come from the client, or at once if it has come already. */
   whenComplete(done: () => void): void
   /** It will not be sent again. */
   settle(): void
 }
 
-/** Who sends a request, and decides whether it may be sent once more if it is lost with a connection that was kept. */
+/** Decides whether a request that was lost with a reused connection may be sent once more. */
 export interface Resending {
   readonly mayResend: boolean
-  /** It is lost, and about to be sent once more to the same backend on a new connection. Whether the budget allows it. */
+  /** Told before a lost request is sent again to the same backend on a new connection. Whether the budget allows it. */
   resend(origin: string): boolean
 }
 
@@ -52,13 +52,13 @@ export interface RequestHead {
 /** The head of a request on its way to a backend. */
 export interface SentHead extends RequestHead {
   readonly origin: string
-  /** Without it, what is idempotent may be sent once more. */
+  /** Without it, idempotent requests may be sent once more. */
   readonly resending?: Resending | undefined
 }
 
 /** An engine's own handle on the body of a response, meaningful to that engine's server only. */
 export interface ResponseBody {
-  /** A number of bytes that grows whenever some of it come. */
+  /** A count that grows whenever bytes of it come; only that it grows can be relied on. */
   readonly received: number
   /** Lets go of what has not been read. Harmless when all has been. */
   release(): void
@@ -75,7 +75,7 @@ export interface ResponseHead {
   readonly upgrade?: string | undefined
 }
 
-/** A body as the platform has it, made only for whoever asks. */
+/** A body as the platform has it, made only when somebody asks for it. */
 export type LazyBody = () => Stream.Stream<Uint8Array, unknown>
 
 /** The key of the head of a request that was received. */
@@ -97,13 +97,10 @@ export interface WithSentHead {
   readonly [sentHead]: SentHead
 }
 
-/** The key of a client's promise: see `releasesBodies`. */
+/** Marks clients for which `releasesBodies` holds. */
 export const releases: unique symbol = Symbol.for("evenkeel/services/Message/releases")
 
-/**
- * Whether each response of this client to a request with `sentHead` has a head with a body to release, so that nothing
- * else needs to bind it to a scope.
- */
+/** Whether the client's responses to requests with `sentHead` are let go by `ResponseBody.release`, and need no scope. */
 export const releasesBodies = (client: object): boolean => releases in client
 
 /** A message with the head of a response attached. */

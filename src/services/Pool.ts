@@ -10,7 +10,6 @@ import type * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
 import type { Backend } from "./Backend.ts"
-import * as Demand from "./Demand.ts"
 import {
   defaultPolicy as defaultHealthPolicy,
   type Health,
@@ -18,6 +17,7 @@ import {
   type Signal
 } from "./Health.ts"
 import type { Endpoint } from "./Load.ts"
+import * as Validate from "./Validate.ts"
 
 /** An endpoint and its health. */
 export interface Member {
@@ -112,14 +112,14 @@ export interface Policy extends HealthPolicy {
  */
 export const defaultPolicy: Policy = { ...defaultHealthPolicy, maxEjected: 0.5, panicThreshold: 0.5 }
 
-/** The policy, if its numbers make sense. Throws otherwise. */
+/** The same policy if it is valid. Throws otherwise. */
 export const checked = (policy: Policy): Policy => {
-  Demand.number("rise", policy.rise, Demand.count)
-  Demand.number("fall", policy.fall, Demand.count)
-  Demand.number("maxEjected", policy.maxEjected, Demand.share)
-  Demand.number("panicThreshold", policy.panicThreshold, Demand.share)
-  Demand.time("ejectionTime", policy.ejectionTime)
-  Demand.time("maxEjectionTime", policy.maxEjectionTime)
+  Validate.number("rise", policy.rise, Validate.count)
+  Validate.number("fall", policy.fall, Validate.count)
+  Validate.number("maxEjected", policy.maxEjected, Validate.share)
+  Validate.number("panicThreshold", policy.panicThreshold, Validate.share)
+  Validate.time("ejectionTime", policy.ejectionTime)
+  Validate.time("maxEjectionTime", policy.maxEjectionTime)
   return policy
 }
 

@@ -43,18 +43,16 @@ export type Accepts = (endpoint: Endpoint) => boolean
 export interface Picker {
   pick(context: PickContext): Endpoint | undefined
   /**
-   * Of the endpoints for which `accepts` holds, the one that the strategy likes best, or `undefined` if there
-   * is none. Who was tried is for `accepts` to say: the attempt does not count here. It may be asked several times for
-   * the same endpoint.
+   * The best endpoint of those for which `accepts` holds, or `undefined` if there is none. Endpoints that were tried are
+   * refused by `accepts`, so `attempt` does not matter here. `accepts` may be asked several times for the same endpoint.
    *
-   * A strategy has it that ranks the endpoints, such as for each key. Whoever cannot take what was picked, because it
-   * was tried or is full, finds the next one of the ranking with it, so that keys that go elsewhere go to the same
-   * place. For a strategy that has none see `searchFor`.
+   * This is for strategies that rank the endpoints, such as for each key: when the picked one was tried or is full, the
+   * next in the ranking is taken, so that one key goes to the same few places. Without it, `searchFor` asks `pick` again.
    */
   pickWhere?(context: PickContext, accepts: Accepts): Endpoint | undefined
   /**
-   * Told of each try as soon as its latency is known: at the head of a good answer, or at its end. So it hears twice of
-   * one that fails behind its head.
+   * Told of each try as soon as its latency is known: at the head of a good answer, or else at its end. A try that fails
+   * after its head is told twice.
    */
   observe?(endpoint: Endpoint, outcome: Outcome, latencyMs: number): void
   /** Told of each try that has ended, so that it is not in flight any more. */
@@ -62,10 +60,9 @@ export interface Picker {
 }
 
 /**
- * A way of choosing. `make` is called with the eligible endpoints of one tier, or with those of them that are near where
- * zones or a subset are set, in the order of the configuration: at the first pick, and again at the first one after that
- * list has changed. Effects, such as reading `Random`, belong in the layer
- * that builds the strategy.
+ * A way of choosing. `make` is called with the eligible endpoints of one tier in the order of the configuration, or with
+ * a part of them where zones or a subset are set: at the first pick, and at the first one after that list has changed.
+ * Effects, such as reading `Random`, belong in the layer that builds the strategy.
  */
 export class Strategy extends Context.Service<Strategy, {
   readonly name: string
@@ -85,8 +82,8 @@ export type Search = (context: PickContext, accepts: Accepts) => Endpoint | unde
 const proposals = 3
 
 /**
- * Finds somebody who can be taken among the endpoints of a picker, when what it has picked cannot: the next one of its
- * ranking, or, where it has none, what else it proposes, and in the end anybody.
+ * Finds an endpoint that can be taken when the picked one cannot: the next in the picker's ranking, or, where it has
+ * none, one of its next few picks, and in the end any endpoint.
  */
 export const searchFor = (picker: Picker, endpoints: ReadonlyArray<Endpoint>): Search => {
   const n = endpoints.length
@@ -102,7 +99,7 @@ export const searchFor = (picker: Picker, endpoints: ReadonlyArray<Endpoint>): S
         if (accepts(endpoint)) return endpoint
       }
     }
-    // A decorator may have left somebody out for reasons of its own.
+    // A decorator, such as a subset, may have left out the only endpoint that can be taken.
     for (let i = 0; i < n; i++) {
       cursor = cursor + 1 < n ? cursor + 1 : 0
       const endpoint = endpoints[cursor]!

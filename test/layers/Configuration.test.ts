@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import { inspect } from "node:util"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import type { Flags } from "../../src/layers/configuration/Flags.ts"
-import type { ConfigurationError } from "../../src/services/ConfigurationSource.ts"
+import type { ConfigurationError } from "../../src/services/configuration/Source.ts"
 import { golden } from "../golden/Golden.ts"
 
 /** What the sources say. Files that are not here do not exist. */

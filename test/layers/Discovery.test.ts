@@ -7,7 +7,7 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as DiscoveryLayer from "../../src/layers/Discovery.ts"
-import { sources } from "../../src/layers/discovery/index.ts"
+import * as Static from "../../src/layers/discovery/Static.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import type { Backend } from "../../src/services/Backend.ts"
 import { Discovery } from "../../src/services/Discovery.ts"
@@ -179,6 +179,6 @@ describe("the static source", () => {
       yield* TestClock.adjust("1 day")
       assert.deepStrictEqual(said, [backends])
       assert.isUndefined(fiber.pollUnsafe())
-    }).pipe(Effect.provide(sources.static(backends)))
+    }).pipe(Effect.provide(Static.layer(backends)))
   })
 })

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
-import { sources } from "../../src/layers/discovery/index.ts"
+import * as Static from "../../src/layers/discovery/Static.ts"
 import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as HealthLog from "../../src/layers/HealthLog.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
@@ -57,7 +57,7 @@ const start = (n: number) => {
     Layer.merge(HealthLog.layer, HealthChecker.layer()).pipe(
       Layer.provideMerge(LoadBalancer.layerBalancer({ ejection: defaultEjection })),
       Layer.provide([
-        sources.static(backends),
+        Static.layer(backends),
         strategies["round-robin"],
         AccessLog.layerMemory(entries),
         Layer.succeed(Probe, { check: ({ id }) => (id.endsWith("0") ? refused : Effect.succeed("status: 200")) })
@@ -89,7 +89,7 @@ describe("a pool of many backends", () => {
     }).pipe(Effect.provide(
       HealthLog.layer.pipe(
         Layer.provideMerge(LoadBalancer.layerBalancer({ ejection: defaultEjection })),
-        Layer.provide([sources.static(backends), strategies["round-robin"], AccessLog.layerMemory([])])
+        Layer.provide([Static.layer(backends), strategies["round-robin"], AccessLog.layerMemory([])])
       )
     ))
   })
@@ -120,6 +120,6 @@ describe("forEachChange", () => {
       }
     }).pipe(
       Effect.provide(LoadBalancer.layerBalancer()),
-      Effect.provide([sources.static([]), strategies["round-robin"]])
+      Effect.provide([Static.layer([]), strategies["round-robin"]])
     ))
 })

@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
-import { atOnce, defaultTimetable } from "../../src/services/HealthChecker.ts"
+import { defaultTimetable, smallPool } from "../../src/services/HealthChecker.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { Probe } from "../../src/services/Probe.ts"
 import { backend } from "../endpoints.ts"
@@ -21,7 +21,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   fc.record({
     _tag: fc.constant("Reconcile" as const),
     from: fc.nat({ max: 150 }),
-    count: fc.constantFrom(0, 5, atOnce, atOnce + 1, 150, 300)
+    count: fc.constantFrom(0, 5, smallPool, smallPool + 1, 150, 300)
   }),
   fc.record({ _tag: fc.constant("Wait" as const), millis: fc.constantFrom(0, 1, 40, 900, 5_000) }),
   fc.record({ _tag: fc.constant("Yield" as const), times: fc.nat({ max: 12 }) })

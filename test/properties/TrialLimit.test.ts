@@ -1,11 +1,9 @@
 /** A trial has one place, which is there again when it is over, whatever ends beside it and in whatever order. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import * as Limits from "../../src/layers/balancer/Limits.ts"
+import { Limits } from "../../src/layers/balancer/Limits.ts"
 import { defaultOptions } from "../../src/services/Balancer.ts"
 import * as Load from "../../src/services/Load.ts"
-
-const random = () => 0.5
 
 /**
  * What happens next, each a while after the one before: an old try ends, or one that had ended goes on, whose answer is
@@ -27,17 +25,17 @@ describe("the place of a trial", () => {
   it("is one, and never lost", () => {
     fc.assert(
       fc.property(stories, ({ maxInFlight, old, steps }) => {
-        const options = { ...defaultOptions, maxInFlight }
+        const limits = new Limits({ ...defaultOptions, maxInFlight }, () => 0.5)
         const load = Load.make()
         let now = 1_000
-        Limits.follow(load, false, options, 0)
+        limits.follow(load, false, 0)
         const before = old.slice(0, maxInFlight).map((age) => now - age)
         for (const _ of before) Load.begin(load)
-        Limits.follow(load, true, options, now)
+        limits.follow(load, true, now)
         let trial: number | undefined
         const end = (beganAt: number): void => {
           Load.end(load, "aborted", 0, now)
-          Limits.end(load, options, "aborted", now - beganAt, now, random, "sent", beganAt)
+          limits.end(load, "aborted", now - beganAt, "sent", beganAt, now)
         }
         for (const { pause, what } of steps) {
           now += pause
@@ -47,7 +45,7 @@ describe("the place of a trial", () => {
           if (what === "old ends" && before.length > 0) end(before.pop()!)
           if (what === "old goes on") {
             Load.begin(load, true)
-            Limits.resume(load, options)
+            limits.resume(load)
             before.push(-Infinity)
           }
           if (what === "trial begins" && mayBegin) {
@@ -66,11 +64,12 @@ describe("the place of a trial", () => {
   })
 
   it("is there again although the clock was set back while it began", () => {
+    const limits = new Limits(defaultOptions, () => 0.5)
     const load = Load.make()
-    Limits.follow(load, true, defaultOptions, 100)
+    limits.follow(load, true, 100)
     Load.begin(load)
     Load.end(load, "aborted", 10, 105)
-    Limits.end(load, defaultOptions, "aborted", 10, 105, random, "sent", 95)
+    limits.end(load, "aborted", 10, "sent", 95, 105)
     assert.strictEqual(load.limit, 1)
   })
 })

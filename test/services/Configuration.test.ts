@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { schema } from "../../src/services/Configuration.ts"
-import { optionsOf } from "../../src/services/Setting.ts"
+import { optionsOf } from "../../src/services/configuration/Setting.ts"
 import { golden } from "../golden/Golden.ts"
 
 const settings = schema(["first", "second"], "second")

@@ -1,10 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { HashKeyNotation } from "../../src/services/configuration/HashKeyNotation.ts"
 import * as HashKey from "../../src/services/HashKey.ts"
 import type { RequestHead } from "../../src/services/Message.ts"
-
-const parse = (text: unknown) => Schema.decodeUnknownResult(HashKey.HashKey)(text)
 
 const head = (target: string, ...fields: ReadonlyArray<string>): RequestHead => ({
   method: "GET",
@@ -15,39 +13,7 @@ const head = (target: string, ...fields: ReadonlyArray<string>): RequestHead => 
 
 /** The key of a request by the notation of it. */
 const keyOf = (notation: string, request: RequestHead, client: string | undefined = "203.0.113.9") =>
-  HashKey.extractor(Schema.decodeSync(HashKey.HashKey)(notation))(request, client)
-
-describe("the notation of a hash key", () => {
-  it.each<readonly [text: string, key: HashKey.HashKey]>([
-    ["client", { from: "client" }],
-    ["path", { from: "path" }],
-    ["header:X-User", { from: "header", name: "X-User" }],
-    ["cookie:session", { from: "cookie", name: "session" }],
-    ["query:user[id]", { from: "query", name: "user[id]" }],
-    [" client ", { from: "client" }]
-  ])("may be %j", (text, key) => {
-    assert.deepStrictEqual(Result.getOrThrow(parse(text)), key)
-    assert.strictEqual(Schema.encodeSync(HashKey.HashKey)(key), text.trim())
-  })
-
-  it.each<readonly [text: unknown, words: string]>([
-    ["header", "expected a name, as in header:NAME"],
-    ["cookie:", "expected a name, as in cookie:NAME"],
-    ["header:a b", "\"a b\" cannot be a name"],
-    ["cookie:a=b", "\"a=b\" cannot be a name"],
-    ["query:a&b", "\"a&b\" cannot be a name"],
-    ["heder:x", ""],
-    ["ip", ""],
-    ["Client", ""],
-    ["client:x", ""],
-    ["", ""],
-    [7, ""]
-  ])("may not be %j", (text, words) => {
-    const result = parse(text)
-    assert(Result.isFailure(result))
-    assert.include(result.failure.message, words)
-  })
-})
+  HashKey.extractor(Schema.decodeSync(HashKeyNotation)(notation))(request, client)
 
 describe("the key of a request", () => {
   const request = head(
@@ -91,7 +57,7 @@ describe("the key of a request", () => {
     "by %s, which it does not have, is the client's address",
     (notation) => {
       assert.strictEqual(keyOf(notation, request), "203.0.113.9")
-      assert.isUndefined(HashKey.extractor(Schema.decodeSync(HashKey.HashKey)(notation))(request, undefined))
+      assert.isUndefined(HashKey.extractor(Schema.decodeSync(HashKeyNotation)(notation))(request, undefined))
     }
   )
 

@@ -1,6 +1,6 @@
 /**
- * Those who wait until nothing is in flight on a backend: by its load, which is another one when the backend has left
- * and come back meanwhile.
+ * Waits until nothing is in flight on a backend. Backends are told apart by their load, because one that has left and
+ * come back has another one.
  */
 import * as Effect from "effect/Effect"
 import type { Load } from "../../services/Load.ts"
@@ -8,7 +8,7 @@ import type { Load } from "../../services/Load.ts"
 export class Idle {
   private readonly waiting = new Map<Load, Set<() => void>>()
 
-  /** Nothing is in flight there. */
+  /** Nothing is in flight there any more. */
   notify(load: Load): void {
     if (this.waiting.size === 0) return
     const waiting = this.waiting.get(load)

@@ -1,20 +1,17 @@
-/**
- * Who is pinned to whom may stay there. Looked up only for exchanges that have a pin.
- */
+/** Finds the endpoint that an exchange is pinned to, and decides whether it may go there. */
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 
 export class Pins {
   private state: PoolState = empty
-  /** The ill ones are among them, in a panic. */
+  /** The eligible endpoints of a pool in panic, ill ones among them; empty otherwise. */
   private offered: ReadonlySet<Endpoint> = new Set()
 
   /**
-   * The endpoint with this id, if exchanges that are pinned to it may go there. In a panic that is also who is ill
-   * but offered to everybody: none of a tier that the panic is not about. It may be at its limit, but not while it is
-   * on trial. A backend that drains takes no tunnels: when its time for them is over they are cut, and would come
-   * back to be cut again.
+   * The endpoint with this id, if exchanges that are pinned to it may go there; in a panic also an ill one that is offered
+   * to everybody. It may be at its limit, but not while it is on trial. A backend that drains takes no tunnels: they
+   * would be cut when the time for draining is over, and come back to be cut again.
    */
   endpointOf(state: PoolState, id: string, isUpgrade: boolean): Endpoint | undefined {
     if (state !== this.state) {
@@ -25,7 +22,7 @@ export class Pins {
     if (member === undefined) return undefined
     const { endpoint, health } = member
     if (isUpgrade && health.mode === "Draining") return undefined
-    // Who has yet to show that it is well is not worth waiting for.
+    // A backend that may still turn out to be ill is not worth waiting for.
     if (Health.isOnTrial(health) && endpoint.load.inFlight >= endpoint.load.limit) return undefined
     return Health.isOpenToPinned(health) || this.offered.has(endpoint) ? endpoint : undefined
   }

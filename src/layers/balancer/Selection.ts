@@ -1,21 +1,18 @@
 /**
  * Who gets a try: what the strategy proposes, within the rules that hold for every strategy.
  *
- * Owns the tiers of the endpoints that are eligible now, and takes notice of the pool. A proposal is not taken where
- * the endpoint was tried, is full, or is warming and it is not its turn; then another one is searched for, in the next
- * tier if there is none. Not here: the limit for all endpoints together, the queue, and counting.
+ * Owns the tiers of the endpoints that are eligible now. A proposal is not taken where the endpoint was tried, is full,
+ * or is warming and it is not its turn; then another one is searched for, and if there is none, in the next tier. Not
+ * here: the limit for all endpoints together, the queue, and counting.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
-import * as Ref from "effect/Ref"
-import type { Options } from "../../services/Balancer.ts"
-import type { Endpoint, Load } from "../../services/Load.ts"
-import { empty, type Pool, type PoolState } from "../../services/Pool.ts"
+import type { Endpoint } from "../../services/Load.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
-import { follow } from "./Follow.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
 import { Pins } from "./Pins.ts"
+import type { PoolView } from "./PoolView.ts"
 import { type MakePicker, type Tier, tiersOf } from "./Tiers.ts"
 
 type Tried = ReadonlyArray<Endpoint>
@@ -30,10 +27,10 @@ export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.lim
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
 /** What a selection chooses by. */
-export interface Parts {
-  readonly pool: Pool["Service"]
+interface Parts {
+  readonly pool: PoolView
   readonly strategy: Strategy["Service"]
-  readonly options: Options
+  readonly slowStart: SlowStart.SlowStart
   readonly clock: Clock.Clock
   /** From 0 to below 1. */
   readonly random: () => number
@@ -44,34 +41,21 @@ export interface Parts {
 export class Selection {
   private readonly parts: Parts
   private readonly pins = new Pins()
-  private readonly starting = new WeakSet<Load>()
   private readonly usesSlowStart: boolean
   private makePicker: MakePicker
-  private known: PoolState = empty
   private eligible: ReadonlyArray<Endpoint> = []
   private tiers: ReadonlyArray<Tier> = []
 
   constructor(parts: Parts) {
     this.parts = parts
     this.makePicker = this.guarded(parts.strategy)
-    this.usesSlowStart = Duration.toMillis(parts.options.slowStart.duration) > 0
+    this.usesSlowStart = Duration.toMillis(parts.slowStart.duration) > 0
   }
 
   /** Who picks an endpoint, if anybody does, and is to be told of what becomes of it. */
   pickerOf({ backend }: Endpoint): Picker | undefined {
     for (const tier of this.tiers) if (tier.level === backend.tier) return tier.used
     return undefined
-  }
-
-  /** The pool as it is now, of which notice is taken. */
-  current(): PoolState {
-    const { clock, options, pool } = this.parts
-    const state = Ref.getUnsafe(pool.state)
-    if (state !== this.known) {
-      follow(this.known, state, options, clock.currentTimeMillisUnsafe(), this.starting)
-      this.known = state
-    }
-    return state
   }
 
   private guarded(strategy: Strategy["Service"]): MakePicker {
@@ -87,13 +71,13 @@ export class Selection {
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
   pinnedTo({ isUpgrade, pinned }: PickContext, tried: Tried): Endpoint | undefined {
     if (pinned === undefined) return undefined
-    const endpoint = this.pins.endpointOf(this.current(), pinned, isUpgrade === true)
+    const endpoint = this.pins.endpointOf(this.parts.pool.current(), pinned, isUpgrade === true)
     return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
   }
 
   /** Whether there is nobody left whom an exchange could get if there were room. */
   isHopeless(context: PickContext, tried: Tried): boolean {
-    return this.current().eligible.every((endpoint) => isAmong(tried, endpoint)) &&
+    return this.parts.pool.current().eligible.every((endpoint) => isAmong(tried, endpoint)) &&
       this.pinnedTo(context, tried) === undefined
   }
 
@@ -108,7 +92,7 @@ export class Selection {
 
   /** The same without regard to pins: of the first tier in which anybody can be taken. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
-    const { eligible } = this.current()
+    const { eligible } = this.parts.pool.current()
     if (eligible !== this.eligible) {
       this.eligible = eligible
       this.tiers = tiersOf(this.makePicker, eligible, this.tiers)
@@ -140,11 +124,11 @@ export class Selection {
   /** The part of its share that an endpoint gets: 1, unless it is warming. */
   private shareOf({ load }: Endpoint): number {
     if (Number.isNaN(load.warmingSince)) return 1
-    const { clock, options } = this.parts
+    const { clock, slowStart } = this.parts
     const now = clock.currentTimeMillisUnsafe()
     // The clock may have been set back.
     if (now < load.warmingSince) load.warmingSince = now
-    const share = SlowStart.factor(now - load.warmingSince, options.slowStart)
+    const share = SlowStart.factor(now - load.warmingSince, slowStart)
     if (share === 1) load.warmingSince = NaN
     return share
   }

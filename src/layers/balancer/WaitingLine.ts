@@ -19,7 +19,7 @@ export interface Waiter {
 
 const isPinned = ({ context }: Waiter): boolean => context.pinned !== undefined
 
-/** One that has left keeps its neighbours, so that whoever is on the way along the line finds on from there. */
+/** A place that was left keeps its neighbours, so that a walk along the line can go on from there. */
 interface Place {
   readonly waiter: Waiter
   older: Place | undefined
@@ -82,8 +82,8 @@ export class WaitingLine {
   }
 
   /**
-   * Admits waiters in their order until the first for whom `select` finds nobody. Behind that one only those go ahead who
-   * wait for a backend that they are pinned to; one that has already tried whoever has room holds nobody up.
+   * Admits waiters in their order until `select` finds no endpoint for one. Behind that one only pinned waiters are
+   * admitted, to their own backends. A waiter that has tried every endpoint with room does not hold up the others.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
     const isOldestFirst = this.options.order === "oldest"
@@ -91,7 +91,7 @@ export class WaitingLine {
     let isFull = false
     for (let place = first; place !== undefined; place = isOldestFirst ? place.newer : place.older) {
       const { waiter } = place
-      // Whoever is admitted may be done at once, and others are then admitted from there.
+      // An admitted waiter may be done at once, which advances the line from within.
       if (!this.places.has(waiter)) continue
       if (isFull && this.pinned === 0) return
       if (isFull && !isPinned(waiter)) continue

@@ -1,6 +1,6 @@
 /** Why the program cannot listen, and what to do about it. */
 import type { ServeError } from "effect/http/HttpServerError"
-import type { ListenAddress } from "../../services/ListenAddress.ts"
+import type { ListenAddress } from "../../services/configuration/ListenAddress.ts"
 import { CommandFailed, exitCodes } from "./CommandFailed.ts"
 
 const codeOf = (cause: unknown): string =>

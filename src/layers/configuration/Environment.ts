@@ -7,8 +7,8 @@
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import { fromTexts, type Source } from "../../services/ConfigurationSource.ts"
-import { type Option, variablePrefix } from "../../services/Setting.ts"
+import { type Option, variablePrefix } from "../../services/configuration/Setting.ts"
+import { fromTexts, type Source } from "../../services/configuration/Source.ts"
 import * as Suggestion from "../../services/Suggestion.ts"
 
 /** Names the configuration file when the `--config` flag does not. */
@@ -41,7 +41,7 @@ const suggest = (name: string, known: ReadonlyArray<string>): string | undefined
 }
 
 /** What the environment says. */
-export interface Environment {
+interface Environment {
   readonly source: Source
   /** The configuration file, if the environment names one. */
   readonly file: string | undefined

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import type * as Yaml from "yaml"
-import { ConfigurationError, formatPath, type Path, type Source } from "../../services/ConfigurationSource.ts"
+import { ConfigurationError, formatPath, type Path, type Source } from "../../services/configuration/Source.ts"
 
 const failure = (problems: ReadonlyArray<string>) => ConfigurationError.make({ problems })
 

@@ -1,6 +1,6 @@
 /** What the command line says, as a source of settings. */
-import { fromTexts, type Source } from "../../services/ConfigurationSource.ts"
-import type { Option } from "../../services/Setting.ts"
+import type { Option } from "../../services/configuration/Setting.ts"
+import { fromTexts, type Source } from "../../services/configuration/Source.ts"
 
 /** The values of each flag by its name, in their order; none where it was not given. */
 export type Flags = Readonly<Record<string, ReadonlyArray<string>>>

@@ -25,7 +25,7 @@ import { defaultLimits, type Limits } from "./Limits.ts"
 import { RequestBody } from "./RequestBody.ts"
 
 /** Where to listen, and how long requests in flight may take when the layer is closed. */
-export interface ListenOptions {
+interface ListenOptions {
   readonly host?: string | undefined
   readonly port: number
   readonly shutdownTimeout: Duration.Duration

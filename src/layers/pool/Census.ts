@@ -1,15 +1,15 @@
 /**
- * How many of each tier are well and how many are not: all that the rules about the pool as a whole have to know. It is
- * kept up to date with each change, so that one backend's change does not cost a look at ten thousand others.
+ * The rules about the pool as a whole: who is offered traffic, when there is panic, and how many may be ejected.
  *
- * Owns those rules: who is offered traffic, panic, and how many may be ejected. Not here: what is well (`Health`).
+ * Owns those rules and the counts that they need, by tier, which are updated with each change: the change of one backend
+ * must not cost a look at ten thousand others. What is well is decided by `Health`.
  */
 import * as Health from "../../services/Health.ts"
-import { atOnce } from "../../services/HealthChecker.ts"
+import { smallPool } from "../../services/HealthChecker.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { Member, Policy } from "../../services/Pool.ts"
 
-/** How many there are that the operator has not taken out, and how many of these are what. */
+/** Counts of the members of a tier that the operator has not taken out: all, and by what they are. */
 interface Tally {
   ready: number
   well: number
@@ -18,10 +18,10 @@ interface Tally {
   /** Well, as its last checks have shown, and not on trial. */
   proven: number
   worthTrying: number
-  /** Whose checks got no answer, and who may answer requests all the same. */
+  /** Checks get no answer, although requests may. */
   silent: number
   ejected: number
-  /** Well, but to be shown with one request at a time. */
+  /** Well, but on trial with one request at a time. */
   onTrial: number
 }
 
@@ -31,7 +31,7 @@ interface Tally {
  */
 export interface Offer {
   readonly panic: boolean
-  /** Whether that is for want of anybody better, so that also those are offered whose checks got no answer. */
+  /** Whether silent members are offered as well, because nobody is better. */
   readonly isLastResort: boolean
   /** Whether those that were not checked yet wait, because enough others have passed their checks. */
   readonly provenOnly: boolean
@@ -104,9 +104,8 @@ export class Census {
    * Both exceptions are about the first tier in which anybody is well, because it has the traffic, and about all when
    * nobody is.
    *
-   * Who was not checked yet waits only where at least as many have passed, lest the first one to pass gets everything,
-   * and only where few wait: the first checks of many are spread over seconds, and each that passes then would be
-   * another list of the eligible, for which the strategy has to make a picker.
+   * Members that were not checked yet wait only where at least as many have passed, or the first to pass would get all
+   * traffic; and only where few wait, because each that passes makes another list of the eligible, and another picker.
    */
   offer({ initial, panicThreshold }: Policy): Offer {
     let first = Infinity
@@ -121,15 +120,14 @@ export class Census {
     const panic = isLastResort || (well < ready * panicThreshold && worthTrying > well)
     const unknown = this.sum((tally) => tally.unknown, isConcerned)
     const proven = this.sum((tally) => tally.proven, isConcerned)
-    const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, atOnce)
+    const provenOnly = initial === "checking" && !panic && unknown <= Math.min(proven, smallPool)
     return { panic, isLastResort, provenOnly, tier }
   }
 
   /**
-   * Whether one more may be ejected. Who is on trial takes one request at a time, and so counts as one who is out. Where
-   * the checks of the candidate fail as well, or somebody of a later tier stands by, others that are well will certainly
-   * do better, however many are ejected already. Where nobody is well, and all that answer are offered, one is as good
-   * as the other.
+   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected. Where the
+   * candidate's checks fail as well, or a later tier stands by, those that are well will do better, however many are
+   * ejected already. Where nobody is well, any member is as good as the other.
    */
   mayEject(candidate: Member, eligible: ReadonlyArray<Endpoint>, { maxEjected }: Policy): boolean {
     if (maxEjected === 0) return false

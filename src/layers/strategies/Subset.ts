@@ -1,16 +1,15 @@
 /**
- * A subset, around another strategy: of a large pool, each balancer uses a few backends only.
+ * A subset: of a large pool, each balancer uses a few backends only.
  *
- * Where a hundred balancers keep connections to each of a thousand backends, most of these are idle. A subset is the
- * first few in an order that the balancer's id draws, as in rendezvous hashing. So it is the same after a restart, and
- * when a backend leaves, one other takes its place. Which backends are in many subsets is chance: with k of n backends
- * for each of m balancers, one is in m k / n of them, give or take the square root. Let that be 100 or more.
+ * Owns who is in it; `Zones` puts it around a strategy. Where a hundred balancers keep connections to each of a thousand
+ * backends, most connections are idle. A subset is the first few backends in an order that follows from the balancer's
+ * id, as in rendezvous hashing: it is the same after a restart, and when a backend leaves, one other takes its place. How
+ * many subsets a backend is in is chance: with k of n backends for each of m balancers it is m k / n, give or take the
+ * square root of that. Let it be 100 or more.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Picker, searchFor, Strategy } from "../../services/Strategy.ts"
+import { type Picker, searchFor, type Strategy } from "../../services/Strategy.ts"
 
 /** Which subset. */
 export interface Options {
@@ -20,7 +19,7 @@ export interface Options {
   readonly id: string
 }
 
-/** The endpoints of the subset, in the order of the list. Weights do not count: within the subset they do already. */
+/** The endpoints of the subset, in the order of the list. Weights do not count here: the strategy honours them within it. */
 export const of = (endpoints: ReadonlyArray<Endpoint>, { id, size }: Options): ReadonlyArray<Endpoint> => {
   if (endpoints.length <= size) return endpoints
   const seed = Hash.string(id)
@@ -41,13 +40,3 @@ export const pickerOver = (strategy: Strategy["Service"], endpoints: ReadonlyArr
     ended: (endpoint) => picker.ended?.(endpoint)
   }
 }
-
-/** Offers only a subset of the endpoints to the strategy. */
-export const layer = (options: Options): Layer.Layer<Strategy, never, Strategy> =>
-  Layer.effect(
-    Strategy,
-    Effect.map(Strategy, (strategy) => ({
-      ...strategy,
-      make: (endpoints) => pickerOver(strategy, of(endpoints, options))
-    }))
-  )

@@ -10,7 +10,7 @@ import type { Endpoint } from "../../services/Load.ts"
 import { position, type RandomBits, range } from "./RandomBits.ts"
 
 /** Draws positions in a list. */
-export interface WeightedDraw {
+interface WeightedDraw {
   /** The position that a number of `RandomBits` belongs to. */
   readonly first: (point: number) => number
   /** Another position, with chances as if the one given were not there. There must be two endpoints at least. */

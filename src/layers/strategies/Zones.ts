@@ -19,7 +19,7 @@ import * as Subset from "./Subset.ts"
 
 type Zone = string | undefined
 
-/** What a zone has of the endpoints, by weight: 1 is as much as each should have. */
+/** How much of all weight a zone has: 1 is its fair share, which is the same for each zone. */
 const sizes = (
   endpoints: ReadonlyArray<Endpoint>,
   weightOf: (endpoint: Endpoint) => number
@@ -34,13 +34,13 @@ const sizes = (
   return (zone) => (weights.get(zone) ?? 0) * weights.size / total
 }
 
-/** One of its own, so that the half of a key says nothing of its place in a ring or a table. */
+/** Not the seed of other hashes, so that a key's half and its place in a ring or a table are independent. */
 const seed = 0x7a6f6e65
 
 /** A number from 0 to below 1 that the key alone decides. */
 const place = (key: string): number => (Hash.string(key, seed) >>> 0) / 2 ** 32
 
-/** Says who belongs to a part of the traffic, by the place of its key, or else evenly mixed. */
+/** For a share of the traffic, says of each request whether it is in it: by the place of its key, or else evenly mixed. */
 type Split = (part: number) => (at: number | undefined) => boolean
 
 const makeSplit = (): Split => {
@@ -59,13 +59,42 @@ const makeSplit = (): Split => {
   }
 }
 
-/** How many of a subset are of the zone: one at least, and else the same part, as far as either side has so many. */
+/** The two halves of a divided pool, and how requests are divided between them. */
+interface Halves {
+  /** Over endpoints of the zone. */
+  readonly here: Picker
+  readonly elsewhere: Picker
+  readonly isLocal: (endpoint: Endpoint) => boolean
+  /** The share of the requests that stays in the zone. */
+  readonly part: number
+  /** Whether the request with its key at this place is one of them. */
+  readonly isKept: (at: number | undefined) => boolean
+  readonly placeOf: (context: PickContext) => number | undefined
+}
+
+/** One picker over both halves. */
+const divided = ({ elsewhere, here, isKept, isLocal, part, placeOf }: Halves): Picker => ({
+  pick: (context) => (isKept(placeOf(context)) ? here : elsewhere).pick(context),
+  pickWhere: (context, accepts) => {
+    // The ranking of a key goes on in the other half. Without a key, the zone comes first.
+    const isHere = (placeOf(context) ?? 0) < part
+    const [first, second] = isHere ? [here, elsewhere] : [elsewhere, here]
+    return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
+  },
+  observe: (endpoint, outcome, latencyMs) =>
+    (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
+  ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)
+})
+
+/**
+ * How many of a subset are of the zone: its part, at least one, and more or fewer where one side has too few endpoints.
+ */
 const sizeHere = (part: number, local: number, others: number, size: number): number =>
   Math.max(1, size - others, Math.min(local, size - 1, Math.round(size * part)))
 
 /**
- * The strategy of the context, with a preference for the zone, and over no more than a subset where there is one to be.
- * Without a zone it is the strategy itself.
+ * The strategy of the context, with a preference for the zone, and over a subset of the endpoints. What is `undefined`
+ * is left out; without both it is the strategy itself.
  */
 export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.Layer<Strategy, never, Strategy> =>
   Layer.effect(
@@ -95,19 +124,7 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
           const here = Subset.pickerOver(strategy, someOf(local, mine))
           if (mine === size) return here
           const elsewhere = Subset.pickerOver(strategy, someOf(others, size - mine))
-          const isKept = split(part)
-          return {
-            pick: (context) => (isKept(placeOf(context)) ? here : elsewhere).pick(context),
-            pickWhere: (context, accepts) => {
-              // The ranking of a key goes on in the other half. Without a key the zone is the better place.
-              const isHere = (placeOf(context) ?? 0) < part
-              const [first, second] = isHere ? [here, elsewhere] : [elsewhere, here]
-              return first.pickWhere?.(context, accepts) ?? second.pickWhere?.(context, accepts)
-            },
-            observe: (endpoint, outcome, latencyMs) =>
-              (isLocal(endpoint) ? here : elsewhere).observe?.(endpoint, outcome, latencyMs),
-            ended: (endpoint) => (isLocal(endpoint) ? here : elsewhere).ended?.(endpoint)
-          }
+          return divided({ here, elsewhere, isLocal, part, isKept: split(part), placeOf })
         }
       }
     })

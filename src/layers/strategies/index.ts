@@ -39,7 +39,7 @@ export const defaultFor = (backends: ReadonlyArray<Backend> | undefined): Strate
 /** The same in words. */
 export const defaultText = "peak-ewma; least-requests for fewer than three backends; round-robin without to"
 
-/** The strategy of the settings, with what they want around it. */
+/** The strategy of the settings, with bounded load, zones and a subset around it where they are set. */
 export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, size }, zone }: {
   readonly strategy: StrategyName
   readonly hash: { readonly balanceFactor?: number | undefined }
@@ -49,6 +49,6 @@ export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, si
   const bounded = balanceFactor === undefined
     ? strategies[strategy]
     : Layer.provide(BoundedLoad.layer(balanceFactor), strategies[strategy])
-  // The zone divides a subset between itself and the others. Without a zone, it is the same as `Subset.layer`.
+  // The subset is in here as well, because a zone has its share of it.
   return Layer.provide(Zones.layer(zone, size === undefined ? undefined : { id, size }), bounded)
 }

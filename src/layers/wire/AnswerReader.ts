@@ -12,7 +12,7 @@ import { HeadReader } from "./HeadReader.ts"
 const maxInterim = 100
 
 /** A head, and where in the chunk the bytes after it begin. */
-export interface Answer {
+interface Answer {
   readonly head: StatusLine
   readonly rest: number
 }

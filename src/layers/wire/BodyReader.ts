@@ -11,13 +11,10 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
-import type { Flow, Taker } from "./Flow.ts"
+import { type Flow, maxCopied, type Taker } from "./Flow.ts"
 
 /** What may wait to be read; then the sender has to. */
 const maxWaiting = 64 * 1024
-
-/** Up to this size a piece is copied, so that it does not keep a whole read buffer alive. */
-const maxCopied = 4 * 1024
 
 /** The body is longer than the program wants. */
 export class BodyTooLarge extends Data.TaggedError("BodyTooLarge")<{ readonly message: string }> {}

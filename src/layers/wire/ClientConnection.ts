@@ -7,11 +7,11 @@
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
 import { AnswerReader } from "./AnswerReader.ts"
-import { decoderFor } from "./Body.ts"
-import type { Client, Owner } from "./Client.ts"
-import type { Back, ClientExchange } from "./ClientExchange.ts"
+import type { ClientContext, Owner } from "./ClientContext.ts"
+import type { BackendConnection, ClientExchange } from "./ClientExchange.ts"
 import { explainConnecting, unwritable } from "./Connect.ts"
 import { Connection } from "./Connection.ts"
+import { decoderFor } from "./Decoders.ts"
 import { Flow } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
@@ -24,8 +24,8 @@ import * as Persistence from "./Persistence.ts"
 /** Milliseconds that are left to a response when its connection takes no more of the request. */
 const lastWords = 500
 
-export class ClientConnection extends Connection implements Back, Listener {
-  private readonly client: Client
+export class ClientConnection extends Connection implements BackendConnection, Listener {
+  private readonly client: ClientContext
   private readonly owner: Owner
   private readonly reader: AnswerReader
   /** Whose response is not complete yet. */
@@ -51,7 +51,7 @@ export class ClientConnection extends Connection implements Back, Listener {
     socket: Socket,
     connectedEvent: "connect" | "secureConnect",
     exchange: ClientExchange,
-    client: Client,
+    client: ClientContext,
     owner: Owner
   ) {
     super(socket, client.deadlines, client.timeouts.idle)

@@ -14,7 +14,7 @@ import { formatRequest, type StatusLine } from "./Head.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 
 /** A body that is to be sent. */
-export interface Outgoing {
+export interface OutgoingBody {
   readonly framing: Framing
   /** Asked to pause when the backend does not keep up; nobody, if it is all there. */
   readonly source: Source | undefined
@@ -25,7 +25,7 @@ export interface Outgoing {
 }
 
 /** A connection to a backend, as exchanges and the pool see it. */
-export interface Back extends Connection {
+export interface BackendConnection extends Connection {
   /** Whether a request can be sent on it. */
   readonly isFree: boolean
   /** Sends a request. */
@@ -49,10 +49,10 @@ export interface Waiting {
 
 export class ClientExchange implements ResponseBody {
   readonly head: SentHead
-  readonly outgoing: Outgoing
+  readonly outgoing: OutgoingBody
   private readonly waiting: Waiting
   /** The connection that carries it, once there is one. */
-  connection: Back | undefined
+  connection: BackendConnection | undefined
   private sentAt = 0
   /** The body of the response; none, or not yet. */
   body: Flow | undefined
@@ -65,7 +65,7 @@ export class ClientExchange implements ResponseBody {
   /** Whether its connection is closed after it (RFC 9112 §9.6). */
   isLast = false
 
-  constructor(head: SentHead, outgoing: Outgoing, waiting: Waiting) {
+  constructor(head: SentHead, outgoing: OutgoingBody, waiting: Waiting) {
     this.head = head
     this.outgoing = outgoing
     this.waiting = waiting
@@ -92,7 +92,7 @@ export class ClientExchange implements ResponseBody {
   }
 
   /** A connection that stands takes it. */
-  sentOn(connection: Back): void {
+  sentOn(connection: BackendConnection): void {
     this.connection = connection
     this.sentAt = connection.deadlines.now
   }

@@ -14,10 +14,11 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import { isNamed } from "../../services/Fields.ts"
+import { connectionOptions } from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import type { ClientExchange } from "./ClientExchange.ts"
 import type { StatusLine } from "./Head.ts"
-import { Body, IncomingMessage } from "./IncomingMessage.ts"
+import { IncomingMessage, ReceivedBody } from "./IncomingMessage.ts"
 import * as Persistence from "./Persistence.ts"
 
 /** Brings modules that no forwarded response needs. */
@@ -36,12 +37,11 @@ export class ClientResponse extends IncomingMessage<HttpClientError>
 
   constructor(request: HttpClientRequest.HttpClientRequest, exchange: ClientExchange, head: StatusLine) {
     const { fields, status, statusText, version } = head
-    super(fields, new Body(exchange.body), undefined)
+    super(fields, new ReceivedBody(exchange.body), undefined)
     this.request = request
     this.exchange = exchange
     this.status = status
-    const options = Persistence.optionsOf(fields)
-    const upgrade = Persistence.upgradeOf(options, fields, version)
+    const upgrade = Persistence.upgradeOf(connectionOptions(fields), fields, version)
     this[Message.responseHead] = { status, statusText, fields, body: exchange, upgrade }
   }
 

@@ -16,7 +16,7 @@ export type Target =
   | { readonly _tag: "Unix"; readonly path: string }
 
 /** Takes the bytes of a connection. Whether it still refers to the chunk. */
-export interface Receiver {
+interface Receiver {
   receive(chunk: Buffer): boolean
 }
 

@@ -5,7 +5,7 @@
  * `ClientConnection`.
  */
 import type { Socket } from "node:net"
-import type { Deadlines, Mortal } from "./Deadlines.ts"
+import type { Deadlines, Expirable } from "./Deadlines.ts"
 import type { Source } from "./Flow.ts"
 
 /**
@@ -32,10 +32,10 @@ export interface Holder {
   onClose(cause: NodeJS.ErrnoException | undefined): void
 }
 
-export abstract class Connection implements Mortal, Source {
+export abstract class Connection implements Expirable, Source {
   /** Until when the peer has to send, or until when the phase may last. */
   private sendBy = Infinity
-  /** Until when the peer has to read what was written; infinite when it keeps up. One must not hide the other. */
+  /** Until when the peer has to read what was written; infinite when it keeps up. */
   private readBy = Infinity
   readonly socket: Socket
   readonly deadlines: Deadlines
@@ -135,7 +135,7 @@ export abstract class Connection implements Mortal, Source {
   }
 
   /**
-   * Keeps bytes for whoever comes. The peer has to wait when there are this many. Nobody else may write to the chunk.
+   * Keeps bytes until somebody takes them; from `maxBytes` on the peer has to wait. The chunk must not be written over.
    */
   protected keep(chunk: Buffer, maxBytes = 0): false {
     this.early = this.early === undefined ? chunk : Buffer.concat([this.early, chunk])
@@ -179,7 +179,7 @@ export abstract class Connection implements Mortal, Source {
       if (early !== undefined) end.receive(early)
       end.socket.resume()
     }
-    // Its `close` may have been before anybody heard it.
+    // It may have closed before its end was listened to.
     if (other.socket.destroyed) this.socket.destroySoon()
   }
 

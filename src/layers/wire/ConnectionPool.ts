@@ -5,28 +5,28 @@
  * been closed; else a new one; else the exchange waits for its turn. Never two exchanges at a time on a connection.
  */
 import { TransportFailure } from "../../services/Failure.ts"
-import type { Client, Owner } from "./Client.ts"
 import { ClientConnection } from "./ClientConnection.ts"
-import type { Back, ClientExchange } from "./ClientExchange.ts"
+import type { ClientContext, Owner } from "./ClientContext.ts"
+import type { BackendConnection, ClientExchange } from "./ClientExchange.ts"
 import { connect, type Target } from "./Connect.ts"
-import type { Mortal } from "./Deadlines.ts"
+import type { Expirable } from "./Deadlines.ts"
 
 /** What all pools of a client share. */
-export interface Options extends Client {
+interface Options extends ClientContext {
   /** Connections of one origin. */
   readonly maxConnections: number
 }
 
-export class ConnectionPool implements Owner, Mortal {
+export class ConnectionPool implements Owner, Expirable {
   deadline = Infinity
   private readonly target: Target
   private readonly options: Options
-  private readonly open = new Set<Back>()
+  private readonly open = new Set<BackendConnection>()
   /** The last one was used last. */
-  private readonly free: Array<Back> = []
+  private readonly free: Array<BackendConnection> = []
   /** First come, first served. */
   private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
-  /** Those that look around before they are sent. */
+  /** Those that wait for two turns before they are sent: see `send`. */
   private readonly pausing = new Set<ClientExchange>()
 
   constructor(target: Target, options: Options) {
@@ -40,9 +40,9 @@ export class ConnectionPool implements Owner, Mortal {
   }
 
   /**
-   * Sends an exchange, now or when there is a connection. What cannot be sent again first waits until all has been read
-   * that has come by now: that a connection was closed, for one, which a busy process may learn late. The first turn
-   * ends what the system has told already, the second one asks it again.
+   * Sends an exchange, now or when there is a connection. A request that cannot be sent again first waits until
+   * everything is read that has come by now, above all that its connection was closed. That takes two turns of the event
+   * loop: one for the events that Node has already, one to ask the system again.
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
@@ -89,11 +89,11 @@ export class ConnectionPool implements Owner, Mortal {
     return undefined
   }
 
-  onFree(connection: Back): void {
+  onFree(connection: BackendConnection): void {
     const next = this.nextWaiting()
     if (next === undefined) return void this.free.push(connection)
     if (next.isReplayable) return connection.start(next)
-    // The connection is kept for it meanwhile.
+    // Meanwhile the connection is not among the free ones.
     this.pause(next, () => {
       if (!connection.isFree) { if (!next.isOver) this.start(next) }
       else if (next.isOver) this.onFree(connection)
@@ -109,7 +109,7 @@ export class ConnectionPool implements Owner, Mortal {
     this.connect(exchange)
   }
 
-  onGone(connection: Back): void {
+  onGone(connection: BackendConnection): void {
     this.open.delete(connection)
     const at = this.free.indexOf(connection)
     if (at !== -1) this.free.splice(at, 1)

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 /** Something that can expire. */
-export interface Mortal {
+export interface Expirable {
   /** In milliseconds of the clock of `Deadlines`; infinite for never. */
   deadline: number
   expire(): void
@@ -20,13 +20,10 @@ export interface Mortal {
 const lookEvery = 100
 
 export class Deadlines {
-  private readonly mortals = new Set<Mortal>()
+  private readonly all = new Set<Expirable>()
   /** The time at the last look. */
   private lookedAt: number
-  /**
-   * The time that deadlines are in: a process that was stopped has not read what came meanwhile,
-   * so that does not count.
-   */
+  /** The clock of the deadlines. It leaves out the time in which the process was stopped, and so could not read. */
   private elapsed: number
   private second = 0
   private dateText = ""
@@ -57,25 +54,25 @@ export class Deadlines {
 
   /** How many there are. */
   get size(): number {
-    return this.mortals.size
+    return this.all.size
   }
 
-  add(mortal: Mortal): void {
-    this.mortals.add(mortal)
+  add(one: Expirable): void {
+    this.all.add(one)
   }
 
-  delete(mortal: Mortal): void {
-    this.mortals.delete(mortal)
+  delete(one: Expirable): void {
+    this.all.delete(one)
   }
 
   /** Expires what is over. What has expired is not looked at again until it sets a new deadline. */
   look(now: number): void {
     this.elapsed += Math.min(Math.max(0, now - this.lookedAt), 2 * lookEvery)
     this.lookedAt = now
-    for (const mortal of this.mortals) {
-      if (mortal.deadline > this.elapsed) continue
-      mortal.deadline = Infinity
-      mortal.expire()
+    for (const one of this.all) {
+      if (one.deadline > this.elapsed) continue
+      one.deadline = Infinity
+      one.expire()
     }
   }
 }
@@ -86,7 +83,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const deadlines = new Deadlines(clock.currentTimeMillisUnsafe())
   yield* Effect.sleep(lookEvery).pipe(
     Effect.andThen(Effect.sync(() => deadlines.look(clock.currentTimeMillisUnsafe()))),
-    // Else one that cannot expire would be the end of all timeouts. The others are looked at the next time.
+    // One that throws must not end all timeouts; the others are looked at the next time.
     Effect.catchDefect((defect) => Effect.logError("A timeout could not be kept", defect)),
     Effect.forever,
     Effect.forkScoped

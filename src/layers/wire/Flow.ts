@@ -7,6 +7,7 @@
  */
 import type { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
+import { noTrailers } from "./Decoder.ts"
 
 /** The side that a body comes from: stop for a while, go on, and give up on the rest. */
 export interface Source {
@@ -30,9 +31,7 @@ export interface Taker {
 const maxHeld = 64 * 1024
 
 /** Up to this size a piece that is held for longer is copied, so that it does not keep a whole read buffer alive. */
-const maxCopied = 4 * 1024
-
-const noTrailers: FieldLines = []
+export const maxCopied = 4 * 1024
 
 export class Flow {
   private readonly source: Source
@@ -95,7 +94,7 @@ export class Flow {
   /** What has arrived at once has been pushed. Whether somebody still refers to any of it. */
   flush(): boolean {
     if (this.taker !== undefined) return this.taker.flush()
-    // Not for each piece: behind the last one nobody would open the valve again.
+    // Not for each piece: after the last one nobody would open the valve again.
     if (this.heldBytes >= maxHeld) this.pause()
     let isKept = false
     for (; this.settled < this.held.length; this.settled++) {
@@ -129,7 +128,7 @@ export class Flow {
     this.room = maxBytes
   }
 
-  /** What its next taker may do to it, as long as there is none after that one. */
+  /** The flow as the source of its next taker: without effect as soon as there is another taker. */
   get turn(): Source {
     if (this.kept === undefined) return this
     const turn = this.turns + 1

@@ -12,7 +12,7 @@ const SP = 0x20
 const H = 0x48
 
 /** A head, and where in the last chunk the bytes after it begin. */
-export interface Found {
+interface Found {
   /** The text up to and with the CRLF of the last line, without the empty line. A character is a byte (latin1). */
   readonly text: string
   readonly rest: number
@@ -21,10 +21,10 @@ export interface Found {
 /**
  * What is read: requests may be preceded by empty lines, responses begin with `HTTP`, and trailers have no start line.
  */
-export type Kind = "request" | "response" | "trailers"
+type Kind = "request" | "response" | "trailers"
 
 /** In bytes; `Limits` of `Head` is one. */
-export interface ReaderLimits {
+interface ReaderLimits {
   readonly headBytes: number
   readonly targetBytes: number
 }

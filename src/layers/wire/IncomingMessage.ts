@@ -23,7 +23,7 @@ const decoder = new TextDecoder()
 const formDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** The body of a message and what was read of it, shared by all views of the message. */
-export class Body {
+export class ReceivedBody {
   private readonly flow: Flow | undefined
   private reader: BodyReader | undefined
   private read: Effect.Effect<Uint8Array<ArrayBuffer>, unknown> | undefined
@@ -56,10 +56,10 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
 {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   protected readonly fields: FieldLines
-  protected readonly content: Body
+  protected readonly content: ReceivedBody
   private record: Headers.Headers | undefined
 
-  constructor(fields: FieldLines, content: Body, record: Headers.Headers | undefined) {
+  constructor(fields: FieldLines, content: ReceivedBody, record: Headers.Headers | undefined) {
     super()
     this.fields = fields
     this.content = content

@@ -1,10 +1,9 @@
 /**
  * What is written to sockets in one turn of the event loop, and leaves at its end.
  *
- * A write wakes its peer where that one sleeps, which is a quarter of what the write costs, and between two writes that
- * have a request's work between them the peer goes to sleep again. Many at a time find it awake, and find their code
- * in the cache: a tiny answer costs 4 to 9 % less. Owns nothing but the wait: the sockets keep the order of what is
- * written to them, and their end.
+ * A write to a sleeping peer has to wake it, which is a quarter of its cost, and a peer falls asleep again between two
+ * requests. Writes that leave together find their peers awake, and their own code in the cache: a tiny answer costs 4 to
+ * 9 % less. Owns the wait and nothing else: sockets keep the order of what is written to them.
  */
 import type { Socket } from "node:net"
 

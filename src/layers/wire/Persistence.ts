@@ -4,11 +4,8 @@ import { connectionOptions } from "../../services/HeaderFields.ts"
 import * as Framing from "./Framing.ts"
 import type { RequestLine, StatusLine, Version } from "./Head.ts"
 
-/** The options of a head; `undefined` when there are none, which is the usual case. */
+/** The options in the `Connection` fields of a head; `undefined` when there are none, which is the usual case. */
 export type Options = ReturnType<typeof connectionOptions>
-
-/** The options of these fields. */
-export const optionsOf: (fields: FieldLines) => Options = connectionOptions
 
 /**
  * Whether the sender of a head will use its connection again (RFC 9112 §9.3). HTTP/1.0 closes unless it says otherwise.
@@ -27,7 +24,8 @@ export const isLastRequest = (
  * where there must be none.
  */
 export const endsConnection = ({ fields, status, version }: StatusLine, framing: Framing.Framing): boolean =>
-  framing._tag === "Close" || !isPersistent(optionsOf(fields), version) || Framing.announcesForbidden(status, fields)
+  framing._tag === "Close" || !isPersistent(connectionOptions(fields), version) ||
+  Framing.announcesForbidden(status, fields)
 
 /**
  * The protocol that a head asks to go on with, or says that it goes on with (RFC 9110 §7.8). HTTP/2 is not one of them:

@@ -13,7 +13,7 @@ import { Malformed } from "./Grammar.ts"
 import type { Done, ResponseStart, ServerExchange } from "./ServerExchange.ts"
 
 /** Succeeds when the response is out. */
-export type Sending = Effect.Effect<void, TransportFailure>
+type Sending = Effect.Effect<void, TransportFailure>
 
 /** Waits for what may be done before there is anybody to wait, which is the usual case. */
 const untilDone = (exchange: ServerExchange, start: (done: Done) => void): Sending => {

@@ -6,8 +6,9 @@
  */
 import type { Socket } from "node:net"
 import { TransportFailure } from "../../services/Failure.ts"
-import { decoderFor } from "./Body.ts"
+import { connectionOptions } from "../../services/HeaderFields.ts"
 import { Connection } from "./Connection.ts"
+import { decoderFor } from "./Decoders.ts"
 import { Flow } from "./Flow.ts"
 import { Malformed } from "./Grammar.ts"
 import * as Head from "./Head.ts"
@@ -16,8 +17,8 @@ import { Intake } from "./Intake.ts"
 import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
 import { framingOf, reasonOf, Refusal } from "./Refusal.ts"
-import type { Server } from "./Server.ts"
-import { type Front, ServerExchange } from "./ServerExchange.ts"
+import type { ServerContext } from "./ServerContext.ts"
+import { type AcceptedConnection, ServerExchange } from "./ServerExchange.ts"
 
 /** Of a request that nobody wants to its end, this much is read and thrown away to save the connection. */
 const maxDrain = 256 * 1024
@@ -28,8 +29,8 @@ const maxEarly = 64 * 1024
 /** Milliseconds that a client gets to read the last response before the connection is reset (RFC 9112 §9.6). */
 const lingering = 2_000
 
-export class ServerConnection extends Connection implements Front {
-  readonly server: Server
+export class ServerConnection extends Connection implements AcceptedConnection {
+  readonly server: ServerContext
   private readonly reader: HeadReader
   private exchange: ServerExchange | undefined
   /** The body that is being read. */
@@ -39,10 +40,10 @@ export class ServerConnection extends Connection implements Front {
   private isLast = false
   /** Until when the client has to read what it was answered. */
   private readAllBy = 0
-  /** Whether the last response is out, or what comes makes no sense any more: everything else is thrown away. */
+  /** Whether all further bytes are thrown away: the last response is out, or what came could not be understood. */
   private isDeaf = false
 
-  constructor(socket: Socket, server: Server) {
+  constructor(socket: Socket, server: ServerContext) {
     super(socket, server.deadlines, server.timeouts.idle)
     this.server = server
     this.reader = new HeadReader("request", server.limits)
@@ -102,7 +103,7 @@ export class ServerConnection extends Connection implements Front {
       this.refuse(framing, head)
       return chunk.length
     }
-    const options = Persistence.optionsOf(head.fields)
+    const options = connectionOptions(head.fields)
     this.isLast = Persistence.isLastRequest(options, head)
     const decoder = decoderFor(framing)
     const flow = decoder === undefined ? undefined : new Flow(this)
@@ -184,13 +185,13 @@ export class ServerConnection extends Connection implements Front {
     this.readAllBy = this.deadlines.after(this.server.timeouts.idle)
     const { intake } = this
     if (intake?.flow !== undefined) {
-      // What is left of the request is read without anybody to read it to.
+      // The rest of the request is read and thrown away.
       const { flow } = intake
       intake.flow = undefined
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    // What has come already is answered before the end.
+    // Requests that have come already are still answered.
     if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
     this.deadline = intake === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
@@ -237,7 +238,7 @@ export class ServerConnection extends Connection implements Front {
   }
 
   cut(): void {
-    // A reset takes nothing back that is on its way, such as the response before.
+    // What still waits to be written, perhaps the response before, leaves first: a reset would discard it.
     sendNow(this.socket)
     this.socket.resetAndDestroy()
   }

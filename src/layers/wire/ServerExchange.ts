@@ -18,7 +18,7 @@ import { type Listener, MessageWriter } from "./MessageWriter.ts"
 import type { Options } from "./Persistence.ts"
 
 /** The connection of a client, as its exchange sees it. */
-export interface Front extends Connection {
+export interface AcceptedConnection extends Connection {
   /** Whether the response that begins now has to say that it is the last one. */
   decideLast(): boolean
   /** There is no request after this one. */
@@ -49,8 +49,8 @@ export type Done = (failure: TransportFailure | undefined) => void
 
 const idle = TransportFailure.make({ reason: "tunnel_idle", message: "nothing moved" })
 
-/** The fields that frame the body on this connection, and what they say about the connection itself. */
-const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | undefined): string => {
+/** The field lines that say what becomes of the connection after this response. */
+const connectionLines = (isLast: boolean, version: 0 | 1, upgrade: string | undefined): string => {
   // With any other status than 101 it is an offer (RFC 9110 §7.8), and the connection may end all the same.
   if (upgrade !== undefined && version === 1) {
     return `Connection: ${isLast ? "close, upgrade" : "upgrade"}\r\nUpgrade: ${upgrade}\r\n`
@@ -60,7 +60,7 @@ const connectionFields = (isLast: boolean, version: 0 | 1, upgrade: string | und
 }
 
 export class ServerExchange implements Listener, RequestBody {
-  readonly connection: Front
+  readonly connection: AcceptedConnection
   readonly request: RequestLine
   /** Of the request's `Connection` field. */
   readonly options: Options
@@ -76,7 +76,7 @@ export class ServerExchange implements Listener, RequestBody {
   isAborted = false
 
   constructor(
-    connection: Front,
+    connection: AcceptedConnection,
     request: RequestLine,
     options: Options,
     framing: Framing.Framing,
@@ -135,7 +135,7 @@ export class ServerExchange implements Listener, RequestBody {
     const isLast = connection.decideLast()
     let more = framing._tag === "Chunked" ? "Transfer-Encoding: chunked\r\n" : ""
     if (valueOf(start.fields, "date") === undefined) more += `Date: ${connection.deadlines.date}\r\n`
-    more += connectionFields(isLast, version, start.upgrade)
+    more += connectionLines(isLast, version, start.upgrade)
     const head = formatResponse(start.status, start.statusText, start.fields, more)
     return this.writer = new MessageWriter(connection.socket, head, framing, source, this)
   }
@@ -165,7 +165,7 @@ export class ServerExchange implements Listener, RequestBody {
     const { connection } = this
     this.done = done
     this.hasBegun = true
-    const more = connectionFields(false, 1, start.upgrade)
+    const more = connectionLines(false, 1, start.upgrade)
     connection.socket.write(formatResponse(start.status, start.statusText, start.fields, more), "latin1")
     connection.becomeTunnel(other, (hasExpired) => this.finish(hasExpired ? idle : undefined))
   }

@@ -22,7 +22,7 @@ import { valueOf } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
 import { BodyTooLarge } from "./BodyReader.ts"
-import { Body, IncomingMessage } from "./IncomingMessage.ts"
+import { IncomingMessage, ReceivedBody } from "./IncomingMessage.ts"
 import * as Persistence from "./Persistence.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 
@@ -48,7 +48,7 @@ const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
 
 /** The forms that were read, by their bodies, which all views of a request share. */
 const multiparts = new WeakMap<
-  Body,
+  ReceivedBody,
   Effect.Effect<Multipart.Persisted, Multipart.MultipartError, Scope.Scope | FileSystem.FileSystem | Path.Path>
 >()
 
@@ -61,7 +61,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   private readonly view: View
   private cookieRecord: ReadonlyRecord<string, string> | undefined
 
-  constructor(source: ServerExchange, content: Body = new Body(source.body), view: View = asReceived) {
+  constructor(source: ServerExchange, content: ReceivedBody = new ReceivedBody(source.body), view: View = asReceived) {
     const { fields, method, target, version } = source.request
     super(fields, content, view.headers)
     this.source = source

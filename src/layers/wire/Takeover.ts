@@ -7,9 +7,7 @@
 import type { Socket } from "node:net"
 import { Duplex } from "node:stream"
 import type { Holder } from "./Connection.ts"
-
-/** Up to this size a chunk is copied, so that it does not keep a whole read buffer alive. */
-const maxCopied = 4 * 1024
+import { maxCopied } from "./Flow.ts"
 
 export class Takeover extends Duplex implements Holder {
   private readonly socket: Socket

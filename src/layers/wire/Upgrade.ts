@@ -20,7 +20,7 @@ import * as Stream from "effect/Stream"
 import { IncomingMessage } from "node:http"
 import type { Connection } from "./Connection.ts"
 import * as Head from "./Head.ts"
-import type { Body } from "./IncomingMessage.ts"
+import type { ReceivedBody } from "./IncomingMessage.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 import { switched } from "./ServerResponse.ts"
 import { Takeover } from "./Takeover.ts"
@@ -53,7 +53,7 @@ export const ofClient = (connection: Connection): Effect.Effect<Socket.Socket> =
 interface Request {
   readonly request: HttpServerRequest
   readonly exchange: ServerExchange
-  readonly content: Body
+  readonly content: ReceivedBody
 }
 
 const checkOpen = (exchange: ServerExchange): Effect.Effect<void, Socket.SocketError> =>
@@ -73,7 +73,7 @@ const takeOverFrom = (exchange: ServerExchange): Takeover => {
 }
 
 /** The new protocol begins where the request ends, so what nobody has read of it is skipped. */
-const skipBody = (content: Body): Effect.Effect<void, Socket.SocketError> =>
+const skipBody = (content: ReceivedBody): Effect.Effect<void, Socket.SocketError> =>
   Effect.withFiber((fiber) => {
     const limit = fiber.getRef(MaxBodySize)
     const max = limit === undefined ? Infinity : Number(limit)

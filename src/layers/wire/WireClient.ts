@@ -17,7 +17,7 @@ import { elementsOf } from "../../services/Fields.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import { IsCheck } from "../../services/Probe.ts"
-import { ClientExchange, type Outgoing, type Waiting } from "./ClientExchange.ts"
+import { ClientExchange, type OutgoingBody, type Waiting } from "./ClientExchange.ts"
 import { ClientResponse } from "./ClientResponse.ts"
 import { originOf, targetOf } from "./Connect.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
@@ -25,7 +25,7 @@ import * as Deadlines from "./Deadlines.ts"
 import * as Framing from "./Framing.ts"
 import { isToken } from "./Grammar.ts"
 import * as Head from "./Head.ts"
-import { empty, fromBody, fromFlow } from "./Outgoing.ts"
+import { empty, fromBody, fromFlow } from "./OutgoingBody.ts"
 import { ServerExchange } from "./ServerExchange.ts"
 
 /** How to reach backends. Everything has a default. */
@@ -106,7 +106,7 @@ const transmit = (
   pools: Pools,
   request: HttpClientRequest,
   head: Message.SentHead,
-  outgoing: Outgoing,
+  outgoing: OutgoingBody,
   { isExtra = false, isLast = false, signal }: Wishes = {}
 ): Effect.Effect<HttpClientResponse, HttpClientError> =>
   Effect.callback((resume) => {

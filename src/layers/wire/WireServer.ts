@@ -1,11 +1,10 @@
 /**
  * The front half of the wire engine: the platform's `HttpServer` on node:net, with our own codec.
  *
- * Owns listening, the fibers that work on requests, connection limits and the graceful end. What happens on a
- * connection is in `ServerConnection`. Any Effect program can serve with it; a forwarder gets messages as
- * they were on the wire.
+ * Owns listening, the fibers that work on requests, and connection limits. What happens on a connection is in
+ * `ServerConnection`, and how all of them end in `OpenConnections`. Any Effect program can serve with it; a forwarder
+ * gets messages as they were on the wire.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,8 +19,9 @@ import * as Net from "node:net"
 import * as Occasionally from "../../services/Occasionally.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
-import type { RefusedRequest, Timeouts } from "./Server.ts"
+import { OpenConnections } from "./OpenConnections.ts"
 import { ServerConnection } from "./ServerConnection.ts"
+import type { RefusedRequest, Timeouts } from "./ServerContext.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 import { ServerRequest } from "./ServerRequest.ts"
 import { send } from "./ServerResponse.ts"
@@ -89,19 +89,9 @@ const listen = (
 /** Milliseconds between two lines about the same. */
 const complaintEvery = 1_000
 
-/** Says something once in a while, from where nothing can be yielded. */
-const sayer = Effect.gen(function*() {
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const occasionally = Occasionally.make(complaintEvery, yield* Clock.Clock)
-  return (line: Effect.Effect<void>): void => occasionally(() => fork(line))
-})
-
-/**
- * What is said when connections cannot be accepted. Of a want of file descriptors the system tells nothing: libuv takes
- * such connections and closes them.
- */
+/** Logs that connections could not be accepted. A lack of file descriptors is not among the reasons: libuv hides it. */
 const acceptFailed = Effect.map(
-  sayer,
+  Occasionally.runner(complaintEvery),
   (say) => (error: Error): void => say(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
 )
 
@@ -129,25 +119,38 @@ class PerClient {
   }
 }
 
-/**
- * Clients that are at work send their next request within this time, and learn from its answer that the connection is
- * closed. To close it at once would lose what is on its way.
- */
-const lastRequest = "200 millis"
-
 /** How long requests that were interrupted may take to end. Those that cannot be interrupted may not end at all. */
 const lastWords = "2 seconds"
 
+/** Lets requests in flight end, for as long as there is time; they are over before anything that they use is closed. */
+const finish = Effect.fnUntraced(function*(
+  connections: OpenConnections,
+  requests: ReadonlySet<Fiber.Fiber<void>>,
+  { shutdownTimeout = "20 seconds" }: Options
+) {
+  yield* Effect.timeoutOrElse(connections.drain, {
+    duration: shutdownTimeout,
+    orElse: () => Effect.logWarning(`The time for requests in flight is over; still going on: ${requests.size}`)
+  })
+  connections.terminate()
+  yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.awaitAll(requests)), {
+    duration: lastWords,
+    orElse: () => Effect.logWarning("There are requests that do not end although they were interrupted")
+  })
+  connections.destroySoon()
+})
+
 const make = Effect.fnUntraced(function*(options: Options) {
   const { maxBodyBytes = Infinity, maxConnections, maxConnectionsPerClient } = options
-  const connections = new Set<ServerConnection>()
+  const connections = new OpenConnections()
+  /** The fibers that work on requests. */
+  const requests = new Set<Fiber.Fiber<void>>()
   let isClosing = false
-  let onEmpty: (() => void) | undefined
   let handle: ((exchange: ServerExchange) => void) | undefined
-  /** What was accepted before there was an application. */
+  /** Requests that came before there was an application. */
   const waiting: Array<ServerExchange> = []
 
-  const say = yield* sayer
+  const say = yield* Occasionally.runner(complaintEvery)
   const shared = {
     limits: { ...(options.headLimits ?? Head.defaultLimits), bodyBytes: maxBodyBytes },
     timeouts: timeoutsOf(options),
@@ -163,10 +166,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         say(Effect.logError("Who is told of requests that are refused has a bug", defect))
       }
     },
-    onClose: (connection: ServerConnection) => {
-      connections.delete(connection)
-      if (connections.size === 0) onEmpty?.()
-    }
+    onClose: (connection: ServerConnection) => connections.delete(connection)
   }
 
   const perClient = maxConnectionsPerClient === undefined ? undefined : new PerClient(maxConnectionsPerClient)
@@ -177,35 +177,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   if (maxConnections !== undefined) server.maxConnections = maxConnections
 
-  /** The fibers that work on requests, which are over before anything that they use is closed. */
-  const requests = new Set<Fiber.Fiber<void>>()
-  const empty = Effect.callback<void>((resume) => {
-    if (connections.size === 0) resume(Effect.void)
-    else onEmpty = () => resume(Effect.void)
-  })
-  const closeIdle = Effect.sync(() => {
-    for (const connection of connections) if (connection.isIdle) connection.close()
-  })
-  /** Accepts nothing more, closes what is idle and stays so for a moment, and waits for the rest. */
-  const drain = Effect.suspend(() => {
-    isClosing = true
-    server.close()
-    return Effect.timeoutOrElse(empty, { duration: lastRequest, orElse: () => Effect.andThen(closeIdle, empty) })
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: options.shutdownTimeout ?? "20 seconds",
-      orElse: () => Effect.logWarning(`The time for requests in flight is over; still going on: ${requests.size}`)
-    })
-  )
-  const end = Effect.gen(function*() {
-    for (const connection of connections) connection.terminate()
-    yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.awaitAll(requests)), {
-      duration: lastWords,
-      orElse: () => Effect.logWarning("There are requests that do not end although they were interrupted")
-    })
-    for (const connection of connections) connection.socket.destroySoon()
-  })
-  const close = yield* Effect.cached(Effect.andThen(drain, end))
+  const close = yield* Effect.cached(Effect.andThen(
+    Effect.sync(() => {
+      isClosing = true
+      server.close()
+    }),
+    finish(connections, requests, options)
+  ))
   yield* Effect.addFinalizer(() => close)
   const address = yield* listen(server, options, yield* acceptFailed)
 

@@ -16,7 +16,7 @@ import * as Https from "node:https"
 import * as Net from "node:net"
 import * as AccessLog from "../../../src/layers/AccessLog.ts"
 import * as Configuration from "../../../src/layers/Configuration.ts"
-import { sources } from "../../../src/layers/discovery/index.ts"
+import * as Static from "../../../src/layers/discovery/Static.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
 import { strategies, type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
@@ -116,7 +116,7 @@ const layerHolding = (millis: number) =>
 const layerOf = (settings: Settings<StrategyName>, { hold }: Wishes) =>
   hold === undefined ? LoadBalancer.layer(settings) : layerHolding(hold).pipe(
     Layer.provideMerge(LoadBalancer.layerForwarder(settings)),
-    Layer.provide([strategyOf(settings), sources.static(settings.to)])
+    Layer.provide([strategyOf(settings), Static.layer(settings.to)])
   )
 
 /** A backend, whatever it speaks. */

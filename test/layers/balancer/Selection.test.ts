@@ -8,7 +8,6 @@ import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../../src/layers/Pool.ts"
 import { strategies } from "../../../src/layers/strategies/index.ts"
-import * as Subset from "../../../src/layers/strategies/Subset.ts"
 import * as Zones from "../../../src/layers/strategies/Zones.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import { Balancer, defaultOptions, type Options } from "../../../src/services/Balancer.ts"
@@ -112,7 +111,7 @@ describe("a subset", () => {
   it.effect.each(["random", "round-robin", "maglev", "least-requests"] as const)(
     "of %s is left by nobody who finds room in it, and then goes on to all others",
     (name) => {
-      const strategy = Layer.provide(Subset.layer({ id: "here", size: 3 }), strategies[name])
+      const strategy = Layer.provide(Zones.layer(undefined, { id: "here", size: 3 }), strategies[name])
       return Effect.gen(function*() {
         yield* join(...six)
         const subset = new Set(yield* selections(100, 0, keyed))

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as fc from "fast-check"
 import * as RoundRobin from "../../../src/layers/strategies/RoundRobin.ts"
 import * as Subset from "../../../src/layers/strategies/Subset.ts"
+import * as Zones from "../../../src/layers/strategies/Zones.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
 import { anonymous, Strategy } from "../../../src/services/Strategy.ts"
 import { endpoint, endpoints } from "../../endpoints.ts"
@@ -12,7 +13,7 @@ const pool = (n: number): ReadonlyArray<Endpoint> => Array.from({ length: n }, (
 
 /** The ids that a balancer uses, in the order of the strategy. */
 const subsetOf = (list: ReadonlyArray<Endpoint>, options: Subset.Options): ReadonlyArray<string> => {
-  const layer = Subset.layer(options).pipe(Layer.provide(RoundRobin.layer))
+  const layer = Zones.layer(undefined, options).pipe(Layer.provide(RoundRobin.layer))
   const picker = Effect.runSync(Effect.provide(Strategy, layer)).make(list)
   return [...new Set(list.map(() => picker.pick(anonymous)?.backend.id ?? "nobody"))]
 }

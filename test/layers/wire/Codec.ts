@@ -1,7 +1,7 @@
 /** Whole messages through the codec, in the way that a connection uses it, from bytes that come in any pieces. */
 import { assert } from "@effect/vitest"
-import { decoderFor } from "../../../src/layers/wire/Body.ts"
 import type { Decoder } from "../../../src/layers/wire/Decoder.ts"
+import { decoderFor } from "../../../src/layers/wire/Decoders.ts"
 import * as Framing from "../../../src/layers/wire/Framing.ts"
 import { Malformed } from "../../../src/layers/wire/Grammar.ts"
 import * as Head from "../../../src/layers/wire/Head.ts"

@@ -1,9 +1,10 @@
 /** What heads say about their connection. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Persistence from "../../../src/layers/wire/Persistence.ts"
+import { connectionOptions } from "../../../src/services/HeaderFields.ts"
 
 const optionsOf = (...values: ReadonlyArray<string>) =>
-  Persistence.optionsOf(values.flatMap((value) => ["Connection", value]))
+  connectionOptions(values.flatMap((value) => ["Connection", value]))
 
 describe("a connection", () => {
   it.each<readonly [version: 0 | 1, values: ReadonlyArray<string>, stays: boolean]>([

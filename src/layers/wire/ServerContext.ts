@@ -1,4 +1,4 @@
-/** What all connections of a server share. */
+/** What all connections of a `WireServer` share: limits, timeouts, and who works on their requests. */
 import type { Reason } from "../../services/Failure.ts"
 import type { Connection } from "./Connection.ts"
 import type { Deadlines } from "./Deadlines.ts"
@@ -26,8 +26,8 @@ export interface RefusedRequest {
   readonly waitedMs: number
 }
 
-/** Limits, clocks, and who works on requests. */
-export interface Server {
+/** Limits, timeouts, and who works on requests. */
+export interface ServerContext {
   readonly limits: Head.Limits & { readonly bodyBytes: number }
   readonly timeouts: Timeouts
   readonly deadlines: Deadlines

@@ -24,7 +24,7 @@ interface Entry {
 }
 
 /** The annotation that holds a default as it is written. */
-export const defaultKey = "evenkeel/default"
+const defaultKey = "evenkeel/default"
 
 /** An entry with a default, given as it is written in a file. */
 export const entry = <T, E>(

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
-import * as Demand from "../../src/services/Demand.ts"
+import * as Validate from "../../src/services/Validate.ts"
 
 describe("a number", () => {
   it.each<readonly [keyof typeof rules, ReadonlyArray<number>, ReadonlyArray<number>]>([
@@ -11,16 +11,16 @@ describe("a number", () => {
     ["factor", [1, 1.5, Infinity], [0.9, NaN]],
     ["positive", [0.1, 2], [0, -1, NaN]]
   ])("that is a %s may be %j, and not %j", (name, right, wrong) => {
-    for (const value of right) assert.doesNotThrow(() => Demand.number("x", value, rules[name]))
-    for (const value of wrong) assert.throws(() => Demand.number("x", value, rules[name]), RangeError, `got ${value}`)
+    for (const value of right) assert.doesNotThrow(() => Validate.number("x", value, rules[name]))
+    for (const value of wrong) assert.throws(() => Validate.number("x", value, rules[name]), RangeError, `got ${value}`)
   })
 
-  const { count, factor, positive, share, someShare, wholeNumber } = Demand
+  const { count, factor, positive, share, someShare, wholeNumber } = Validate
   const rules = { count, factor, positive, share, someShare, wholeNumber }
 
   it("that is wrong is named, with what was expected", () => {
     assert.throws(
-      () => Demand.number("maxInFlight", NaN, Demand.count),
+      () => Validate.number("maxInFlight", NaN, Validate.count),
       "maxInFlight: expected a whole number of 1 or more, or Infinity, got NaN"
     )
   })
@@ -29,7 +29,7 @@ describe("a number", () => {
 describe("a time", () => {
   it("may be a millisecond or more, without an end", () => {
     for (const time of [Duration.millis(1), Duration.days(30), Duration.infinity]) {
-      assert.doesNotThrow(() => Demand.time("interval", time))
+      assert.doesNotThrow(() => Validate.time("interval", time))
     }
   })
 
@@ -40,6 +40,6 @@ describe("a time", () => {
     [Duration.seconds(-5), "-5s"]
   ])("may not be %s", (time, found) => {
     const message = `interval: expected a duration of 1ms or more, got ${found}`
-    assert.throws(() => Demand.time("interval", time), message)
+    assert.throws(() => Validate.time("interval", time), message)
   })
 })

@@ -1,10 +1,10 @@
 /**
- * Settings that somebody has set and that do nothing, because another one has to be set, or is set, for them to.
+ * Settings that were given and have no effect, because of what another one says.
  *
- * Owns which ones need which. What depends on the strategy is known to whoever has it. Limits that contradict each
- * other are `Consistency`.
+ * Owns which ones need which. What depends on the strategy is in `cli/Warnings`, limits that contradict each other in
+ * `Consistency`.
  */
-import type { Settings } from "./Configuration.ts"
+import type { Settings } from "../Configuration.ts"
 import type { Given } from "./Consistency.ts"
 
 type Concerned = Pick<
@@ -12,7 +12,7 @@ type Concerned = Pick<
   "ejection" | "engine" | "health" | "hedge" | "queue" | "retry" | "slowStart" | "sticky" | "subset"
 >
 
-/** Groups of settings, and what is missing for them. */
+/** Groups of settings, and when they have no effect. */
 const needs = (
   { ejection, engine, health, hedge, queue, retry, slowStart, sticky, subset }: Concerned
 ): ReadonlyArray<readonly [isMissing: boolean, what: string, keys: ReadonlyArray<string>]> => [

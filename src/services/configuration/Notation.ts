@@ -2,9 +2,8 @@
  * How single values of the configuration are written: durations, networks, numbers. Backends and addresses to listen on
  * have files of their own, `BackendNotation` and `ListenAddress`.
  *
- * Owns the codecs between those notations and values. Which settings there are is the business of
- * `Configuration`. Where a codec can say more than what it expects, its issue has a `message`, or a `suggestion`
- * of what was probably meant.
+ * Owns the codecs between those notations and values. Which settings there are is in `Configuration`. Where a codec
+ * knows more than what it expects, its issue has a `message`, or a `suggestion` of what was probably meant.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,18 +1,18 @@
 /**
  * How the settings of health checks are written: statuses, header fields, hosts, ports.
  *
- * Owns the codecs between those notations and values, like `Notation` for all others. Which settings there are is the
- * business of `Configuration`.
+ * Owns the codecs between those notations and values, as `Notation` does for all other settings. Which settings there are
+ * is in `HealthSettings`.
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type { StatusRange } from "../Probe.ts"
+import { isHost } from "../Target.ts"
 import { invalid, notation, NumberOrText } from "./Codec.ts"
 import * as Notation from "./Notation.ts"
-import type { StatusRange } from "./Probe.ts"
-import { isHost } from "./Target.ts"
 
 const parseRange = (text: string): StatusRange | undefined => {
   const match = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(text.trim())
@@ -68,7 +68,7 @@ export const Authority: Schema.Codec<string, string> = Schema.String.check(
   Schema.makeFilter((text: string) => isHost(text) && !/^(?::|$)/.test(text))
 )
 
-/** A host name or an address. IPv6 is without brackets or with them, which it has in the end. */
+/** A host name or an address. IPv6 may be written with or without brackets, and always gets them. */
 export const HostName: Schema.Codec<string, string> = notation(Schema.String, Schema.String, {
   read: (text) => {
     const bare = text.trim().replace(/^\[(.+)\]$/, "$1")

@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as RetryPolicy from "../RetryPolicy.ts"
 import { ErrorStatus, Method, PositiveDuration, Quantile, SomePercent, WholeNumber } from "./Notation.ts"
-import * as RetryPolicy from "./RetryPolicy.ts"
 import { bytes, count, duration, durationExpected, entry, optional, percent, unset } from "./Setting.ts"
 
 /** When a request is tried again. */

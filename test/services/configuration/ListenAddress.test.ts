@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import { formatListen, Listen } from "../../src/services/ListenAddress.ts"
+import { formatListen, Listen } from "../../../src/services/configuration/ListenAddress.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = (input: unknown) => Result.getOrUndefined(Schema.decodeUnknownResult(Listen)(input))

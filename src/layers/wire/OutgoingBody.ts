@@ -10,7 +10,7 @@ import { format } from "effect/Formatter"
 import type * as HttpBody from "effect/http/HttpBody"
 import type * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
-import type { Outgoing } from "./ClientExchange.ts"
+import type { OutgoingBody } from "./ClientExchange.ts"
 import type { Flow } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
@@ -18,7 +18,7 @@ import * as RawBody from "./RawBody.ts"
 import { asBuffer, StreamFeed } from "./StreamFeed.ts"
 
 /** No body. */
-export const empty: Outgoing = {
+export const empty: OutgoingBody = {
   framing: { _tag: "None" },
   source: undefined,
   isWhole: true,
@@ -29,7 +29,7 @@ export const empty: Outgoing = {
 }
 
 /** A body that comes from another connection, as it is framed there. */
-export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
+export const fromFlow = (framing: Framing, flow: Flow): OutgoingBody => ({
   framing,
   get source() {
     return flow.turn
@@ -40,7 +40,7 @@ export const fromFlow = (framing: Framing, flow: Flow): Outgoing => ({
   start: (writer) => flow.take(writer)
 })
 
-const fromBytes = (bytes: Uint8Array): Outgoing =>
+const fromBytes = (bytes: Uint8Array): OutgoingBody =>
   bytes.length === 0 ? empty : {
     framing: { _tag: "Length", length: bytes.length },
     source: undefined,
@@ -68,7 +68,7 @@ const fromStream = (
   stream: Stream.Stream<Uint8Array, unknown>,
   length: number | undefined,
   context: Context.Context<never>
-): Outgoing => {
+): OutgoingBody => {
   const feed = new StreamFeed()
   return {
     framing: length === undefined ? { _tag: "Chunked" } : { _tag: "Length", length },
@@ -87,8 +87,8 @@ export const fromBody = (
   body: HttpBody.HttpBody,
   length: number | undefined,
   context: Context.Context<never>
-): Effect.Effect<{ readonly outgoing: Outgoing; readonly contentType: string | undefined }, unknown> => {
-  const of = (outgoing: Outgoing, contentType?: string) => Effect.succeed({ outgoing, contentType })
+): Effect.Effect<{ readonly outgoing: OutgoingBody; readonly contentType: string | undefined }, unknown> => {
+  const of = (outgoing: OutgoingBody, contentType?: string) => Effect.succeed({ outgoing, contentType })
   switch (body._tag) {
     case "Empty":
       return of(empty)

@@ -11,9 +11,9 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
+import { show } from "../Shown.ts"
+import * as Suggestion from "../Suggestion.ts"
 import type { Option } from "./Setting.ts"
-import { show } from "./Shown.ts"
-import * as Suggestion from "./Suggestion.ts"
 
 /** A place in a tree of raw values. */
 export type Path = ReadonlyArray<PropertyKey>
@@ -195,7 +195,7 @@ const put = (
 }
 
 /** What all sources say together. */
-export interface Merged {
+interface Merged {
   readonly values: { readonly [name: string]: unknown }
   /** How the place of a setting is called, by its key; nothing for a setting that no source has. */
   readonly where: (key: string) => string | undefined
@@ -226,7 +226,7 @@ export const merge = (
 }
 
 /** What was given as plain text for one setting, such as by a flag, and the name that it was given by. */
-export interface GivenText {
+interface GivenText {
   readonly option: Option
   /** One text, or several for a list, whose items may also be separated within a text. The last one counts. */
   readonly texts: ReadonlyArray<string>

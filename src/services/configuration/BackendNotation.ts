@@ -7,9 +7,9 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Backend, expected, meantOrigin, parseOrigin, Tier, Weight, Zone } from "./Backend.ts"
+import { Backend, expected, meantOrigin, parseOrigin, Tier, Weight, Zone } from "../Backend.ts"
+import * as Suggestion from "../Suggestion.ts"
 import { type Complaint, invalid, notation } from "./Codec.ts"
-import * as Suggestion from "./Suggestion.ts"
 
 const BackendFields = Schema.Struct({
   url: Schema.String,

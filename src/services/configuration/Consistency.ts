@@ -1,15 +1,15 @@
 /**
- * What settings say together that none of them says alone: limits of time that contradict each other.
+ * Time limits that contradict each other, although each is valid by itself.
  *
- * Owns these checks and their wording, and the default that follows from other settings. A limit that can never be kept
- * as it stands is a problem, because whoever set it believes that it is; a combination that leaves less room than it
- * seems to is a warning. Only what somebody has set contradicts something: a default gives way.
+ * Owns these checks, their wording, and the defaults that follow from other settings. A limit that can never take effect
+ * is a problem, because whoever set it believes that it does; a combination that leaves less time than it seems to is a
+ * warning. Only settings that were given can contradict each other: a default gives way.
  */
 import * as Duration from "effect/Duration"
-import type { Settings } from "./Configuration.ts"
+import type { Settings } from "../Configuration.ts"
 
 /** What is wrong with the settings, and what may be. One line each. */
-export interface Findings {
+interface Findings {
   readonly problems: ReadonlyArray<string>
   readonly warnings: ReadonlyArray<string>
 }
@@ -52,7 +52,7 @@ const settleEjection = ({ ejection }: Times, given: Given): Times["ejection"] =>
   return given("ejection.time") === undefined ? { ...ejection, time: Duration.min(time, maxTime) } : ejection
 }
 
-/** The same settings, but for defaults that contradict what was set. */
+/** The same settings, with defaults changed that contradict what was given. */
 export const settle = <S extends Times>(settings: S, given: Given): S => ({
   ...settings,
   timeout: settleConnect(settings, given),

@@ -2,8 +2,8 @@
  * Chunks, extensions and trailers: one case for each rule of RFC 9112 §7. Each is read in all ways to cut its bytes.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { decoderFor } from "../../../src/layers/wire/Body.ts"
 import { chunkEnd, chunkHead, lastChunk } from "../../../src/layers/wire/Chunks.ts"
+import { decoderFor } from "../../../src/layers/wire/Decoders.ts"
 import { Malformed } from "../../../src/layers/wire/Grammar.ts"
 import type { FieldLines } from "../../../src/services/Fields.ts"
 import { inAnyPieces, latin1, lines, readRequests } from "./Codec.ts"

@@ -1,11 +1,11 @@
-/** What all connections of a client share. */
+/** What all connections of a `WireClient` share: limits, timeouts, and who is told what becomes of them. */
 import type { TransportFailure } from "../../services/Failure.ts"
-import type { Back, ClientExchange } from "./ClientExchange.ts"
+import type { BackendConnection, ClientExchange } from "./ClientExchange.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import type { Limits } from "./Head.ts"
 
 /** In milliseconds. */
-export interface Timeouts {
+interface Timeouts {
   /** For the connection. */
   readonly connect: number
   /** From the end of the request to the head of the response. */
@@ -18,8 +18,8 @@ export interface Timeouts {
   readonly lifetime: number
 }
 
-/** Limits and clocks. */
-export interface Client {
+/** Limits and timeouts. */
+export interface ClientContext {
   readonly limits: Limits
   readonly timeouts: Timeouts
   readonly deadlines: Deadlines
@@ -28,11 +28,11 @@ export interface Client {
 /** Who is told what becomes of a connection. */
 export interface Owner {
   /** It can be used, for the first time or again. */
-  onFree(connection: Back): void
+  onFree(connection: BackendConnection): void
   /**
    * The exchange was lost with the connection before there was an answer. `isStale` is a connection
    * that was closed before.
    */
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void
-  onGone(connection: Back): void
+  onGone(connection: BackendConnection): void
 }

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import * as Backend from "../../src/services/Backend.ts"
-import { BackendNotation, Backends } from "../../src/services/BackendNotation.ts"
+import * as Backend from "../../../src/services/Backend.ts"
+import { BackendNotation, Backends } from "../../../src/services/configuration/BackendNotation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>

@@ -16,7 +16,7 @@ import {
   PositiveDuration,
   UrlPath,
   WholeNumber
-} from "../../src/services/Notation.ts"
+} from "../../../src/services/configuration/Notation.ts"
 
 /** The value that is written so, or `undefined` for what is no notation. */
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>

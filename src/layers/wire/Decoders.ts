@@ -1,4 +1,4 @@
-/** The decoder of a body, by its framing (RFC 9112 §6). */
+/** The decoders of bodies, one for each framing (RFC 9112 §6); that of chunks is in `Chunks`. */
 import { ChunkedDecoder } from "./Chunks.ts"
 import { type Decoder, noTrailers, type Sink, whole } from "./Decoder.ts"
 import type { Framing } from "./Framing.ts"

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import { Authority, HeaderField, HostName, Port, Statuses } from "../../src/services/CheckNotation.ts"
+import { Authority, HeaderField, HostName, Port, Statuses } from "../../../src/services/configuration/CheckNotation.ts"
 
 const read = <T, E>(codec: Schema.Codec<T, E>) => (input: unknown): T | undefined =>
   Result.getOrUndefined(Schema.decodeUnknownResult(codec)(input))

@@ -1,7 +1,7 @@
 /** The settings of sticky sessions: the cookie that keeps a client with its backend, and its keys. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Cookie from "./Cookie.ts"
+import * as Cookie from "../Cookie.ts"
 import { PositiveDuration } from "./Notation.ts"
 import { entry, optional, unset } from "./Setting.ts"
 

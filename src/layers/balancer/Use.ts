@@ -1,0 +1,48 @@
+/**
+ * `use` of the balancer, made of its other steps: `select` or `wait`, `begin`, and `end` however the work has ended.
+ *
+ * Owns what an end of any effect means for an endpoint. An exchange of HTTP knows more about its end, and so takes the
+ * steps itself.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Balancer, NoBackend, Overloaded } from "../../services/Balancer.ts"
+import type { Endpoint } from "../../services/Load.ts"
+import type { Outcome } from "../../services/Outcome.ts"
+import type { PickContext } from "../../services/Strategy.ts"
+
+type Steps = Pick<Balancer["Service"], "select" | "wait" | "begin" | "end">
+
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
+  if (Exit.isSuccess(exit)) return "success"
+  return Cause.hasInterruptsOnly(exit.cause) ? "aborted" : "failure"
+}
+
+/** An endpoint with a try begun on it. */
+const acquire = (
+  { begin, end, select, wait }: Steps,
+  context: PickContext
+): Effect.Effect<Endpoint, NoBackend | Overloaded> =>
+  Effect.suspend(() => {
+    const endpoint = select(context)
+    if (endpoint !== undefined) {
+      begin(endpoint)
+      return Effect.succeed(endpoint)
+    }
+    let taken: Endpoint | undefined
+    return wait(context, [], (endpoint) => begin(taken = endpoint)).pipe(
+      Effect.interruptible,
+      Effect.onError(() => Effect.sync(() => taken === undefined ? undefined : end(taken, "aborted", 0)))
+    )
+  })
+
+/** `use`, timed by the clock. */
+export const make = (steps: Steps, clock: Clock.Clock): Balancer["Service"]["use"] => (context, f) =>
+  Effect.acquireUseRelease(
+    Effect.map(acquire(steps, context), (endpoint) => ({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })),
+    ({ endpoint }) => f(endpoint),
+    ({ endpoint, startedAt }, exit) =>
+      Effect.sync(() => steps.end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
+  )

@@ -1,0 +1,68 @@
+/**
+ * What is odd about valid settings, beyond what loading them says: it depends on the strategies, or is only about how a
+ * program runs.
+ */
+import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
+import { Strategy } from "../../services/Strategy.ts"
+import type { Loaded } from "../Configuration.ts"
+import { strategies, type StrategyName } from "../strategies/index.ts"
+
+type Settings = Loaded["settings"]
+
+/** The strategies of which something is true. */
+const namesWhere = (isTrue: (strategy: Strategy["Service"]) => boolean): Effect.Effect<ReadonlyArray<StrategyName>> =>
+  Effect.filter(
+    Struct.keys(strategies),
+    (name) => Effect.map(Strategy, isTrue).pipe(Effect.provide(strategies[name]))
+  )
+
+/** Weights that the strategy does not look at. */
+const aboutWeights = Effect.fnUntraced(function*({ strategy, to }: Settings) {
+  if (to.every(({ weight }) => weight === 1)) return []
+  const others = yield* namesWhere(({ ignoresWeights }) => ignoresWeights !== true)
+  if (others.includes(strategy)) return []
+  return [`The strategy ${strategy} ignores weights; these honour them: ${others.join(", ")}`]
+})
+
+/** A key that the strategy does not look at. */
+const aboutKey = Effect.fnUntraced(function*({ hash: { key }, strategy }: Settings) {
+  if (key.from === "client") return []
+  const others = yield* namesWhere(({ usesKey }) => usesKey === true)
+  if (others.includes(strategy)) return []
+  return [`hash.key has no effect with the strategy ${strategy}; these hash it: ${others.join(", ")}`]
+})
+
+/** A zone in which no backend is. */
+const aboutZone = ({ to, zone }: Settings): ReadonlyArray<string> =>
+  zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
+
+/** A subset that other balancers have as well. */
+const aboutSubset = ({ subset }: Settings): ReadonlyArray<string> =>
+  subset.size === undefined || subset.id !== "evenkeel"
+    ? []
+    : [`subset.id is ${subset.id}, as for every balancer without one of its own: all of these use the same backends`]
+
+/** A check that cannot find what it looks for. */
+const aboutChecks = ({ health }: Settings): ReadonlyArray<string> =>
+  health.kind === "http" && health.method === "HEAD" && health.body !== undefined
+    ? ["health.body cannot be found: there is no body in the answer to HEAD"]
+    : []
+
+/** Sessions that do not outlast the process. */
+const aboutSticky = ({ sticky: { cookie, keys } }: Settings): ReadonlyArray<string> =>
+  cookie === undefined || keys.length > 0
+    ? []
+    : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]
+
+/** A line for each oddity. */
+export const about = Effect.fnUntraced(function*(settings: Settings) {
+  return [
+    ...aboutZone(settings),
+    ...aboutSubset(settings),
+    ...aboutChecks(settings),
+    ...aboutSticky(settings),
+    ...(yield* aboutWeights(settings)),
+    ...(yield* aboutKey(settings))
+  ]
+})
