@@ -73,7 +73,7 @@ export const layer = (
         limits.answered(endpoint.load, latencyMs, at)
         selection.pickerOf(endpoint)?.observe?.(endpoint, "success", latencyMs)
         if (stage === "tunnel") proven(endpoint, latencyMs)
-        if (options.adaptive !== undefined) advance()
+        if (options.adaptive) advance()
       }
 
       const proven = (endpoint: Load.Endpoint, millis: number): void =>
@@ -96,7 +96,7 @@ export const layer = (
 
       const wait = Waiting.make({ line, selection, isFull, advance, timeout: options.queue.timeout })
 
-      if (options.adaptive !== undefined) {
+      if (options.adaptive) {
         yield* Effect.sync(() => {
           limits.expire(view.current().members, clock.currentTimeMillisUnsafe())
           advance()

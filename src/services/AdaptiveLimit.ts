@@ -16,25 +16,20 @@
 
 import type { Outcome } from "./Outcome.ts"
 
-/** How the limit behaves. */
-export interface Options {
-  /** It is never lower: a backend that answers one at a time must still be seen. */
-  readonly floor: number
-  /** It is never higher. */
-  readonly ceiling: number
-  /** It begins here. */
-  readonly initial: number
-  /** How many times the baseline a latency may be. */
-  readonly tolerance: number
-  /** The part of the way to its new value that it goes with each window, above 0 and at most 1. */
-  readonly smoothing: number
-}
+/** The limit is never lower: a backend that answers one at a time must still be seen. */
+const floor = 4
+
+/** Where the limit begins, as in Gradient2. */
+export const initial = 20
+
+/** How many times the baseline a latency may be, as in Gradient2. */
+const tolerance = 1.5
 
 /**
- * The tolerance and the beginning are those of Gradient2. Its smoothing is 0.2 for each answer; with 0.5 for each
- * window the limit goes from 20 to 1,000 in eleven seconds.
+ * The part of the way to its new value that the limit goes with each window. Gradient2 goes 0.2 of it with each answer;
+ * with this it goes from 20 to 1,000 in eleven seconds.
  */
-export const defaultOptions: Options = { floor: 4, ceiling: 1_024, initial: 20, tolerance: 1.5, smoothing: 0.5 }
+const smoothing = 0.5
 
 /** What is known of one backend. Times are milliseconds of the same clock. */
 export interface State {
@@ -87,9 +82,9 @@ const steepest = 0.5
 
 const later = (now: number, random: () => number): number => now + measureEvery * (1 + jitter * random())
 
-/** The state of a backend that has just joined. */
-export const make = (options: Options, now: number): State => ({
-  limit: Math.min(options.initial, options.ceiling),
+/** The state of a backend that has just joined, whose limit is never above the ceiling. */
+export const make = (ceiling: number, now: number): State => ({
+  limit: Math.min(initial, ceiling),
   baseline: 0,
   windowFrom: now,
   logarithms: 0,
@@ -104,7 +99,7 @@ export const make = (options: Options, now: number): State => ({
 const isHalved = ({ halvedAt }: State): boolean => !Number.isNaN(halvedAt)
 
 /** The limit as it is to be kept now: a whole number. */
-export const current = (state: State, { floor }: Options): number =>
+export const current = (state: State): number =>
   Math.floor(isHalved(state) ? Math.max(floor, state.limit / 2) : state.limit)
 
 const clear = (state: State, now: number): void => {
@@ -125,7 +120,7 @@ const restore = (state: State, now: number, random: () => number): void => {
 }
 
 /** Learns from a window that is full. */
-const close = (state: State, { ceiling, floor, smoothing, tolerance }: Options, now: number, random: () => number) => {
+const close = (state: State, ceiling: number, now: number, random: () => number): void => {
   const { failures, limit, peak, successes } = state
   const isNear = peak >= limit / 2
   let gradient = 1
@@ -151,7 +146,7 @@ const close = (state: State, { ceiling, floor, smoothing, tolerance }: Options, 
  */
 export const end = (
   state: State,
-  options: Options,
+  ceiling: number,
   outcome: Outcome,
   latencyMs: number,
   inFlight: number,
@@ -162,7 +157,7 @@ export const end = (
   if (now < state.windowFrom) restore(state, now, random)
   state.peak = Math.max(state.peak, inFlight)
   if (isHalved(state)) {
-    if (Number.isNaN(state.countFrom) && inFlight <= current(state, options)) {
+    if (Number.isNaN(state.countFrom) && inFlight <= current(state)) {
       state.countFrom = now
       clear(state, now)
     }
@@ -183,7 +178,7 @@ export const end = (
       state.baseline = latency
     }
     restore(state, now, random)
-  } else if (now - state.windowFrom >= windowLength) close(state, options, now, random)
+  } else if (now - state.windowFrom >= windowLength) close(state, ceiling, now, random)
 }
 
 /** Milliseconds, and times the baseline, that a measurement may take: long answers must not keep the limit halved. */

@@ -10,7 +10,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Endpoint, Stage } from "./Load.ts"
 import type { Outcome } from "./Outcome.ts"
 import * as SlowStart from "./SlowStart.ts"
@@ -44,8 +43,8 @@ export interface Queue {
 export interface Options {
   /** Tries in flight on one endpoint. */
   readonly maxInFlight: number
-  /** A lower limit for each endpoint that follows from its latencies, if it is given. */
-  readonly adaptive: AdaptiveLimit.Options | undefined
+  /** Whether each endpoint has a lower limit besides, that follows from its latencies: see `AdaptiveLimit`. */
+  readonly adaptive: boolean
   /** Tries in flight on all of them together. */
   readonly maxTotalInFlight: number
   readonly queue: Queue
@@ -55,7 +54,7 @@ export interface Options {
 /** 1,024 tries for each endpoint, as in Envoy's circuit breakers, and a queue of 128 for a second. */
 export const defaultOptions: Options = {
   maxInFlight: 1_024,
-  adaptive: undefined,
+  adaptive: false,
   maxTotalInFlight: Infinity,
   queue: { size: 128, timeout: Duration.seconds(1), order: "oldest" },
   slowStart: SlowStart.off
@@ -63,19 +62,12 @@ export const defaultOptions: Options = {
 
 /** The same limits if they are valid; throws otherwise, because no count ever exceeds `NaN`. */
 export const checked = (options: Options): Options => {
-  const { adaptive, maxInFlight, maxTotalInFlight, queue, slowStart } = options
+  const { maxInFlight, maxTotalInFlight, queue, slowStart } = options
   Validate.number("maxInFlight", maxInFlight, Validate.count)
   Validate.number("maxTotalInFlight", maxTotalInFlight, Validate.count)
   Validate.number("queue.size", queue.size, Validate.wholeNumber)
   Validate.number("slowStart.from", slowStart.from, Validate.someShare)
   Validate.number("slowStart.aggression", slowStart.aggression, Validate.positive)
-  if (adaptive !== undefined) {
-    Validate.number("adaptive.floor", adaptive.floor, Validate.count)
-    Validate.number("adaptive.ceiling", adaptive.ceiling, Validate.count)
-    Validate.number("adaptive.initial", adaptive.initial, Validate.factor)
-    Validate.number("adaptive.tolerance", adaptive.tolerance, Validate.factor)
-    Validate.number("adaptive.smoothing", adaptive.smoothing, Validate.someShare)
-  }
   return options
 }
 

@@ -1,6 +1,5 @@
 /** What the settings mean for each service that has options of its own. */
 import * as Duration from "effect/Duration"
-import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type * as Balancer from "./Balancer.ts"
 import type { Settings } from "./Configuration.ts"
 import type * as Ejection from "./Ejection.ts"
@@ -24,9 +23,7 @@ export const pool = ({ ejection, health }: Settings): Pool.Policy => ({
 /** The limits of the balancer, its queue, and its slow start. */
 export const balancer = ({ limit, queue, slowStart: { aggression, duration, from } }: Settings): Balancer.Options => ({
   maxInFlight: limit.inFlightPerBackend,
-  adaptive: limit.adaptive === "off"
-    ? undefined
-    : { ...AdaptiveLimit.defaultOptions, ceiling: limit.inFlightPerBackend },
+  adaptive: limit.adaptive === "gradient",
   maxTotalInFlight: limit.inFlight ?? Infinity,
   queue,
   slowStart: duration === undefined ? SlowStart.off : { aggression, from, duration }

@@ -17,7 +17,6 @@ import * as BalancerLayer from "../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
-import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions, NoBackend, type Options, Overloaded } from "../../src/services/Balancer.ts"
 import type { Mode, Signal } from "../../src/services/Health.ts"
@@ -424,11 +423,22 @@ describe("limits", () => {
 })
 
 describe("an adaptive limit", () => {
-  const adaptive = { ...AdaptiveLimit.defaultOptions, initial: 6 }
   const one = over(strategies["round-robin"], {
-    adaptive,
+    adaptive: true,
     queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
   })
+
+  /** Members whose limits are easy to fill. */
+  const join = (...ids: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      yield* reconcile(...ids)
+      const { select } = yield* Balancer
+      // Now the balancer has seen them.
+      select(anonymous)
+      for (const { endpoint: { load } } of (yield* Ref.get((yield* Pool).state)).members) {
+        load.limit = load.adaptive!.limit = 6
+      }
+    })
 
   /** Takes all the room that there is. */
   const fill = Effect.map(Balancer, ({ begin, select }) => {
@@ -457,12 +467,12 @@ describe("an adaptive limit", () => {
   it.effect("holds from the first request on", () =>
     Effect.gen(function*() {
       yield* reconcile("a")
-      assert.strictEqual((yield* fill).length, 6)
+      assert.strictEqual((yield* fill).length, 20)
     }).pipe(one))
 
   it.effect("grows with answers and shrinks with failures", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const [first] = yield* fill
       yield* answer(first!, "success")
       assert.strictEqual((yield* fill).length, 1)
@@ -473,7 +483,7 @@ describe("an adaptive limit", () => {
 
   it.effect("grows when half of it is in flight, with the try that has ended", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { begin, select } = yield* Balancer
       const endpoint = select(anonymous)!
       for (let i = 0; i < 3; i++) begin(endpoint)
@@ -483,7 +493,7 @@ describe("an adaptive limit", () => {
 
   it.effect("is a number when the clock was set back before the head of an answer", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { answered, begin, end } = yield* Balancer
       const { endpoint } = (yield* Ref.get((yield* Pool).state)).members[0]!
       for (let i = 0; i < 40; i++) {
@@ -502,11 +512,11 @@ describe("an adaptive limit", () => {
       const [first] = yield* fill
       yield* answer(first!, "success")
       assert.strictEqual(first!.load.limit, 3)
-    }).pipe(over(strategies["round-robin"], { adaptive, maxInFlight: 3 })))
+    }).pipe(over(strategies["round-robin"], { adaptive: true, maxInFlight: 3 })))
 
   it.effect("is a number when the clock was set back during tries", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { begin, end } = yield* Balancer
       const { endpoint } = (yield* Ref.get((yield* Pool).state)).members[0]!
       for (let i = 0; i < 40; i++) {
@@ -522,7 +532,7 @@ describe("an adaptive limit", () => {
     Effect.gen(function*() {
       const { end } = yield* Balancer
       const pool = yield* Pool
-      yield* reconcile("a", "b")
+      yield* join("a", "b")
       const taken = yield* fill
       const a = taken.find(({ backend }) => backend.id === "a")!
       yield* answer(a, "success")
@@ -544,7 +554,7 @@ describe("an adaptive limit", () => {
   it.effect("is not halved for ever where nothing ends", () =>
     Effect.gen(function*() {
       const { use } = yield* Balancer
-      yield* reconcile("a")
+      yield* join("a")
       const [first] = yield* fill
       const { load } = first!
       load.adaptive!.limit = 20
@@ -561,7 +571,7 @@ describe("an adaptive limit", () => {
 
   it.effect("is not filled by tunnels, which count for the limit of every endpoint all the same", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { answered, end } = yield* Balancer
       for (const endpoint of yield* fill) answered(endpoint, 20, 0, "tunnel")
       const requests = yield* fill
@@ -574,14 +584,14 @@ describe("an adaptive limit", () => {
       for (let i = 0; i < 12; i++) end(requests[0]!, "success", 60_000, undefined, "tunnel")
       assert.deepInclude(load, { inFlight: 1, tunnels: 0, limit: 6 })
     }).pipe(over(strategies["round-robin"], {
-      adaptive,
+      adaptive: true,
       maxInFlight: 13,
       queue: { size: 9, timeout: Duration.seconds(10), order: "oldest" }
     })))
 
   it.effect("does not grow for tunnels", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { answered, begin, end } = yield* Balancer
       const tunnels = yield* fill
       for (const endpoint of tunnels) answered(endpoint, 20, 0, "tunnel")
@@ -604,7 +614,7 @@ describe("an adaptive limit", () => {
 
   it.effect("has room for who waits as soon as a tunnel is one", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { answered, use } = yield* Balancer
       const [first] = yield* fill
       const waiting = yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true })
@@ -617,7 +627,7 @@ describe("an adaptive limit", () => {
 
   it.effect("grows with the heads of answers that go on, of which none is counted twice", () =>
     Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* join("a")
       const { answered, begin, end, select } = yield* Balancer
       const endpoint = select(anonymous)!
       const { load } = endpoint

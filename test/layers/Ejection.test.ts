@@ -9,7 +9,6 @@ import * as Balancer from "../../src/layers/Balancer.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
-import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import * as BalancerService from "../../src/services/Balancer.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Endpoint } from "../../src/services/Load.ts"
@@ -289,7 +288,7 @@ describe("a backend that fails real traffic", () => {
       yield* TestClock.adjust("13 seconds")
       assert.strictEqual(yield* statusOf("a"), "Trial")
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
-    }).pipe(labWith({ adaptive: AdaptiveLimit.defaultOptions })))
+    }).pipe(labWith({ adaptive: true })))
 
   it.effect("comes back although the clock was set back meanwhile", () =>
     Effect.gen(function*() {

@@ -156,7 +156,7 @@ const story = (events: ReadonlyArray<Event>) =>
 
 /** Small limits, so that some wait and some are turned away. */
 const options: Options = {
-  adaptive: undefined,
+  adaptive: false,
   maxInFlight: 3,
   maxTotalInFlight: 8,
   queue: { size: 2, timeout: Duration.millis(20), order: "newest" },

@@ -4,6 +4,9 @@ import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
 import { randomNumbers } from "../simulation/Simulation.ts"
 
+/** No limit is ever higher. */
+const ceiling = 1_024
+
 /**
  * A backend with some workers, before which the rest waits, and requests that come at random. Times are milliseconds.
  */
@@ -32,8 +35,7 @@ const simulate = (
   { chance = 0.5, fails, requestsPerSecond, seconds, work, workers }: Scenario
 ): ReadonlyArray<Second> => {
   const random = randomNumbers(7)
-  const options = AdaptiveLimit.defaultOptions
-  const state = AdaptiveLimit.make(options, 0)
+  const state = AdaptiveLimit.make(ceiling, 0)
   const free = Array<number>(workers).fill(0)
   // In the order in which they end.
   const answers: Array<{ readonly begin: number; readonly end: number }> = []
@@ -43,11 +45,11 @@ const simulate = (
       const { begin, end } = answers[0]!
       AdaptiveLimit.expire(state, end, random)
       const outcome = fails?.(end) === true ? "failure" : "success"
-      AdaptiveLimit.end(state, options, outcome, Math.round(end - begin), answers.length, end, random)
+      AdaptiveLimit.end(state, ceiling, outcome, Math.round(end - begin), answers.length, end, random)
       answers.shift()
     }
     const second = seen[Math.floor(now / 1_000)]!
-    second.limit = AdaptiveLimit.current(state, options)
+    second.limit = AdaptiveLimit.current(state)
     if (answers.length >= second.limit) {
       second.refused++
       continue
@@ -157,8 +159,6 @@ describe("the limit of a backend that can do more than it has to", () => {
 // Answer by answer
 // -----------------------------------------------------------------------------
 
-const options = AdaptiveLimit.defaultOptions
-
 /** An answer every five milliseconds, so that 20 of them are a window. */
 const answers = (
   state: AdaptiveLimit.State,
@@ -168,12 +168,12 @@ const answers = (
   latency = 20,
   outcome: Outcome = "success"
 ) => {
-  for (let i = 1; i <= n; i++) AdaptiveLimit.end(state, options, outcome, latency, inFlight, from + i * 5, () => 0.5)
-  return AdaptiveLimit.current(state, options)
+  for (let i = 1; i <= n; i++) AdaptiveLimit.end(state, ceiling, outcome, latency, inFlight, from + i * 5, () => 0.5)
+  return AdaptiveLimit.current(state)
 }
 
 describe("a window", () => {
-  const fresh = () => AdaptiveLimit.make(options, 0)
+  const fresh = () => AdaptiveLimit.make(ceiling, 0)
 
   it("raises the limit by half of its square root when all is well and at least half of it is used", () => {
     const state = fresh()
@@ -189,10 +189,10 @@ describe("a window", () => {
 
   it("lasts for 100 ms at least", () => {
     const state = fresh()
-    for (let i = 0; i < 100; i++) AdaptiveLimit.end(state, options, "success", 20, 20, 99, () => 0)
-    assert.strictEqual(AdaptiveLimit.current(state, options), 20)
-    AdaptiveLimit.end(state, options, "success", 20, 20, 100, () => 0)
-    assert.strictEqual(AdaptiveLimit.current(state, options), 22)
+    for (let i = 0; i < 100; i++) AdaptiveLimit.end(state, ceiling, "success", 20, 20, 99, () => 0)
+    assert.strictEqual(AdaptiveLimit.current(state), 20)
+    AdaptiveLimit.end(state, ceiling, "success", 20, 20, 100, () => 0)
+    assert.strictEqual(AdaptiveLimit.current(state), 22)
   })
 
   it("lowers it when latencies are more than one and a half times the baseline", () => {
@@ -249,7 +249,7 @@ describe("a window", () => {
 describe("a measurement of the baseline", () => {
   /** At its limit for 30 s, with a queue of its own making. */
   const busy = () => {
-    const state = AdaptiveLimit.make(options, 0)
+    const state = AdaptiveLimit.make(ceiling, 0)
     let now = 0
     for (; Number.isNaN(state.halvedAt); now += 100) {
       assert.isBelow(now, 31_000)
@@ -262,7 +262,7 @@ describe("a measurement of the baseline", () => {
     const { limit, now, state } = busy()
     assert.isAbove(now, 29_900)
     const half = Math.floor(limit / 2)
-    assert.strictEqual(AdaptiveLimit.current(state, options), half)
+    assert.strictEqual(AdaptiveLimit.current(state), half)
     // Too many are in flight still.
     assert.strictEqual(answers(state, 40, now, half + 1), half)
     // These began before.
@@ -286,14 +286,14 @@ describe("a measurement of the baseline", () => {
   it("is given up when it takes too long", () => {
     const { limit, now, state } = busy()
     AdaptiveLimit.expire(state, now + 2_000, () => 0)
-    assert.isBelow(AdaptiveLimit.current(state, options), limit - 1)
+    assert.isBelow(AdaptiveLimit.current(state), limit - 1)
     AdaptiveLimit.expire(state, now + 2_500, () => 0)
-    assert.strictEqual(AdaptiveLimit.current(state, options), Math.floor(limit))
+    assert.strictEqual(AdaptiveLimit.current(state), Math.floor(limit))
     assert.strictEqual(state.measureAt, now + 32_500)
   })
 
   it("is not made where the baseline is seen in any case", () => {
-    const state = AdaptiveLimit.make(options, 0)
+    const state = AdaptiveLimit.make(ceiling, 0)
     for (let now = 0; now < 120_000; now += 100) {
       answers(state, 20, now, 9)
       assert.isNaN(state.halvedAt)
@@ -310,14 +310,13 @@ describe("the limit", () => {
       pause: fc.constantFrom(0, 5, 200, 40_000)
     })
     fc.assert(fc.property(fc.array(event, { maxLength: 200 }), (events) => {
-      const bounds = { ...options, ceiling: 30 }
-      const state = AdaptiveLimit.make(bounds, 0)
+      const state = AdaptiveLimit.make(30, 0)
       let now = 0
       for (const { inFlight, latency, outcome, pause } of events) {
         now += pause
         AdaptiveLimit.expire(state, now, () => 0.5)
-        AdaptiveLimit.end(state, bounds, outcome, latency, inFlight, now, () => 0.5)
-        const limit = AdaptiveLimit.current(state, bounds)
+        AdaptiveLimit.end(state, 30, outcome, latency, inFlight, now, () => 0.5)
+        const limit = AdaptiveLimit.current(state)
         assert(Number.isInteger(limit) && limit >= 4 && limit <= 30, `${limit}`)
       }
     }))
@@ -326,10 +325,9 @@ describe("the limit", () => {
 
 describe("a clock that was set back", () => {
   it("does not keep the limit where it is", () => {
-    const options = AdaptiveLimit.defaultOptions
-    const state = AdaptiveLimit.make(options, 3_600_000)
-    for (let now = 0; now < 2_000; now += 10) AdaptiveLimit.end(state, options, "failure", 10, 15, now, () => 0)
-    assert.isBelow(state.limit, options.initial)
+    const state = AdaptiveLimit.make(ceiling, 3_600_000)
+    for (let now = 0; now < 2_000; now += 10) AdaptiveLimit.end(state, ceiling, "failure", 10, 15, now, () => 0)
+    assert.isBelow(state.limit, AdaptiveLimit.initial)
     state.halvedAt = 3_600_000
     AdaptiveLimit.expire(state, 2_000, () => 0)
     assert.isNaN(state.halvedAt)

@@ -22,23 +22,22 @@ const beginTrial = (load: Load, now: number): void => {
 /** The limits of all endpoints of a balancer. Times are milliseconds of the same clock. */
 export class Limits {
   private readonly maxInFlight: number
-  private readonly adaptive: AdaptiveLimit.Options | undefined
+  private readonly isAdaptive: boolean
   private readonly random: () => number
 
   /** `random` gives numbers from 0 to below 1. */
   constructor({ adaptive, maxInFlight }: Pick<Options, "adaptive" | "maxInFlight">, random: () => number) {
     this.maxInFlight = maxInFlight
-    this.adaptive = adaptive
+    this.isAdaptive = adaptive
     this.random = random
   }
 
   private apply(load: Load): void {
-    const { adaptive } = this
     const ceiling = Math.min(this.maxInFlight, load.ceiling)
-    load.limit = adaptive === undefined || load.adaptive === undefined || load.isOnTrial
+    load.limit = load.adaptive === undefined || load.isOnTrial
       ? ceiling
       // Tunnels are no work that latencies could say anything about, and would fill the limit for as long as they last.
-      : Math.min(ceiling, AdaptiveLimit.current(load.adaptive, adaptive) + load.tunnels)
+      : Math.min(ceiling, AdaptiveLimit.current(load.adaptive) + load.tunnels)
   }
 
   /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
@@ -46,7 +45,7 @@ export class Limits {
     if (!isOnTrial) load.ceiling = this.maxInFlight
     else if (!load.isOnTrial) beginTrial(load, now)
     load.isOnTrial = isOnTrial
-    if (this.adaptive !== undefined) load.adaptive ??= AdaptiveLimit.make(this.adaptive, now)
+    if (this.isAdaptive) load.adaptive ??= AdaptiveLimit.make(this.maxInFlight, now)
     this.apply(load)
   }
 
@@ -55,9 +54,9 @@ export class Limits {
    * it would tell of a queue that is long gone, and a measurement would leave out what had begun before it.
    */
   answered(load: Load, latencyMs: number, now: number): void {
-    if (this.adaptive === undefined || load.adaptive === undefined) return
+    if (load.adaptive === undefined) return
     const inFlight = load.inFlight - load.tunnels
-    AdaptiveLimit.end(load.adaptive, this.adaptive, "success", latencyMs, inFlight, now, this.random)
+    AdaptiveLimit.end(load.adaptive, this.maxInFlight, "success", latencyMs, inFlight, now, this.random)
     this.apply(load)
   }
 
@@ -82,11 +81,11 @@ export class Limits {
       load.ceiling = Math.max(1, load.ceiling - 1)
       this.apply(load)
     }
-    if (this.adaptive === undefined || load.adaptive === undefined) return
+    if (load.adaptive === undefined) return
     // A success was learned at its head already, unless there was nothing to learn.
     const counted = stage === "sent" || outcome === "failure" ? outcome : "aborted"
     const inFlight = load.inFlight - load.tunnels + (stage === "tunnel" ? 0 : 1)
-    AdaptiveLimit.end(load.adaptive, this.adaptive, counted, millis, inFlight, now, this.random)
+    AdaptiveLimit.end(load.adaptive, this.maxInFlight, counted, millis, inFlight, now, this.random)
     this.apply(load)
   }
 
