@@ -1,11 +1,12 @@
 /** What a client may wait for before it sends a body (RFC 9110 §10.1.1): it gets a 100 from us, or an answer. */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok } from "../e2e/support/Peer.ts"
+import { message, ok, type Peer } from "../e2e/support/Peer.ts"
 import {
   allAnswers,
   assertAnswer,
   assertRequest,
   assertUnseen,
+  echo,
   get,
   host,
   lastChunk,
@@ -45,6 +46,37 @@ onEachEngine("expectations", (test) => {
     await client.send("hello")
     assert.deepStrictEqual((await allAnswers(client)).map(({ status }) => status), [200])
   }, { node: { fails: "undici takes it for an error of the backend" } })
+
+  test("a 100 never follows the head that it is for, behind other answers either (RFC 9110 §15.2)", async (lab) => {
+    const held = new Set<Peer>()
+    const backend = await lab.raw(async (peer) => {
+      while (true) {
+        const { target } = await peer.request()
+        if (target === "/first") held.add(peer)
+        else await peer.send(echo(target))
+      }
+    })
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    const waiting = message("POST /second HTTP/1.1", host, "Expect: 100-continue", "Content-Length: 5")
+    await client.send(`${message("GET /first HTTP/1.1", host)}${waiting}hello`)
+    // What was answered before these exchanges waits only for the first answer.
+    const other = await lab.connect(lb)
+    for (const target of ["/3", "/4"]) await other.exchange(message(`GET ${target} HTTP/1.1`, host))
+    for (const peer of held) await peer.send(echo("/first"))
+    assert.strictEqual((await client.response()).body.toString(), "/first")
+    assert.strictEqual((await allAnswers(client)).at(-1)?.body.toString(), "/second")
+    assert.strictEqual(client.unread, "")
+  })
+
+  test("who waits for 100 behind another request gets it in its turn (RFC 9112 §9.3.2)", async (lab) => {
+    const backend = await lab.answering(({ body, target }) => echo(target + body.toString()))
+    const client = await lab.connect(await lab.balancer([backend]))
+    await client.send(message("GET /first HTTP/1.1", host) + expecting("Content-Length: 5"))
+    assert.strictEqual((await client.response()).body.toString(), "/first")
+    assertAnswer(await client.response(), { line: continued })
+    assert.strictEqual((await client.exchange("hello")).body.toString(), "/hello")
+  })
 
   test("who announces 100-continue and does not wait is served as well (RFC 9110 §10.1.1)", async (lab) => {
     const backend = await lab.answering(ok)

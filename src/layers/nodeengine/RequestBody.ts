@@ -9,6 +9,16 @@ import { Readable } from "node:stream"
 import type * as Message from "../../services/Message.ts"
 
 /**
+ * Not after the response, which says enough. Behind other responses node:http holds what is written, and puts the head
+ * before it: the 100 would be the begin of the body.
+ */
+const sendContinue = (response: Http.ServerResponse): void => {
+  if (response.headersSent) return
+  if (response.socket === null) response.once("socket", () => sendContinue(response))
+  else response.writeContinue()
+}
+
+/**
  * The body of a received request, which is read only when it is opened and only as fast as it is consumed.
  *
  * It stands between the client's connection and undici, which destroys the bodies of failed requests: that must not
@@ -82,7 +92,7 @@ export class RequestBody implements Message.RequestBody {
           if (this.hasEnded || source.readableEnded) return void body.push(null)
           // RFC 9110 §10.1.1: the client waits until somebody wants the body, and only HTTP/1.1 has that.
           const waits = !this.isRead && source.headers.expect !== undefined && source.httpVersion === "1.1"
-          if (waits && !response.headersSent) response.writeContinue()
+          if (waits) sendContinue(response)
           this.isRead = true
           source.on("data", onData).on("end", onEnd)
         }
