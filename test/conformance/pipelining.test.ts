@@ -61,6 +61,27 @@ onEachEngine("requests that come all at once", (test) => {
     assert.deepStrictEqual(await bodies(client, 3), ["/1", "/two", "/three"])
   })
 
+  test("an answer that breaks off behind another one is cut in its turn (RFC 9112 §8)", async (lab) => {
+    const held = new Set<Peer>()
+    const backend = await lab.raw(async (peer) => {
+      while (true) {
+        const { target } = await peer.request()
+        if (target === "/first") held.add(peer)
+        else await peer.send(target === "/second" ? echo(target).slice(0, -1) : echo(target))
+        if (target === "/second") peer.end()
+      }
+    })
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    await client.send(message("GET /first HTTP/1.1", host) + message("GET /second HTTP/1.1", host))
+    // What broke off before these exchanges waits only for the first answer.
+    const other = await lab.connect(lb)
+    for (const target of ["/3", "/4"]) await other.exchange(message(`GET ${target} HTTP/1.1`, host))
+    for (const peer of held) await peer.send(echo("/first"))
+    assert.strictEqual((await client.response()).body.toString(), "/first")
+    assert.strictEqual(await client.untilOver(), "reset")
+  })
+
   test("a message is answered, whatever comes at once with it (RFC 9112 §9.3.2)", async (lab) => {
     const backend = await lab.answering(ok)
     const client = await lab.connect(await lab.balancer([backend]))

@@ -80,7 +80,9 @@ const withoutTrailer = (fields: FieldLines): Array<string> =>
  * that only by the reset (RFC 9112 §8).
  */
 const cut = (out: Http.ServerResponse): void => {
-  out.socket?.resetAndDestroy()
+  // What waits behind other responses is begun in its turn, destroyed or not, and nothing would end it.
+  if (out.socket === null) out.once("socket", (socket: Net.Socket) => socket.resetAndDestroy())
+  else out.socket.resetAndDestroy()
   out.destroy()
 }
 
