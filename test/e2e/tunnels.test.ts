@@ -182,4 +182,30 @@ onEachEngine("a tunnel", (declare) => {
     await lb.completed()
     assert.strictEqual(lb.inFlight, 0)
   })
+
+  test("whose backend ends its half and then leaves, while it does not read, is over at once", async (lab) => {
+    const { client, lb, origin } = await tunnel(lab)
+    origin.socket.pause()
+    origin.end()
+    await client.until(() => client.ended, "the end of the other half")
+    void client.send(Buffer.alloc(16_000_000))
+    await untilStuck(client)
+    origin.reset()
+    await lb.completed()
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
+  test("whose ends leave, one after the other, while neither reads is over at once", async (lab) => {
+    const { client, lb, origin } = await tunnel(lab)
+    for (const { socket } of [client, origin]) socket.pause()
+    for (const end of [client, origin]) void end.send(Buffer.alloc(8_000_000))
+    await Promise.all([untilStuck(client), untilStuck(origin)])
+    origin.reset()
+    // What the backend has said may still be read.
+    await sleep(50)
+    assert.isFalse(client.over)
+    client.reset()
+    await lb.completed()
+    assert.strictEqual(lb.inFlight, 0)
+  })
 })

@@ -94,12 +94,22 @@ export const unwritable = "unwritable"
  */
 class BackendSocket extends Net.Socket {
   private isUnwritable = false
+  private isEnding = false
 
   override destroy(error?: NodeJS.ErrnoException): this {
-    if (error?.syscall !== "write" || this.isUnwritable) return super.destroy(error)
+    // Nothing more is to be heard, and there would be no other end.
+    const isOver = this.isUnwritable || this.isEnding || this.readableEnded
+    if (error?.syscall !== "write" || isOver) return super.destroy(error)
     this.isUnwritable = true
     this.emit(unwritable)
     return this
+  }
+
+  /** Node waits until all is written, which it cannot be any more after an error. */
+  override destroySoon(): void {
+    this.isEnding = true
+    if (this.isUnwritable) this.destroy()
+    else super.destroySoon()
   }
 
   /**
