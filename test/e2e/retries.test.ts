@@ -12,6 +12,8 @@ const inChunks = (method: string, ...chunks: ReadonlyArray<string>) =>
   message(`${method} / HTTP/1.1`, host, "Transfer-Encoding: chunked") +
   chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join("") + "0\r\n\r\n"
 
+const echo = (text: string): string => message("HTTP/1.1 200 OK", `Content-Length: ${text.length}`) + text
+
 const busy = message("HTTP/1.1 503 Busy", "Content-Length: 4") + "busy"
 
 /** A backend that gets whole requests and leaves without an answer, and one that answers. */
@@ -45,6 +47,29 @@ onEachEngine("a body that was sent in vain", (test) => {
       }
     })
   }
+
+  test("is not sent again when it has become too long for that before its turn", async (lab) => {
+    let tell = () => {}
+    const answered = new Promise<void>((resolve) => tell = resolve)
+    const backend = await lab.raw(async (peer) => {
+      if ((await peer.requestHead()).method === "GET") return void await peer.send(ok)
+      await peer.send(message("HTTP/1.1 503 Busy", "Retry-After: 1", "Content-Length: 4"))
+      tell()
+      await peer.untilText("0\r\n\r\n")
+      await peer.send("busy")
+      await peer.send(echo(String((await peer.request()).body.length)))
+    })
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    await client.send(message("PUT / HTTP/1.1", "Host: example.com", "Transfer-Encoding: chunked"))
+    await answered
+    // The balancer has heard of it by then.
+    assert.strictEqual((await (await lab.connect(lb)).exchange(get)).status, 200)
+    // More than is kept, while the balancer waits as long as the backend has asked for.
+    await client.send(`${(70_000).toString(16)}\r\n${"x".repeat(70_000)}\r\n0\r\n\r\n`)
+    const answer = await client.response()
+    assert.deepStrictEqual([answer.status, answer.body.toString()], [503, "busy"])
+  }, { node: { races: "the answer is the same, but the test does not come to its end in time" } })
 
   test("is sent from its begin, with the part that came only after the first backend was gone", async (lab) => {
     const dying = await lab.raw(async (peer) => {

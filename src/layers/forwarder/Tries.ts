@@ -150,6 +150,8 @@ export const make = (
       if (isAgain) endpoint = select()
       if (endpoint === undefined || wait < 1) return endpoint
       yield* Effect.sleep(wait)
+      // An answer that came early goes on with its request, of which more may have been sent meanwhile than is kept.
+      if (!exchange.isWhole) return undefined
       // Others may have filled it meanwhile, or it was taken out.
       return balancer.canTake(endpoint) ? endpoint : select()
     })

@@ -140,6 +140,14 @@ export class Flow {
     }
   }
 
+  /** Whoever takes it gets nothing more: what comes is held for another one, who gets all of it. */
+  recall(): void {
+    if (this.kept === undefined || this.taker === undefined) return
+    this.taker = undefined
+    this.turns++
+    this.isGivenUp = true
+  }
+
   /** Whether a taker would get all of it. */
   get isWhole(): boolean {
     return this.kept !== undefined || !this.isTaken

@@ -165,6 +165,8 @@ const sendExactly = (pools: Pools, request: HttpClientRequest & Message.WithSent
     return Effect.flatMap(encode(request), ({ outgoing }) => transmit(pools, request, head, outgoing))
   }
   const { body, framing } = head.body
+  // A try before may still send it, while this one waits for its connection.
+  body?.recall()
   return transmit(pools, request, head, body === undefined ? empty : fromFlow(framing, body))
 }
 

@@ -217,6 +217,21 @@ describe("a flow that is kept", () => {
     assert.deepStrictEqual(source, ["cancel"])
   })
 
+  it("stays whole for the next taker while nobody takes it any more", () => {
+    const { flow, push, source, taken, taker } = setup()
+    flow.keep(100)
+    const first = flow.turn
+    flow.take(taker)
+    push("a")
+    flow.recall()
+    first.cancel()
+    push("b".repeat(200))
+    assert.isTrue(flow.isWhole)
+    assert.deepStrictEqual([taken.splice(0), source], [["flush", "a", "flush"], []])
+    flow.take(taker)
+    assert.deepStrictEqual(taken, ["a", "200", "flush"])
+  })
+
   it("does not obey a taker that had its turn", () => {
     const { flow, push, source, taken, taker } = setup()
     flow.keep(100)
