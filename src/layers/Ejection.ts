@@ -115,7 +115,9 @@ export const layer = (
             if (reported.has(id)) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
-            const cause = why === undefined ? verdict : `${verdict}, ${why}`
+            const cause = why === undefined
+              ? verdict
+              : `${verdict}, ${since === undefined ? "the last failure " : ""}${why}`
             const signal: Health.Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
             if (Queue.offerUnsafe(signals, [id, signal])) reported.add(id)
           }

@@ -99,10 +99,9 @@ export const layer = (
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const budget = RetryBudget.make()
       const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())
-      const fork = Effect.runForkWith(yield* Effect.context<never>())
-      const occasionally = Occasionally.make(reportEvery, clock)
+      const occasionally = yield* Occasionally.runner(reportEvery)
       const log = guarded(yield* AccessLog, (defect) =>
-        occasionally(() => fork(Effect.logError("The access log has a bug; lines are lost", defect))))
+        occasionally(Effect.logError("The access log has a bug; lines are lost", defect)))
       const books = { balancer: yield* Balancer, log, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
       const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })

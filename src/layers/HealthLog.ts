@@ -61,14 +61,19 @@ const panicBegins = ({ eligible, members }: PoolState): Notice => ({
 })
 
 /** It ends when enough are well, and as well when no ill one is left that is worth trying. */
-const panicEnds = ({ eligible, members }: PoolState): Notice =>
-  eligible.length === 0
-    ? { _tag: "Notice", level: "WARN", message: "No backend is offered traffic any more" }
-    : {
-      _tag: "Notice",
-      level: "INFO",
-      message: `Ill backends are not offered traffic any more: ${eligible.length} of ${members.length} are well`
-    }
+const panicEnds = ({ eligible, members }: PoolState): Notice => ({
+  _tag: "Notice",
+  level: "INFO",
+  message: `Ill backends are not offered traffic any more: ${eligible.length} of ${members.length} are well`
+})
+
+const outageBegins: Notice = {
+  _tag: "Notice",
+  level: "WARN",
+  message: "No backend is offered traffic: requests are answered 503"
+}
+
+const outageEnds: Notice = { _tag: "Notice", level: "INFO", message: "Backends are offered traffic again" }
 
 /** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
 export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDiscard(
@@ -79,10 +84,12 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
     let first = Infinity
     let tier = Infinity
     let wasInPanic = false
+    let isOut = false
     let wasBackup: number | undefined
     yield* Stream.runForEach(pool.changes, (state) =>
       Effect.sync(() => {
         const { eligible, members, panic } = state
+        const isFirst = known === empty
         let hasOthers = state.positions !== known.positions
         let hasOtherUses = false
         for (const notice of membership(known, state)) log.write(notice)
@@ -105,9 +112,13 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           wasBackup = backup
           log.write(traffic(tier, first))
         }
+        if (!isFirst && isOut !== (eligible.length === 0)) {
+          isOut = !isOut
+          log.write(isOut ? outageBegins : outageEnds)
+        }
         if (panic !== wasInPanic) {
           wasInPanic = panic
-          log.write(panic ? panicBegins(state) : panicEnds(state))
+          if (!isOut) log.write(panic ? panicBegins(state) : panicEnds(state))
         }
       }).pipe(Effect.catchDefect((defect) => Effect.logError("A change of health could not be logged", defect)))).pipe(
         Effect.forkScoped

@@ -71,7 +71,7 @@ describe("HealthLog", () => {
       for (const result of [passed, passed, failed, failed, passed, failed, passed, passed, passed]) {
         yield* signal("a", result)
       }
-      assert.deepStrictEqual(entries.map((entry) => entry._tag === "HealthChanged" && entry.status), [
+      assert.deepStrictEqual(entries.flatMap((entry) => entry._tag === "HealthChanged" ? entry.status : []), [
         "Up",
         "Down",
         "Up"
@@ -82,7 +82,7 @@ describe("HealthLog", () => {
   it.effect("says what the operator does", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* reconcile("a", "b")
       yield* signal("a", passed)
       yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
       assert.strictEqual(entries.map(pretty).at(-1), "HEALTH: DRAINING http://a.test - deploy")
@@ -92,7 +92,7 @@ describe("HealthLog", () => {
   it.effect("says the cause of what it says, and not of what else has changed meanwhile", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
-      yield* reconcile("a")
+      yield* reconcile("a", "b")
       yield* signal("a", passed)
       yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
       yield* signal("a", failed)
@@ -112,15 +112,14 @@ describe("HealthLog", () => {
       assert.deepStrictEqual(entries, [])
       yield* reconcile("b", "c")
       yield* reconcile("c", "d", "e", "f", "g", "h")
-      yield* reconcile()
       yield* reconcile("a")
       assert.deepStrictEqual(entries.map(pretty), [
         "INFO: Backends that have joined: http://c.test",
         "INFO: Backends that have left: http://a.test",
         "INFO: Backends that have joined: http://d.test, http://e.test, http://f.test and 2 more",
         "INFO: Backends that have left: http://b.test",
-        "INFO: Backends that have left: http://c.test, http://d.test, http://e.test and 3 more",
-        "INFO: Backends that have joined: http://a.test"
+        "INFO: Backends that have joined: http://a.test",
+        "INFO: Backends that have left: http://c.test, http://d.test, http://e.test and 3 more"
       ])
     }).pipe(logging(entries))
   })
@@ -159,7 +158,9 @@ describe("HealthLog", () => {
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
         "WARN: Traffic goes to backups, of tier 2: nobody before is well",
+        "WARN: No backend is offered traffic: requests are answered 503",
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "INFO: Backends are offered traffic again",
         "INFO: Backups are not needed any more"
       ])
     }).pipe(logging(entries))
@@ -250,6 +251,25 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says that nobody is offered traffic, and when somebody is again", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      for (const id of ["a", "b"]) yield* signal(id, failed)
+      for (const _ of [1, 2]) yield* signal("a", passed)
+      yield* reconcile()
+      assert.deepStrictEqual(entries.map(pretty), [
+        "HEALTH: UNHEALTHY http://a.test - Connection refused",
+        "HEALTH: UNHEALTHY http://b.test - Connection refused",
+        "WARN: No backend is offered traffic: requests are answered 503",
+        "HEALTH: HEALTHY http://a.test - status: 200",
+        "INFO: Backends are offered traffic again",
+        "INFO: Backends that have left: http://a.test, http://b.test",
+        "WARN: No backend is offered traffic: requests are answered 503"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("warns when a panic is over because nobody answers any more", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
@@ -258,7 +278,7 @@ describe("HealthLog", () => {
       yield* signal("a", failed)
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Too few backends are well: 1 of 1 are offered traffic, also ill ones",
-        "WARN: No backend is offered traffic any more"
+        "WARN: No backend is offered traffic: requests are answered 503"
       ])
     }).pipe(logging(entries))
   })

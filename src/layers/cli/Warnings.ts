@@ -33,9 +33,15 @@ const aboutKey = Effect.fnUntraced(function*({ hash: { key }, strategy }: Settin
   return [`hash.key has no effect with the strategy ${strategy}; these hash it: ${others.join(", ")}`]
 })
 
-/** A zone in which no backend is. */
-const aboutZone = ({ to, zone }: Settings): ReadonlyArray<string> =>
-  zone === undefined || to.some((backend) => backend.zone === zone) ? [] : [`No backend is in the zone ${zone}`]
+/** A zone in which no backend is, or backends in zones of which none is the balancer's. */
+const aboutZone = ({ to, zone }: Settings): ReadonlyArray<string> => {
+  if (zone !== undefined) {
+    return to.some((backend) => backend.zone === zone)
+      ? []
+      : [`No backend is in the zone ${zone}`]
+  }
+  return to.some((backend) => backend.zone !== undefined) ? ["Zones of backends have no effect without zone"] : []
+}
 
 /** A subset that other balancers have as well. */
 const aboutSubset = ({ subset }: Settings): ReadonlyArray<string> =>

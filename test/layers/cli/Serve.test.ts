@@ -63,6 +63,7 @@ describe("the log of a load balancer", () => {
         `INFO: Something more about ${port}`,
         "WARN: Something is odd",
         "HEALTH: UNHEALTHY http://127.0.0.1:1 - Connection refused",
+        "WARN: No backend is offered traffic: requests are answered 503",
         "INFO: Shutting down: nothing is in flight",
         "INFO: Stopped"
       ])
@@ -169,7 +170,8 @@ describe("weights", () => {
 })
 
 describe("tiers and zones", () => {
-  const warnings = (lines: ReadonlyArray<string>) => lines.filter((line) => /^WARN: (?:No backend|subset)/.test(line))
+  const warnings = (lines: ReadonlyArray<string>) =>
+    lines.filter((line) => /^WARN: (?:No backend is in|subset|Zones)/.test(line))
   const to = ["http://127.0.0.1:1,zone=a,weight=2", "http://127.0.0.1:2,backup", "http://127.0.0.1:3,tier=2,zone=b"]
 
   it.live("are announced, and a zone without a backend is worth a warning", () =>
@@ -181,20 +183,24 @@ describe("tiers and zones", () => {
           "http://127.0.0.1:3 (zone b, tier 2)"
       )
       assert.deepStrictEqual(warnings(lines), ["WARN: No backend is in the zone c"])
+      assert.deepStrictEqual(warnings(yield* logOf({ to })), ["WARN: Zones of backends have no effect without zone"])
     }))
 
   it.live("are a subset by an id, and without one of its own that is worth a warning", () =>
     Effect.gen(function*() {
       const warning =
         "WARN: subset.id is evenkeel, as for every balancer without one of its own: all of these use the same backends"
-      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2 } })), [warning])
-      assert.deepStrictEqual(warnings(yield* logOf({ to, subset: { size: 2, id: "balancer-7" } })), [])
+      assert.deepStrictEqual(warnings(yield* logOf({ to, zone: "b", subset: { size: 2 } })), [warning])
+      assert.deepStrictEqual(warnings(yield* logOf({ to, zone: "b", subset: { size: 2, id: "balancer-7" } })), [])
     }))
 
-  it.live.each([undefined, "a"])("are fine otherwise: %s", (zone) =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(warnings(yield* logOf({ to, ...(zone === undefined ? {} : { zone }) })), [])
-    }))
+  it.live.each([[undefined, ["http://127.0.0.1:1"]], ["a", to]] as const)(
+    "are fine otherwise: %s",
+    ([zone, to]) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(warnings(yield* logOf({ to, ...(zone === undefined ? {} : { zone }) })), [])
+      })
+  )
 })
 
 describe("a key to hash", () => {
