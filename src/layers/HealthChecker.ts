@@ -28,7 +28,7 @@ import {
   untilNextCheck
 } from "../services/HealthChecker.ts"
 import * as Occasionally from "../services/Occasionally.ts"
-import { empty, memberOf, Pool } from "../services/Pool.ts"
+import { empty, forEachChange, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped, within } from "../services/Probe.ts"
 
 /** How many checks of a large pool may begin before requests have their turn. */
@@ -108,17 +108,22 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
         }
       })
 
-      let known = empty.positions
-      yield* Stream.runForEach(pool.changes, ({ positions }) =>
+      let known = empty
+      yield* Stream.runForEach(pool.changes, (state) =>
         Effect.gen(function*() {
-          if (positions === known) return
           // Not waited for: a check that is slow to end must not hold up others, nor its own backend when that returns.
-          for (const [id, fiber] of fibers) if (!positions.has(id)) fiber.interruptUnsafe()
-          const joined = Array.from(positions.keys())
-            .filter((id) => !known.has(id) || !FiberMap.hasUnsafe(fibers, id))
-          known = positions
-          for (const [i, id] of joined.entries()) {
-            const delay = untilFirstCheck(i, joined.length, timetable, yield* Random.next)
+          if (state.positions !== known.positions) {
+            for (const [id, fiber] of fibers) if (!state.positions.has(id)) fiber.interruptUnsafe()
+          }
+          const toBegin: Array<string> = []
+          forEachChange(known, state, ({ endpoint: { backend: { id, origin } } }, before) => {
+            // What is known of another place says nothing of this one.
+            const hasMoved = before?.endpoint.backend.origin !== origin
+            if (hasMoved || !FiberMap.hasUnsafe(fibers, id)) toBegin.push(id)
+          })
+          known = state
+          for (const [i, id] of toBegin.entries()) {
+            const delay = untilFirstCheck(i, toBegin.length, timetable, yield* Random.next)
             yield* FiberMap.run(fibers, id, keepChecking(id, delay))
           }
         })).pipe(Effect.forkScoped)

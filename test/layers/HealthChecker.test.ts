@@ -506,15 +506,31 @@ describe("changes of the pool", () => {
     }).pipe(checking(journal, () => passes))
   })
 
-  it.effect("send the next check to the new origin of the same id", () => {
+  it.effect("begin anew for a backend that has moved to another origin under its id, and leave the others alone", () => {
     const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* TestClock.adjust("1 second")
+      yield* reconcile({ ...a, origin: "http://moved.test" }, b)
+      yield* settle
+      assert.deepStrictEqual(journal.timesOf("a"), [0, 1_000])
+      assert.strictEqual(journal.begun.at(-1)?.origin, "http://moved.test")
+      yield* TestClock.adjust("11 seconds")
+      for (const gap of journal.gapsOf("a").slice(1)) assert.isAtLeast(gap, 4_500)
+      for (const gap of journal.gapsOf("b")) assert.isAtLeast(gap, 4_500)
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("do not count for the new origin when they were made at the old one", () => {
+    const journal = new Journal()
+    const slow = ({ origin }: Backend) => origin === "http://a.test" ? Effect.delay(passes, "1 second") : Effect.never
     return Effect.gen(function*() {
       yield* reconcile(a)
       yield* settle
       yield* reconcile({ ...a, origin: "http://moved.test" })
-      yield* TestClock.adjust("6 seconds")
-      assert.deepStrictEqual(journal.begun.map(({ origin }) => origin), ["http://a.test", "http://moved.test"])
-    }).pipe(checking(journal, () => passes))
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(yield* statusOf("a"), "Checking")
+    }).pipe(checking(journal, slow))
   })
 
   it.effect("end with the layer: nothing is checked afterwards", () => {

@@ -72,7 +72,7 @@ export const make = (
   ): Sender.Sending => {
     const first = once(exchange, requestFor(endpoint))
     const delay = Hedging.quantile(latencies, after)
-    RetryBudget.deposit(hedgeBudget, exchange.startedAt)
+    RetryBudget.deposit(hedgeBudget, clock.currentTimeMillisUnsafe())
     return delay === undefined ? first : Hedge.hedged(first, {
       delay,
       release,
