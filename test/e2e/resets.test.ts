@@ -46,6 +46,15 @@ const exchanges: Readonly<
   }
 }
 
+/**
+ * How a request is framed, and the first part of its body, of which the rest does not come. The end of the chunk need not
+ * be sent before the next one.
+ */
+const unfinished = [
+  ["Content-Length: 10", "hello", 5],
+  ["Transfer-Encoding: chunked", "5\r\nhello\r\n", 8]
+] as const
+
 /** Runs, and fails if an error came to where the process hears of it. */
 const guarded = async (run: () => Promise<void>): Promise<void> => {
   const errors: Array<unknown> = []
@@ -157,6 +166,31 @@ onEachEngine("resets", (test) => {
             if (length < answer.length && first?.status === 200 && /length|chunked/i.test(answer)) {
               assert.notStrictEqual(first.ending, "complete", `${length} bytes`)
             }
+            client.destroy()
+          })
+          await assertClean(lab, lb, backend)
+        })
+      })
+    }
+
+    for (const [framing, part, sent] of unfinished) {
+      test(`a backend that leaves with ${name} after any byte of an unfinished request reaches its client alone (${framing})`, async (lab) => {
+        const backend = await lab.raw(async (peer) => {
+          while (true) {
+            const { target } = await peer.requestHead()
+            if (target === "/") await peer.send(ok)
+            else {
+              await peer.bytes(Number(target.slice(2)))
+              return leave(peer)
+            }
+          }
+        })
+        const lb = await lab.balancer([backend], patient)
+        await guarded(async () => {
+          await forEach(sent, async (length) => {
+            const client = await lab.connect(lb)
+            await client.send(message(`POST /x${length} HTTP/1.1`, host, framing) + part)
+            assert.strictEqual((await client.response()).status, 502)
             client.destroy()
           })
           await assertClean(lab, lb, backend)
