@@ -37,6 +37,8 @@ export interface State {
   limit: number
   /** The latency without a queue, plus a millisecond; 0 is none yet. */
   baseline: number
+  /** The latency of the last window, plus a millisecond, whatever it waited for; 0 is none yet. */
+  latency: number
   /** When the current window began. */
   windowFrom: number
   /** The sum of the logarithms of its latencies, for their geometric mean. */
@@ -86,6 +88,7 @@ const later = (now: number, random: () => number): number => now + measureEvery 
 export const make = (ceiling: number, now: number): State => ({
   limit: Math.min(initial, ceiling),
   baseline: 0,
+  latency: 0,
   windowFrom: now,
   logarithms: 0,
   successes: 0,
@@ -125,7 +128,7 @@ const close = (state: State, ceiling: number, now: number, random: () => number)
   const isNear = peak >= limit / 2
   let gradient = 1
   if (successes > 0) {
-    const latency = Math.exp(state.logarithms / successes)
+    const latency = state.latency = Math.exp(state.logarithms / successes)
     if (state.baseline === 0) state.baseline = latency
     else if (latency < state.baseline) state.baseline += (latency - state.baseline) * fall
     else if (!isNear) state.baseline += (latency - state.baseline) * rise
@@ -181,11 +184,15 @@ export const end = (
   } else if (now - state.windowFrom >= windowLength) close(state, ceiling, now, random)
 }
 
-/** Milliseconds, and times the baseline, that a measurement may take: long answers must not keep the limit halved. */
-const patience = { fixed: 2_000, baselines: 20 }
+/**
+ * Milliseconds, and times the latency before it, that a measurement may take: long answers must not keep the limit
+ * halved. The baseline would be no measure of it: where latencies have become many times as long for good, a measurement
+ * is what finds that out.
+ */
+const patience = { fixed: 2_000, latencies: 20 }
 
 /** Gives up a measurement that takes too long. To be called from time to time: a backend that hangs ends no try. */
 export const expire = (state: State, now: number, random: () => number): void => {
   const taken = now - state.halvedAt
-  if (taken < 0 || taken > patience.fixed + patience.baselines * state.baseline) restore(state, now, random)
+  if (taken < 0 || taken > patience.fixed + patience.latencies * state.latency) restore(state, now, random)
 }

@@ -141,6 +141,17 @@ describe("the limit of a backend that has more to do than it can", () => {
     assert.isAbove(use(seen.slice(80), 50, 60), 0.97)
     assert.deepStrictEqual(outside(limits(seen.slice(80)), 35, 100), [])
   })
+
+  it("learns as well that it takes twenty times as long for good", () => {
+    const seen = simulate({
+      workers: 50,
+      seconds: 140,
+      requestsPerSecond: 3_000,
+      work: (now) => now < 20_000 ? 20 : 400
+    })
+    assert.isAbove(use(seen.slice(100), 50, 400), 0.9)
+    assert.deepStrictEqual(outside(limits(seen.slice(100)), 35, 120), [])
+  })
 })
 
 describe("the limit of a backend that can do more than it has to", () => {
