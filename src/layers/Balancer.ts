@@ -94,7 +94,7 @@ export const layer = (
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }
 
-      const wait = Waiting.make({ line, selection, isFull, advance, timeout: options.queue.timeout })
+      const wait = Waiting.make({ line, selection, isFull, select, timeout: options.queue.timeout })
 
       if (options.adaptive) {
         yield* Effect.sync(() => {

@@ -775,7 +775,7 @@ describe("the queue", () => {
       assert.deepStrictEqual(done, ["1"])
     }).pipe(one()))
 
-  it.effect("is left at once by the first in it when there is room again since it was looked for", () =>
+  it.effect("is not joined when there is room again since it was looked for", () =>
     Effect.gen(function*() {
       const { begin, end, select, wait } = yield* Balancer
       yield* reconcile("a")
@@ -789,6 +789,34 @@ describe("the queue", () => {
       assert.strictEqual(a.load.inFlight, 1)
       assert.strictEqual(yield* Fiber.join(waiting), a)
     }).pipe(over(strategies["round-robin"], { maxInFlight: 1 })))
+
+  it.effect("is not joined when there is room again since it was looked for, whoever waits for another backend", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, wait } = yield* Balancer
+      yield* reconcile("a", "b")
+      const [a, b] = [select(anonymous)!, select(anonymous)!]
+      begin(a)
+      begin(b)
+      yield* TestClock.adjust(0)
+      const pinned = { ...anonymous, pinned: a.backend.id }
+      yield* Effect.forkChild(wait(pinned, [], begin), { startImmediately: true })
+      assert.isUndefined(select(anonymous))
+      end(b, "success", 1)
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      assert.strictEqual(b.load.inFlight, 1)
+      assert.strictEqual(yield* Fiber.join(waiting), b)
+    }).pipe(over(strategies["round-robin"], { maxInFlight: 1 })))
+
+  it.effect("is no obstacle, where it has no place, when there is room again since it was looked for", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, wait } = yield* Balancer
+      yield* reconcile("a")
+      const a = select(anonymous)!
+      begin(a)
+      yield* TestClock.adjust(0)
+      end(a, "success", 1)
+      assert.strictEqual(yield* wait(anonymous, [], begin), a)
+    }).pipe(one({ size: 0 })))
 
   it.effect("tells who has tried all that are left, and nobody else", () =>
     Effect.gen(function*() {

@@ -20,17 +20,22 @@ interface Parts {
   readonly selection: Selection
   /** Whether there is no room for anything, on any endpoint. */
   readonly isFull: () => boolean
-  /** Admits whoever there is room for. */
-  readonly advance: () => void
+  /** As `Balancer` has it. */
+  readonly select: Balancer["Service"]["select"]
   readonly timeout: Queue["timeout"]
 }
 
 /** `wait` of the balancer. */
 export const make =
-  ({ advance, isFull, line, selection, timeout }: Parts): Balancer["Service"]["wait"] => (context, tried, take) =>
+  ({ isFull, line, select, selection, timeout }: Parts): Balancer["Service"]["wait"] => (context, tried, take) =>
     Effect.suspend((): Effect.Effect<Endpoint, NoBackend | Overloaded> => {
+      // There may be room since it was looked for, of which nobody in the line could make use.
+      let taken = select(context, tried)
+      if (taken !== undefined) {
+        take(taken)
+        return Effect.succeed(taken)
+      }
       if (selection.isHopeless(context, tried)) return noBackend
-      let taken: Endpoint | undefined
       const done = Deferred.makeUnsafe<Endpoint, NoBackend | Overloaded>()
       const waiter: Waiter = {
         context,
@@ -51,10 +56,7 @@ export const make =
         take(taken = other)
         return Effect.succeed(other)
       })
-      const isFirst = line.isEmpty
       if (!line.join(waiter)) return elsewhere
-      // Room that has come since it was looked for: nobody was there to be told.
-      if (isFirst) advance()
       return Deferred.await(done).pipe(
         Effect.timeoutOrElse({ duration: timeout, orElse: () => elsewhere }),
         // Whoever has stopped waiting must not be admitted any more.
