@@ -122,8 +122,9 @@ export const layer = (
         begin,
         answered,
         proven,
-        bypass: ({ load }) => {
-          limits.bypass(load, clock.currentTimeMillisUnsafe())
+        bypass: ({ load }, millis) => {
+          const now = clock.currentTimeMillisUnsafe()
+          limits.bypass(load, now - millis, now)
           advance()
         },
         end,

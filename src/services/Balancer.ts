@@ -120,8 +120,11 @@ export class Balancer extends Context.Service<Balancer, {
   ) => void
   /** A try that began so many milliseconds ago counts as a success: its answer has been coming for long enough. */
   readonly proven: (endpoint: Endpoint, millis: number) => void
-  /** A try now waits for its client, for as long as that takes: if it is a trial, another one may begin beside it. */
-  readonly bypass: (endpoint: Endpoint) => void
+  /**
+   * A try that began so many milliseconds ago waits for its client, for as long as that takes: if it is the trial,
+   * another one may begin beside it.
+   */
+  readonly bypass: (endpoint: Endpoint, millis: number) => void
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */

@@ -324,12 +324,12 @@ describe("a backend that fails real traffic", () => {
     Effect.gen(function*() {
       const a = yield* onTrial
       const { bypass } = yield* BalancerService.Balancer
-      bypass(a)
+      bypass(a, 0)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
       yield* TestClock.adjust(10)
       yield* tries(a, "success")
       assert.strictEqual(yield* statusOf("a"), "Up")
-      bypass(a)
+      bypass(a, 0)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 3)
     }).pipe(lab))
 

@@ -63,6 +63,25 @@ describe("the place of a trial", () => {
     )
   })
 
+  it("is one more when a trial waits for its client, and no more for what was there before it", () => {
+    const limits = new Limits(defaultOptions, () => 0.5)
+    const load = Load.make()
+    Load.begin(load)
+    limits.follow(load, true, 100)
+    Load.begin(load)
+    assert.strictEqual(load.limit, 2)
+    limits.bypass(load, 50, 150)
+    assert.strictEqual(load.limit, 2)
+    limits.bypass(load, 100, 200)
+    assert.strictEqual(load.limit, 3)
+    Load.begin(load)
+    limits.bypass(load, 100, 300)
+    assert.strictEqual(load.limit, 3)
+    // The clock was set back.
+    limits.bypass(load, 60, 150)
+    assert.strictEqual(load.limit, 4)
+  })
+
   it("is there again although the clock was set back while it began", () => {
     const limits = new Limits(defaultOptions, () => 0.5)
     const load = Load.make()

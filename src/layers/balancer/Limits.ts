@@ -19,6 +19,10 @@ const beginTrial = (load: Load, now: number): void => {
   load.trialFrom = now
 }
 
+/** Whether a try that began then is from before the trial that there is. The clock may have been set back. */
+const isOlder = ({ isOnTrial, trialFrom }: Load, beganAt: number, now: number): boolean =>
+  isOnTrial && now >= trialFrom && beganAt < trialFrom
+
 /** The limits of all endpoints of a balancer. Times are milliseconds of the same clock. */
 export class Limits {
   private readonly maxInFlight: number
@@ -60,9 +64,9 @@ export class Limits {
     this.apply(load)
   }
 
-  /** A try on the endpoint waits for its client, so that a trial need not wait for its end. */
-  bypass(load: Load, now: number): void {
-    if (!load.isOnTrial) return
+  /** A try on the endpoint waits for its client: if it is the trial, another one need not wait for its end. */
+  bypass(load: Load, beganAt: number, now: number): void {
+    if (!load.isOnTrial || isOlder(load, beganAt, now)) return
     beginTrial(load, now)
     this.apply(load)
   }
@@ -76,8 +80,7 @@ export class Limits {
 
   /** A try has ended and is not in flight any more. `millis` is as `Balancer.end` is told. */
   end(load: Load, outcome: Outcome, millis: number, stage: Stage, beganAt: number, now: number): void {
-    // The clock may have been set back.
-    if (load.isOnTrial && now >= load.trialFrom && beganAt < load.trialFrom) {
+    if (isOlder(load, beganAt, now)) {
       load.ceiling = Math.max(1, load.ceiling - 1)
       this.apply(load)
     }

@@ -76,7 +76,8 @@ export class Try {
 
   /** It goes on for as long as its client takes. */
   bypass(): void {
-    this.books.balancer.bypass(this.endpoint)
+    const { beganAt, books: { balancer, clock }, endpoint } = this
+    balancer.bypass(endpoint, clock.currentTimeMillisUnsafe() - beganAt)
   }
 
   /** Lets go of what is left of the answer. */
