@@ -171,14 +171,15 @@ export abstract class Connection implements Expirable, Source {
     other.otherEnd = this
     this.readBy = other.readBy = Infinity
     this.deadline = other.deadline = this.deadlines.after(idle)
-    if (this.socket.readableEnded) this.onTunnelEnd(other)
-    if (other.socket.readableEnded) other.onTunnelEnd(this)
     for (const end of [this, other]) {
       const { early } = end
       end.early = undefined
       if (early !== undefined) end.receive(early)
       end.socket.resume()
     }
+    // Behind what has come before it.
+    if (this.socket.readableEnded) this.onTunnelEnd(other)
+    if (other.socket.readableEnded) other.onTunnelEnd(this)
     // It may have closed before its end was listened to.
     if (other.socket.destroyed) this.socket.destroySoon()
   }

@@ -8,8 +8,10 @@ import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
 /** A connection of which nothing but its tunnel is of interest. */
 class Joined extends Connection {
   override cancel(): void {}
-  protected override onBytes(): boolean {
-    return false
+  /** As what comes after a 101. */
+  protected override onBytes(chunk: Buffer): boolean {
+    this.hold()
+    return this.receive(chunk)
   }
   protected override onEnd(): void {}
   protected override onDrain(): void {}
@@ -52,6 +54,18 @@ const tunnel = async (idle: number) => {
 }
 
 describe("a tunnel", () => {
+  it("still brings what came, before it was one, from a side that has ended already", async () => {
+    const deadlines = new Deadlines(0)
+    const [left, right] = [await pair(deadlines), await pair(deadlines)]
+    left.peer.end("bye")
+    await once(left.connection.socket, "end")
+    let received = ""
+    right.peer.on("data", (chunk) => received += chunk)
+    left.connection.joinTo(right.connection, 60_000, () => {})
+    await Promise.race([once(right.peer, "end"), once(right.peer, "error"), once(right.peer, "close")])
+    assert.strictEqual(received, "bye")
+  })
+
   it("may stand still for as long as it was told to, while both sides are open", async () => {
     const { isDestroyed, pass } = await tunnel(60_000)
     pass(59_000)
