@@ -8,6 +8,14 @@ import { documents, filled, read } from "./Snippets.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
+/** What links to the headings of a page end with, as GitHub makes it of them. */
+const anchorsOf = (page: string): ReadonlySet<string> =>
+  new Set(
+    [...page.replaceAll(/^```.*?^```$/gms, "").matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")
+    )
+  )
+
 describe.each(documents)("%s", (path) => {
   const text = read(path)
 
@@ -23,6 +31,15 @@ describe.each(documents)("%s", (path) => {
   it("links only to files that exist", () => {
     const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!)
     assert.deepStrictEqual(links.filter((link) => !existsSync(join(root, dirname(path), link))), [])
+  })
+
+  it("links only to headings that exist", () => {
+    const links = [...text.matchAll(/\]\(([^)#:]*\.md)?#([^)]+)\)/g)]
+    const broken = links.filter(([, target, anchor]) => {
+      const page = target === undefined ? path : join(dirname(path), target)
+      return !anchorsOf(read(page)).has(anchor!)
+    })
+    assert.deepStrictEqual(broken.map(([link]) => link), [])
   })
 
   it("names only flags, variables and scripts that exist", () => {
