@@ -218,8 +218,14 @@ const beginnings: ReadonlyArray<{ readonly first: End; readonly isAlone: boolean
 ]
 
 /**
+ * The milliseconds that a strategy has for forgetting. A moving average over 10 s, which Finagle has, takes 70 s from a
+ * second to a millisecond; with the requests before and after it this is enough.
+ */
+const forgetting = 60_000
+
+/**
  * The first answer of some takes a second, or they fail; all others are good. Everybody must be picked in the second
- * half.
+ * half, which is later by the time that strategies may need to forget.
  */
 export const nobodyStarves = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
   if (bounds.shares === "other") return undefined
@@ -232,6 +238,7 @@ export const nobodyStarves = ({ bounds, clock, list, strategy }: Sample): string
       const endOf = (endpoint: Load.Endpoint): End => (toBeginBadly.delete(endpoint) ? first : good)
       const onPick = (endpoint: Load.Endpoint, n: number): void => {
         if (n >= requests / 2) late.add(endpoint)
+        else if (n === requests / 2 - 1) clock.now += forgetting
       }
       serve(strategy.make(all), clock, { requests, concurrency, endOf, onPick })
       const starved = all.find((endpoint) => !late.has(endpoint))

@@ -3,6 +3,7 @@
  * small pool is to blame.
  */
 import { assert, describe, it, vi } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -201,6 +202,28 @@ describe("a broken strategy", () => {
         assert.deepStrictEqual(error.weights, [1, 1])
       })
   )
+
+  it.effect("is none that forgives one who was slow or has failed after three quarters of a minute", () => {
+    const slowToForgive = Effect.map(Clock.Clock, (clock): Strategy["Service"] => ({
+      name: "slow to forgive",
+      make: (endpoints) => {
+        let turn = 0
+        const badUntil = new Map<Load.Load, number>()
+        return {
+          pick: () => {
+            const now = clock.currentTimeMillisUnsafe()
+            const rest = endpoints.filter(({ load }) => !(badUntil.get(load)! > now))
+            const some = rest.length > 0 ? rest : endpoints
+            return some[turn++ % some.length]
+          },
+          observe: ({ load }, _, latencyMs) => {
+            if (latencyMs >= 1_000) badUntil.set(load, clock.currentTimeMillisUnsafe() + 45_000)
+          }
+        }
+      }
+    }))
+    return StrategyLaws.check(StrategyLaws.nobodyStarves, { layer: Layer.effect(Strategy, slowToForgive) })
+  })
 
   it.effect("that begins anew with each list breaks the law that nobody starves in change, with a pool of three", () =>
     Effect.gen(function*() {
