@@ -1,6 +1,9 @@
 /**
  * Logs changes of the pool that users care about: a backend's status, who joins and leaves, traffic that goes to backups,
- * and panic.
+ * panic, and that nobody is offered traffic.
+ *
+ * Owns what counts as a change, and the words for it but for those about one backend's health, which are in
+ * `services/HealthWords`.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
