@@ -62,7 +62,8 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
     it.effect(
       law.name,
       () =>
-        Effect.forEach(seedsOf(law), (seed) => StrategyLaws.check(law, { layer: strategies[name], seed, ...bounds }))
+        Effect.forEach(seedsOf(law), (seed) => StrategyLaws.check(law, { layer: strategies[name], seed, ...bounds })),
+      60_000
     )
   }
 

@@ -149,9 +149,12 @@ describe("weights", () => {
       Effect.gen(function*() {
         const lines = yield* logOf({ to, strategy })
         assert.include(lines, "INFO: Backend servers: http://127.0.0.1:1 (weight 3), http://127.0.0.1:2")
-        assert.deepStrictEqual(warnings(lines), [
-          `WARN: The strategy ${strategy} ignores weights; these honour them: weighted-round-robin, weighted-random, least-requests, peak-ewma, ring-hash, maglev, rendezvous`
-        ])
+        const [warning = "", ...more] = warnings(lines)
+        assert.deepStrictEqual(more, [])
+        const [said, named = ""] = warning.split("; these honour them: ")
+        assert.strictEqual(said, `WARN: The strategy ${strategy} ignores weights`)
+        assert.includeMembers(named.split(", "), ["weighted-round-robin", "least-requests", "peak-ewma", "maglev"])
+        assert.notInclude(named.split(", "), strategy)
       })
   )
 
@@ -208,9 +211,12 @@ describe("a key to hash", () => {
 
   it.live("is worth a warning with a strategy that hashes nothing", () =>
     Effect.gen(function*() {
-      const warning =
-        "WARN: hash.key has no effect with the strategy random; these hash it: ring-hash, maglev, rendezvous"
-      assert.deepStrictEqual(warnings(yield* logOf({ strategy: "random", hash: { key: "path" } })), [warning])
+      const [warning = "", ...more] = warnings(yield* logOf({ strategy: "random", hash: { key: "path" } }))
+      assert.deepStrictEqual(more, [])
+      const [said, named = ""] = warning.split("; these hash it: ")
+      assert.strictEqual(said, "WARN: hash.key has no effect with the strategy random")
+      assert.includeMembers(named.split(", "), ["ring-hash", "maglev", "rendezvous"])
+      assert.notInclude(named.split(", "), "random")
     }))
 
   it.live("is welcome to a strategy that hashes", () =>
