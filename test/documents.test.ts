@@ -6,6 +6,27 @@ import { fileURLToPath } from "node:url"
 import { options } from "../src/layers/Configuration.ts"
 import { documents, filled, read } from "./Snippets.ts"
 
+/** The document without what stands between fences. */
+const prose = (text: string): string => text.replace(/^```[\s\S]*?^```$/gm, "")
+
+/** Where the links of a document lead that are no URLs: a path, and what is behind a `#`. */
+const linksOf = (text: string): ReadonlyArray<{ readonly path: string; readonly anchor: string | undefined }> =>
+  [...prose(text).matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)].map(([, path = "", anchor]) => ({ path, anchor }))
+
+/** The anchors of a document's headings, as GitHub makes them. */
+const anchorsOf = (text: string): ReadonlySet<string> => {
+  const anchors = new Set<string>()
+  for (const [, heading = ""] of prose(text).matchAll(/^#+ (.*)$/gm)) {
+    const anchor = heading.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-")
+    let n = 0
+    while (anchors.has(n === 0 ? anchor : `${anchor}-${n}`)) n++
+    anchors.add(n === 0 ? anchor : `${anchor}-${n}`)
+  }
+  return anchors
+}
+
+const manifest: { readonly files: ReadonlyArray<string>; readonly scripts: object } = JSON.parse(read("package.json"))
+
 const root = fileURLToPath(new URL("..", import.meta.url))
 
 /** What links to the headings of a page end with, as GitHub makes it of them. */
@@ -21,16 +42,40 @@ describe.each(documents)("%s", (path) => {
 
   it("quotes the program and the examples as they are (if not: npm run docs)", () => {
     assert.strictEqual(text, filled(text))
-  })
+  }, 60_000)
 
   it("has no TypeScript that is not quoted from a file", () => {
     const quoted = text.match(/^<!-- from \S+\.ts -->\n\n```ts$/gm)?.length ?? 0
     assert.strictEqual(text.match(/^```(ts|typescript|js)$/gm)?.length ?? 0, quoted)
   })
 
-  it("links only to files that exist", () => {
-    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!)
-    assert.deepStrictEqual(links.filter((link) => !existsSync(join(root, dirname(path), link))), [])
+  it("links only to files and headings that exist", () => {
+    const dead = linksOf(text).filter(({ anchor, path: target }) => {
+      const file = target === "" ? path : join(dirname(path), target)
+      return !existsSync(join(root, file)) || (anchor !== undefined && !anchorsOf(read(file)).has(anchor))
+    })
+    assert.deepStrictEqual(dead, [])
+  })
+
+  it("links only to files that the package has as well", () => {
+    const packed = new Set(["README.md", "LICENSE", ...manifest.files])
+    const lost = linksOf(text).filter(({ path: target }) =>
+      target !== "" && !packed.has(join(dirname(path), target).split("/")[0]!)
+    )
+    assert.deepStrictEqual(lost, [])
+  })
+
+  it("names only settings, files and modules that exist", () => {
+    const keys = new Set(options.map(({ key }) => key))
+    const groups = new Set([...keys].flatMap((key) => key.includes(".") ? [key.split(".")[0]] : []))
+    const named = [...prose(text).matchAll(/`([^`\n]+)`/g)].map(([, code = ""]) => code)
+    const settings = named.flatMap((code) => code.match(/^\w+\.\w+(?=$|:)/g) ?? [])
+    assert.deepStrictEqual(settings.filter((name) => groups.has(name.split(".")[0]) && !keys.has(name)), [])
+    // What the bench and the soak leave behind is not in the repository.
+    const files = named.filter((code) => /^(src|test|docs)\/[\w./-]+$/.test(code) && !code.endsWith("/result.json"))
+    assert.deepStrictEqual(files.filter((file) => !existsSync(join(root, file))), [])
+    const modules = [...text.matchAll(/evenkeel\/((?:services|layers)\/[\w/]*\w)\b(?!\/)/g)].map(([, name]) => name!)
+    assert.deepStrictEqual(modules.filter((name) => !existsSync(join(root, "src", `${name}.ts`))), [])
   })
 
   it("links only to headings that exist", () => {
@@ -63,7 +108,7 @@ describe.each(documents)("%s", (path) => {
       "--cpu-prof",
       "--no-allocation-site-pretenuring"
     ])
-    const scripts = Object.keys(JSON.parse(read("package.json")).scripts)
+    const scripts = Object.keys(manifest.scripts)
     const ours = text.split("\n").filter((line) => !line.includes("npx vitest")).join("\n")
     assert.deepStrictEqual(
       [...ours.matchAll(/(?<![\w-])--[a-z][\w-]*/g)].map(([f]) => f).filter((f) => !flags.has(f)),
