@@ -53,7 +53,7 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
-describe.concurrent("the examples", () => {
+describe.concurrent("the examples", { timeout: 60_000 }, () => {
   it("embed.ts: the balancer takes turns between two backends", async () => {
     assert.deepStrictEqual(await run("embed.ts"), ["200 hello from a", "200 hello from b"])
   })
@@ -99,6 +99,12 @@ describe.concurrent("the examples", () => {
     assert.deepStrictEqual(others, ["http://10.0.0.1 http://10.0.0.2", "http://10.0.0.2"])
   })
 
+  it("custom-log.ts: what has failed is said by the logger of the program, and nothing else", async () => {
+    const [logged, ...others] = await run("custom-log.ts")
+    assert.match(logged ?? "", /WARN.* RESPONSE: GET \/ <- http:\/\/localhost:1 \[502\] \d+ms connect_failed$/)
+    assert.deepStrictEqual(others, [])
+  })
+
   it("serve.ts: listens, and answers", () =>
     running(["serve.ts"], async (child) => {
       for await (const line of createInterface(child.stdout)) {
@@ -138,6 +144,7 @@ describe.concurrent("the examples", () => {
       "backend.ts",
       "choose.ts",
       "custom-discovery.ts",
+      "custom-log.ts",
       "custom-strategy.ts",
       "drain.ts",
       "embed.ts",
