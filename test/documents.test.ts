@@ -49,6 +49,10 @@ describe.each(documents)("%s", (path) => {
     assert.strictEqual(text.match(/^```(ts|typescript|js)$/gm)?.length ?? 0, quoted)
   })
 
+  it("is a page of 250 lines at the most", () => {
+    assert.isAtMost(text.trimEnd().split("\n").length, 250)
+  })
+
   it("links only to files and headings that exist", () => {
     const dead = linksOf(text).filter(({ anchor, path: target }) => {
       const file = target === "" ? path : join(dirname(path), target)
