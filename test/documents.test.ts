@@ -29,14 +29,6 @@ const manifest: { readonly files: ReadonlyArray<string>; readonly scripts: objec
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** What links to the headings of a page end with, as GitHub makes it of them. */
-const anchorsOf = (page: string): ReadonlySet<string> =>
-  new Set(
-    [...page.replaceAll(/^```.*?^```$/gms, "").matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-      heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")
-    )
-  )
-
 describe.each(documents)("%s", (path) => {
   const text = read(path)
 
@@ -80,15 +72,6 @@ describe.each(documents)("%s", (path) => {
     assert.deepStrictEqual(files.filter((file) => !existsSync(join(root, file))), [])
     const modules = [...text.matchAll(/evenkeel\/((?:services|layers)\/[\w/]*\w)\b(?!\/)/g)].map(([, name]) => name!)
     assert.deepStrictEqual(modules.filter((name) => !existsSync(join(root, "src", `${name}.ts`))), [])
-  })
-
-  it("links only to headings that exist", () => {
-    const links = [...text.matchAll(/\]\(([^)#:]*\.md)?#([^)]+)\)/g)]
-    const broken = links.filter(([, target, anchor]) => {
-      const page = target === undefined ? path : join(dirname(path), target)
-      return !anchorsOf(read(page)).has(anchor!)
-    })
-    assert.deepStrictEqual(broken.map(([link]) => link), [])
   })
 
   it("names only flags, variables and scripts that exist", () => {
