@@ -99,7 +99,9 @@ export class RequestBody implements Message.RequestBody {
         source.resume()
       },
       destroy(error, done) {
-        source.off("data", onData).off("end", onEnd).pause()
+        source.off("data", onData).off("end", onEnd)
+        // After the response the rest is thrown away, which must go on, or no other request would come.
+        if (!response.writableFinished) source.pause()
         done(error)
       }
     })
