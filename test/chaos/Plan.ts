@@ -10,8 +10,8 @@ import * as Configuration from "../../src/layers/Configuration.ts"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import type { Input, Settings } from "../../src/services/Configuration.ts"
-import { randomFrom } from "../soak/Random.ts"
 import { type Illness, kinds } from "./Backends.ts"
+import { type Dice, dice } from "./Dice.ts"
 
 /** Something that happens, at a time in milliseconds from the start. */
 export type Event =
@@ -55,21 +55,6 @@ export interface Plan {
 export const stickyKey = "a-key-for-chaos-only"
 
 const ids = ["a", "b", "c", "d", "e"]
-
-/** What is drawn from one seed. */
-const dice = (seed: number) => {
-  const next = randomFrom(seed)
-  const int = (from: number, to: number): number => from + Math.floor(next() * (to - from + 1))
-  const pick = <A>(...all: readonly [A, ...ReadonlyArray<A>]): A => all[int(0, all.length - 1)] ?? all[0]
-  const chance = (probability: number): boolean => next() < probability
-  /** The fields with this probability, or none. */
-  const maybe = <A extends object>(probability: number, fields: A): Partial<A> => (chance(probability) ? fields : {})
-  /** Of events that happen so often a second, how long after one the next one is. */
-  const gap = (perSecond: number): number => Math.round(-Math.log(1 - next()) * 1_000 / perSecond)
-  return { chance, gap, int, maybe, next, pick }
-}
-
-type Dice = ReturnType<typeof dice>
 
 const strategyNames = Struct.keys(strategies)
 
