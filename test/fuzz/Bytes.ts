@@ -60,7 +60,10 @@ export const inPieces = ({ chance, int, pick }: Dice, bytes: Buffer): ReadonlyAr
   const some = Math.max(pick(100, 1_000, 5_000, Math.ceil(length / 3)), Math.ceil(length / 30))
   const most = isByteByByte ? 1 : chance(0.4) ? length : some
   const pieces: Array<Piece> = []
-  for (let at = 0; at < length;) {
+  // A head, a little of the body, and the rest when something may have come of that.
+  const first = chance(0.4) ? bytes.subarray(0, int(100, 600)) : bytes.subarray(0, 0)
+  if (first.length > 0) pieces.push({ bytes: first, pause: int(1, 40) })
+  for (let at = first.length; at < length;) {
     const piece = bytes.subarray(at, at + (chance(0.7) ? most : int(1, most)))
     const pause = pick<Piece["pause"]>("none", "turn", "turn", int(1, 3), int(1, 20))
     pieces.push({ bytes: piece, pause: isByteByByte ? "turn" : pause })

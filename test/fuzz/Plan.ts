@@ -110,11 +110,22 @@ const settingsOf = (dice: Dice): Pick<Plan, "input" | "settings"> => {
   }
 }
 
-const requestOf = ({ chance, int, next, pick }: Dice, number: number, engine: EngineName): Request => {
-  const method = pick("GET", "GET", "GET", "HEAD", "DELETE", "PATCH", "POST", "POST", "PUT", "PUT", "PUT")
+const requestOf = (
+  { chance, int, next, pick }: Dice,
+  number: number,
+  engine: EngineName,
+  uploads: boolean
+): Request => {
+  const method = uploads
+    ? pick("PUT", "PUT", "PUT", "POST", "GET")
+    : pick("GET", "GET", "GET", "HEAD", "DELETE", "PATCH", "POST", "POST", "PUT", "PUT", "PUT")
   const mayHaveBody = method === "PATCH" || method === "POST" || method === "PUT" || chance(0.05)
   const version = chance(0.03) ? 0 : 1
-  const framing = !mayHaveBody ? "none" : version === 0 ? "length" : pick("length", "chunked")
+  const framing = !mayHaveBody
+    ? "none"
+    : version === 0
+    ? "length"
+    : pick("length", "chunked", uploads ? "chunked" : "length")
   const length = framing === "none" ? 0 : pick(0, 1, 20, int(1, 3_000), int(1, 100_000), 65_536, int(1, longest))
   const isChunked = framing === "chunked"
   return {
@@ -139,10 +150,11 @@ export const make = (seed: number, engine: EngineName): Plan => {
   const { chance, int, pick } = random
   const settings = settingsOf(random)
   const length = pick(50, 300, 600)
+  const uploads = chance(0.4)
   let requests = 0
   const visits = Array.from({ length: int(20, 60) }, (): Visit => ({
     at: int(0, length),
-    requests: Array.from({ length: int(1, 5) }, () => requestOf(random, ++requests, engine)),
+    requests: Array.from({ length: int(1, 5) }, () => requestOf(random, ++requests, engine, uploads)),
     isPolite: chance(0.5),
     slowness: chance(0.1) ? int(1, 20) : 0,
     leavesAfter: chance(0.05) ? int(1, pick(200, 200_000)) : Infinity,
