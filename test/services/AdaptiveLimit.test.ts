@@ -313,6 +313,16 @@ describe("a measurement of the baseline", () => {
 })
 
 describe("the limit", () => {
+  it.each([4, 30])("does not go beyond the ceiling, which is %d, however much is in flight", (ceiling) => {
+    const state = AdaptiveLimit.make(ceiling, 0)
+    assert.strictEqual(AdaptiveLimit.current(state), Math.min(AdaptiveLimit.initial, ceiling))
+    for (let now = 0; now < 10_000; now += 10) {
+      AdaptiveLimit.end(state, ceiling, "success", 10, ceiling, now, () => 0)
+      assert.isAtMost(state.limit, ceiling)
+    }
+    assert.strictEqual(AdaptiveLimit.current(state), ceiling)
+  })
+
   it("is a whole number from the floor to the ceiling, whatever happens", () => {
     const event = fc.record({
       outcome: fc.constantFrom<Outcome>("success", "success", "success", "failure", "aborted"),

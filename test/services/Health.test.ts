@@ -274,6 +274,7 @@ describe("status and isEligible", () => {
       seen.add(status)
       const isTrusted = state.probe.state !== "Unproven"
       assert.strictEqual(Health.isEligible(state), eligible[status] && isTrusted, JSON.stringify(state))
+      if (!isTrusted) assert.notStrictEqual(status, "Up", JSON.stringify(state))
     }
     assert.sameMembers([...seen], Object.keys(eligible))
   })
@@ -284,6 +285,10 @@ describe("status and isEligible", () => {
     const isUnwanted = ({ mode, probe }: Health.Health) => mode !== "Ready" || probe.state === "Unproven"
     assert.isUndefined(states.find((state) => Health.isEligible(state) && isOut(state)))
     assert.isUndefined(states.find((state) => Health.isWorthTrying(state) && isUnwanted(state)))
+    const silent = states.map((state): Health.Health => ({ ...state, probe: { ...state.probe, silent: true } }))
+    const tried = silent.filter(Health.isSilent)
+    assert.isNotEmpty(tried)
+    assert.isUndefined(tried.find((state) => isUnwanted(state) || Health.isEjected(state)))
   })
 
   it("leave pinned exchanges to who drains and would be eligible otherwise, and to who is eligible", () => {
