@@ -67,6 +67,8 @@ describe("the tokens of a pool", () => {
       assert.strictEqual(next.byId.get("b"), two.byId.get("b"))
       assert.deepStrictEqual([...next.ids.values()], ["b", "c"])
       assert.isFalse(next.ids.has(two.byId.get("a")![0]!))
+      const rest = yield* tokensFor(["key"], ["b"], two)
+      assert.deepStrictEqual([[...rest.byId.keys()], [...rest.ids.values()]], [["b"], ["b"]])
     }).pipe(crypto))
 })
 

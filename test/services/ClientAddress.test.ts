@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { original } from "../../src/services/ClientAddress.ts"
+import { original, plain } from "../../src/services/ClientAddress.ts"
 
 const isTrusted = (address: string): boolean => address.startsWith("10.")
 
@@ -34,5 +34,15 @@ describe("the address of a client", () => {
   ])("is the last one that is no trusted proxy of %j, when a trusted proxy says so", (lines, client) => {
     const fields = ["Host", "a.test", ...xff(...lines), "X-Real-IP", "7.7.7.7"]
     assert.strictEqual(original(fields, "10.0.0.1", isTrusted), client)
+  })
+})
+
+describe("the address that is shown", () => {
+  it.each<readonly [address: string, shown: string]>([
+    ["::ffff:198.51.100.7", "198.51.100.7"],
+    ["198.51.100.7", "198.51.100.7"],
+    ["2001:db8::ffff:1:2", "2001:db8::ffff:1:2"]
+  ])("of %s is %s", (address, shown) => {
+    assert.strictEqual(plain(address), shown)
   })
 })

@@ -7,6 +7,7 @@ describe("a cookie", () => {
     [["Cookie", "lb=1"], "1"],
     [["COOKIE", "a=0; lb=1; b=2"], "1"],
     [["Cookie", "a=0;lb=1"], "1"],
+    [["Cookie", "a=0;\t lb=1\t"], "1"],
     [["Cookie", "a=0", "Cookie", "lb=1"], "1"],
     [["Cookie", "lb=first; lb=second"], "first"],
     [["Cookie", "lb="], ""],

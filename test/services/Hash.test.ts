@@ -57,6 +57,11 @@ describe("MurmurHash3 x86-32", () => {
     }))
   })
 
+  it.each([0, 1, 2, 3, 4, 5, 6, 7, 8])("of a text is that of its UTF-8, whose only other character is at %d", (at) => {
+    const text = `${"a".repeat(at)}é${"a".repeat(8 - at)}`
+    assert.strictEqual(Hash.string(text), Hash.bytes(new TextEncoder().encode(text)))
+  })
+
   it("of an integer is that of its four bytes", () => {
     fc.assert(fc.property(fc.nat(0xffffffff), fc.integer(), (value, seed) => {
       const bytes = [value, value >>> 8, value >>> 16, value >>> 24].map((byte) => byte & 0xff)
