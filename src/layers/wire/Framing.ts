@@ -84,7 +84,7 @@ export const omitsBody = (method: string, status: number): boolean =>
 export const announcesForbidden = (status: number, fields: FieldLines): boolean => {
   if (status !== 204) return false
   const framing = framingOf(fields, 1)
-  return framing instanceof Malformed || (framing !== undefined && framing._tag !== "None")
+  return framing !== undefined && framing !== none
 }
 
 /**

@@ -95,9 +95,8 @@ const hostMistake = (fields: FieldLines, version: Version): string | undefined =
 const requestFrom = (text: string, limits: Limits): RequestLine | Malformed => {
   const end = text.indexOf("\r\n")
   const afterMethod = text.indexOf(" ")
-  if (afterMethod === -1 || afterMethod > end || !isToken(text, 0, afterMethod)) {
-    return new Malformed(400, "the method is not valid")
-  }
+  // Where the line ends before the first space, this would be a method with a CR in it.
+  if (!isToken(text, 0, afterMethod)) return new Malformed(400, "the method is not valid")
   const afterTarget = text.indexOf(" ", afterMethod + 1)
   // Without a second space this is HTTP/0.9 or nothing; both are gone (RFC 9112 §2.3, Appendix C.1).
   const endOfTarget = afterTarget === -1 || afterTarget > end ? end : afterTarget

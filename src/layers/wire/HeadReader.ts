@@ -65,7 +65,7 @@ export class HeadReader {
     const stop = origin + before + taken
 
     const start = this.kind === "request" ? afterEmptyLines(bytes, origin, stop) : origin
-    if (start < stop && !this.canBegin(bytes, start, stop)) {
+    if (start < stop && !this.canBegin(bytes[start]!)) {
       return new Malformed(400, this.kind === "request" ? "the method is not valid" : "the status line is not valid")
     }
     // The end may straddle the pieces, so the search goes back by three bytes.
@@ -108,12 +108,11 @@ export class HeadReader {
   }
 
   /** Whether a head can begin like this: what speaks another protocol is told so at once, and not after a timeout. */
-  private canBegin(bytes: Buffer, at: number, stop: number): boolean {
-    const first = bytes[at]!
+  private canBegin(first: number): boolean {
     switch (this.kind) {
       case "request":
-        // A CR that comes last may be the first half of an empty line.
-        return isTokenChar(first) || (first === CR && at + 1 === stop)
+        // A CR that comes last may be the first half of an empty line, and any other is a bare one.
+        return isTokenChar(first) || first === CR
       case "response":
         return first === H
       case "trailers":
