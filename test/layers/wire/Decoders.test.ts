@@ -43,6 +43,9 @@ describe("a chunked body with", () => {
 
   it.each<readonly [name: string, wire: string, status: number, body: string]>([
     ["a size that is no number (RFC 9112 §7.1)", "xyz\r\n", 400, ""],
+    ["a size with what comes behind its digits", "5g\r\nhello\r\n", 400, ""],
+    ["a size with what comes before its letters", "5@\r\nhello\r\n", 400, ""],
+    ["a size with what comes between its digits and its letters", "5:\r\nhello\r\n", 400, ""],
     ["no size (RFC 9112 §7.1)", "\r\nhello\r\n", 400, ""],
     ["an extension without a size", ";a\r\nhello\r\n", 400, ""],
     ["a size with a sign", "+5\r\nhello\r\n", 400, ""],
@@ -70,6 +73,7 @@ describe("a chunked body with", () => {
     ["data without a line end (RFC 9112 §7.1)", `5\r\nhello${end}`, 400, "hello"],
     ["data that ends with LF alone (RFC 9112 §7.1)", `5\r\nhello\n${end}`, 400, "hello"],
     ["data that ends with another byte and LF", `5\r\nhello!\n${end}`, 400, "hello"],
+    ["data that ends with CR and another byte", `5\r\nhello\r!${end}`, 400, "hello"],
     ["data that ends with CR alone", `5\r\nhello\r${end}`, 400, "hello"],
     ["a second chunk that is bad", "5\r\nhello\r\n2\r\nab\r\nx\r\n", 400, "helloab"],
     ["a last chunk that ends with LF alone", "0\r\n\n", 400, ""],
@@ -126,10 +130,27 @@ describe("extensions", () => {
   it("are refused when they are more than what they extend (CVE-2024-22019)", () => {
     assert.strictEqual(ending(chunk(1, extension(200)).repeat(80)), "clean")
     assert.strictEqual(ending(chunk(1, extension(200)).repeat(90)), 413)
+    assert.strictEqual(ending(chunk(80, extension(200)).repeat(500)), 413)
+  })
+
+  it("are not allowed for by a large chunk that came long before", () => {
+    assert.strictEqual(ending(chunk(100_000, ";a") + chunk(1, extension(200)).repeat(90)), 413)
   })
 
   it("may be there in every chunk of a long body", () => {
     assert.strictEqual(ending(chunk(1_000, extension(100)).repeat(1_000)), "clean")
+  })
+})
+
+describe("a body of a known length", () => {
+  it("is cut out of what comes with it, and is over with its last byte", () => {
+    const decoder = decoderFor({ _tag: "Length", length: 5 })!
+    const pieces: Array<string> = []
+    const decode = (wire: string, from: number) =>
+      decoder.decode(latin1(wire), from, (piece) => pieces.push(piece.toString("latin1")))
+    assert.deepStrictEqual([decode("xxhel", 2), decoder.isDone, decoder.remaining, decoder.end()], [5, false, 2, false])
+    assert.deepStrictEqual([decode("loGET", 0), decoder.isDone, decoder.remaining, decoder.end()], [2, true, 0, true])
+    assert.deepStrictEqual(pieces, ["hel", "lo"])
   })
 })
 

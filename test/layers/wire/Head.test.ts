@@ -203,6 +203,8 @@ describe("a response with", () => {
     ["a status below 100 (RFC 9110 §15)", lines("HTTP/1.1 099 OK"), 400],
     ["a status that is no number (RFC 9112 §4)", lines("HTTP/1.1 2x0 OK"), 400],
     ["no status (RFC 9112 §4)", lines("HTTP/1.1"), 400],
+    ["a tab before the status (RFC 9112 §4)", lines("HTTP/1.1\t200 OK"), 400],
+    ["another character in place of the space before the status", lines("HTTP/1.1x200 OK"), 400],
     ["two spaces before the status (RFC 9112 §4)", lines("HTTP/1.1  200 OK"), 400],
     ["a tab before the reason phrase (RFC 9112 §4)", lines("HTTP/1.1 200\tOK"), 400],
     ["a control character in the reason phrase (RFC 9112 §4)", lines("HTTP/1.1 200 O\x01K"), 400],

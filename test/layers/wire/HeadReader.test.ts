@@ -30,6 +30,20 @@ describe("a reader", () => {
     )
   })
 
+  it("counts the empty lines before each head, and not those before earlier ones", () => {
+    const reader = new HeadReader("request", { headBytes: get.length + 10, targetBytes: 10 })
+    for (let i = 0; i < 20; i++) {
+      assert.isUndefined(reader.read(latin1("\r\n"), 0))
+      assert.deepStrictEqual(reader.read(latin1(get), 0), { text, rest: get.length })
+    }
+  })
+
+  it("does not look at what came before the head", () => {
+    const reader = new HeadReader("request", defaultLimits)
+    assert.isUndefined(reader.read(latin1(`the end of a body\r${get.slice(0, 10)}`), 18))
+    assert.deepStrictEqual(reader.read(latin1(get.slice(10)), 0), { text, rest: get.length - 10 })
+  })
+
   it("keeps no more than it must of what came, and nothing of the buffer that it came in", () => {
     const reader = new HeadReader("request", defaultLimits)
     const buffer = latin1(get)

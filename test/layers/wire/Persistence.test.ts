@@ -1,5 +1,7 @@
 /** What heads say about their connection. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Framing from "../../../src/layers/wire/Framing.ts"
+import { Malformed } from "../../../src/layers/wire/Grammar.ts"
 import * as Persistence from "../../../src/layers/wire/Persistence.ts"
 import { connectionOptions } from "../../../src/services/HeaderFields.ts"
 
@@ -79,5 +81,59 @@ describe("a protocol to go on with", () => {
     ["", "a", false]
   ])("%j answers %j: %s", (agreed, asked, isAmong) => {
     assert.strictEqual(Persistence.isAmong(["Upgrade", agreed], asked), isAmong)
+  })
+})
+
+describe("trailers", () => {
+  it.each<readonly [connection: ReadonlyArray<string>, te: ReadonlyArray<string>, isAccepted: boolean]>([
+    [["te"], ["trailers"], true],
+    [["x, TE"], ["gzip;q=0.5, Trailers"], true],
+    [["te"], ["gzip", "trailers;q=1"], true],
+    [["te"], ["gzip"], false],
+    [["te"], ["xtrailers"], false],
+    [["te"], [], false],
+    // It was meant for another connection.
+    [["keep-alive"], ["trailers"], false],
+    [[], ["trailers"], false]
+  ])("with Connection %j and TE %j are understood: %s (RFC 9110 §10.1.4)", (connection, te, isAccepted) => {
+    const fields = te.flatMap((value) => ["TE", value])
+    assert.strictEqual(Persistence.acceptsTrailers(optionsOf(...connection), fields), isAccepted)
+  })
+})
+
+describe("a client", () => {
+  it.each<readonly [version: 0 | 1, fields: ReadonlyArray<string>, waits: boolean]>([
+    [1, ["Expect", "100-continue"], true],
+    [1, [], false],
+    [1, ["Expect", ""], false],
+    // It does not know of interim responses.
+    [0, ["Expect", "100-continue"], false]
+  ])("of HTTP/1.%s with %j waits for a 100: %s (RFC 9110 §10.1.1)", (version, fields, waits) => {
+    const request = { method: "POST", target: "/", version, fields }
+    assert.strictEqual(Persistence.expectsContinue(request), waits)
+  })
+})
+
+describe("a response", () => {
+  const endsConnection = (version: 0 | 1, status: number, ...fields: ReadonlyArray<string>): boolean => {
+    const framing = Framing.ofResponse("GET", status, fields, version)
+    assert(!(framing instanceof Malformed))
+    return Persistence.endsConnection({ status, statusText: "", version, fields }, framing)
+  }
+
+  it("ends a connection whose end is its own, or that it says to end (RFC 9112 §9.3, §9.6)", () => {
+    assert.isTrue(endsConnection(1, 200))
+    assert.isTrue(endsConnection(1, 200, "Content-Length", "5", "Connection", "close"))
+    assert.isTrue(endsConnection(0, 200, "Content-Length", "5"))
+    assert.isFalse(endsConnection(1, 200, "Content-Length", "5"))
+    assert.isFalse(endsConnection(0, 200, "Content-Length", "5", "Connection", "keep-alive"))
+  })
+
+  it("ends a connection on which a body may follow that there must not be (RFC 9112 §6.1)", () => {
+    assert.isTrue(endsConnection(1, 204, "Content-Length", "5"))
+    assert.isTrue(endsConnection(1, 204, "Transfer-Encoding", "chunked"))
+    assert.isFalse(endsConnection(1, 204, "Content-Length", "0"))
+    assert.isFalse(endsConnection(1, 204))
+    assert.isFalse(endsConnection(1, 304, "Content-Length", "5"))
   })
 })
