@@ -112,6 +112,14 @@ describe("a flow", () => {
     assert.deepStrictEqual(source, [])
   })
 
+  it("opens the valve at its end, because the next message comes from the same source", () => {
+    const { flow, source, taker } = setup()
+    flow.take(taker)
+    flow.pause()
+    flow.end([])
+    assert.deepStrictEqual(source, ["pause", "resume"])
+  })
+
   it("copies small pieces that it holds, and says of large ones that it refers to them", () => {
     const { flow, push, taken, taker } = setup()
     const small = Buffer.from("small")
@@ -136,6 +144,20 @@ describe("a flow", () => {
     over.flow.end([])
     over.flow.cancel()
     assert.deepStrictEqual(over.source, [])
+  })
+
+  it("is awaited while somebody takes it who is ready for more, and more may come", () => {
+    const { flow, taker } = setup()
+    const seen = [flow.isAwaited]
+    const then = (step: () => void) => {
+      step()
+      seen.push(flow.isAwaited)
+    }
+    then(() => flow.take(taker))
+    then(() => flow.pause())
+    then(() => flow.resume())
+    then(() => flow.end([]))
+    assert.deepStrictEqual(seen, [false, true, false, true, false])
   })
 
   it("says when it is first asked for", () => {
@@ -179,6 +201,19 @@ describe("a flow that is kept", () => {
     assert.deepStrictEqual(taken, ["flush", "first", "first", "flush"])
   })
 
+  it("copies what it holds for the next taker as well, after another one has had what was held", () => {
+    const { flow, push, taken, taker } = setup()
+    flow.keep(100)
+    push("first")
+    flow.take(taker)
+    flow.cancel()
+    const piece = Buffer.from("second")
+    assert.isFalse(push(piece))
+    piece.fill("x")
+    flow.take(taker)
+    assert.deepStrictEqual(taken.slice(2), ["first", "second", "flush"])
+  })
+
   it("is whole up to the limit, and then its taker is the last one", () => {
     const { flow, push, source, taker } = setup()
     assert.isTrue(flow.isWhole)
@@ -206,6 +241,17 @@ describe("a flow that is kept", () => {
     assert.isFalse(flow.isWhole)
   })
 
+  it("is not given up when the next taker wants it, after one that did not", () => {
+    const { flow, push, source, taken, taker } = setup()
+    flow.keep(100)
+    flow.take(taker)
+    flow.cancel()
+    flow.take(taker)
+    flow.settle()
+    push("a")
+    assert.deepStrictEqual([source, taken], [[], ["flush", "flush", "a", "flush"]])
+  })
+
   it("is not given up when its taker still wants it", () => {
     const { flow, push, source, taken, taker } = setup()
     flow.keep(100)
@@ -224,6 +270,7 @@ describe("a flow that is kept", () => {
     flow.take(taker)
     push("a")
     flow.recall()
+    first.pause()
     first.cancel()
     push("b".repeat(200))
     assert.isTrue(flow.isWhole)
