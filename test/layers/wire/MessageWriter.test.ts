@@ -7,18 +7,20 @@ import { FullSocket } from "./FullSocket.ts"
 
 const head = "HEAD\r\n\r\n"
 
-const setup = (framing: Framing) => {
+const setup = (framing: Framing, hasSource = true) => {
   const told: Array<string> = []
   const socket = new FullSocket()
   const writer = new MessageWriter(
     socket,
     head,
     framing,
-    {
-      pause: () => void told.push("pause"),
-      resume: () => void told.push("resume"),
-      cancel: () => void told.push("cancel")
-    },
+    hasSource
+      ? {
+        pause: () => void told.push("pause"),
+        resume: () => void told.push("resume"),
+        cancel: () => void told.push("cancel")
+      }
+      : undefined,
     {
       onWritten: () => void told.push("written"),
       onBroken: ({ message }) => void told.push(message),
@@ -126,13 +128,14 @@ describe("a message", () => {
     })
   }
 
-  it("that was given up says nothing, and writes nothing", () => {
+  it("that was given up says nothing, and writes nothing", async () => {
     const { socket, told, writer } = setup(length(5))
     writer.data(Buffer.alloc(5))
     writer.abandon()
     writer.abandon()
     writer.end([])
     writer.flush()
+    await socket.turn()
     assert.deepStrictEqual(told, ["cancel"])
     assert.deepStrictEqual(socket.calls, [])
   })
@@ -186,5 +189,25 @@ describe("a message", () => {
     assert.isTrue(writer.flush())
     await socket.empty()
     assert.isFalse(writer.flush())
+  })
+
+  it("refers to what the socket could not take when it has no source that waits for that", async () => {
+    const { socket, told, writer } = setup(length(1_000_000), false)
+    socket.on("drain", () => writer.onDrain())
+    socket.isFull = true
+    writer.data(Buffer.alloc(500_000))
+    assert.isTrue(writer.flush())
+    assert.isTrue(writer.flush())
+    await socket.empty()
+    assert.isFalse(writer.flush())
+    assert.deepStrictEqual(told, ["waiting", "going on"])
+  })
+
+  it("takes no trailers along that could be taken for fields of its head (RFC 9110 §6.5.1)", async () => {
+    const { socket, writer } = setup(chunked)
+    writer.end(["X-A", "1", "X-Forwarded-For", "6.6.6.6", "Connection", "close", "X-B", "2"])
+    writer.flush()
+    await socket.turn()
+    assert.strictEqual(socket.text, `${head}0\r\nX-A: 1\r\nX-B: 2\r\n\r\n`)
   })
 })
