@@ -15,6 +15,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Http from "node:http"
 import * as WireClient from "../../../src/layers/wire/WireClient.ts"
 import { fromClientError } from "../../../src/services/Failure.ts"
+import { IsCheck } from "../../../src/services/Probe.ts"
 import { answer, answering, backend } from "../../contract/support/Backends.ts"
 import { engines } from "../../e2e/support/Engines.ts"
 import { frozen } from "../../e2e/support/Frozen.ts"
@@ -196,6 +197,20 @@ describe("a pool", () => {
       const post = Effect.flatMap(HttpClient.post(origin), (response) => response.text)
       const texts = yield* Effect.all(Array.from({ length: 4 }, () => post), { concurrency: "unbounded" })
       assert.deepStrictEqual(texts, ["hello", "hello", "hello", "hello"])
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
+    "lets a check have a connection of its own when all are in use, or a busy backend would seem to be down",
+    Effect.gen(function*() {
+      const { next, origin, peers } = yield* patient
+      const request = yield* fork(text(`${origin}/request`))
+      const check = yield* fork(Effect.provideService(text(`${origin}/check`), IsCheck, true))
+      yield* next
+      yield* next
+      assert.deepStrictEqual([yield* Fiber.join(request), yield* Fiber.join(check)], ["/request", "/check"])
+      assert.lengthOf(peers, 2)
     }),
     { maxConnectionsPerOrigin: 1 }
   )
