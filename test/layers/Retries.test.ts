@@ -720,6 +720,27 @@ describe("hedging", () => {
       })
     )))
 
+  it.effect("leaves a second try alone, or a request could be on three backends", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      for (let i = 0; i < 102; i++) yield* get(20)
+      yield* script("http://a", resets)
+      yield* script("http://b", slow(100))
+      assert.strictEqual(yield* get(200), "200 after 100 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 35, 1, 0], ["b", 35, 0, 0], ["c", 34, 0, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": slow(20), "http://b": slow(20), "http://c": slow(20) }, { hedge: { after: 0.95, budget: 1 } })
+    )))
+
+  it.effect("waits for the only backend that there is", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      for (let i = 0; i < 100; i++) yield* get(20)
+      yield* script("http://a", slow(100))
+      assert.strictEqual(yield* get(100), "200 after 100 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 101, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": slow(20) }, { hedge: { after: 0.95, budget: 1 } }))))
+
   it.effect("leaves a request with a body alone", () =>
     Effect.gen(function*() {
       yield* warmUp
