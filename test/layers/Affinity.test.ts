@@ -138,6 +138,47 @@ describe("a cookie", () => {
     }).pipe(Effect.provide(lab({ "http://a": broken("a"), "http://b": refuses }, { options: { retry } })))
   })
 
+  it.effect.each([502, 503, 504])("is not set by a %d, whose backend is no place to stay", (status) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visit(), { text: String(status), set: undefined, cookie: undefined })
+    }).pipe(Effect.provide(lab({ "http://a": respond("busy", { status }) }))))
+
+  it.effect("is nothing for backends, whether it is known or not", () =>
+    Effect.gen(function*() {
+      const { cookie } = yield* visit()
+      yield* visit(`x=1; ${cookie}`)
+      yield* visit("x=2; lb=gone")
+      const { received } = yield* Fakes
+      assert.deepStrictEqual(received("http://a").map(({ headers }) => headers.cookie), [
+        undefined,
+        "x=1",
+        "x=2"
+      ])
+    }).pipe(Effect.provide(lab({ "http://a": respond("a") }))))
+
+  it.effect("is there for who joins while the exchange is under way", () =>
+    Effect.gen(function*() {
+      const { script } = yield* Fakes
+      yield* join("http://a")
+      yield* visit()
+      yield* script("http://a", (attempt) => Effect.andThen(Effect.sleep(100), refuses(attempt)))
+      const fiber = yield* Effect.forkChild(visit(), { startImmediately: true })
+      yield* TestClock.adjust(50)
+      yield* join("http://a", "http://b")
+      yield* TestClock.adjust(100)
+      const { set, text } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([text, set?.slice(0, 3)], ["b", "lb="])
+    }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
+
+  it.effect("is there for who joins while cookies are being made", () =>
+    Effect.gen(function*() {
+      yield* join("http://a")
+      const first = yield* Effect.forkChild(visit(), { startImmediately: true })
+      yield* join("http://a", "http://b")
+      yield* Fiber.join(first)
+      for (let i = 0; i < 2; i++) assert.isDefined((yield* visit()).set)
+    }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
+
   it.effect("is not set by an answer of our own", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* visit(), { text: "502", set: undefined, cookie: undefined })

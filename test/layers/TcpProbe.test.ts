@@ -7,7 +7,7 @@ import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Connector } from "../../src/services/Connector.ts"
 import { TransportFailure } from "../../src/services/Failure.ts"
-import { Probe, ProbeFailed, ProbeSkipped } from "../../src/services/Probe.ts"
+import { Probe } from "../../src/services/Probe.ts"
 
 /** A probe whose connections end like this, and keeps where they went. */
 const probing = (
@@ -53,12 +53,12 @@ describe("TcpProbe", () => {
 
   it.effect("fails with the words of the engine", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* Effect.flip(check), ProbeFailed.make({ message: "Connection refused" }))
+      assert.deepInclude(yield* Effect.flip(check), { _tag: "ProbeFailed", message: "Connection refused" })
     }).pipe(probing(fails("connect_failed", "Connection refused"))))
 
   it.effect("learns nothing about the backend from a lack of its own", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* Effect.flip(check), ProbeSkipped.make({ message: "Too many open files" }))
+      assert.deepInclude(yield* Effect.flip(check), { _tag: "ProbeSkipped", message: "Too many open files" })
     }).pipe(probing(fails("overloaded", "Too many open files"))))
 
   it.effect("gives up after 2 s, and lets go of the connection", () => {
