@@ -385,6 +385,29 @@ describe("a request that is lost with a connection that was kept", () => {
   )
 
   test(
+    "is not sent once more when its backend has had it for longer than the news of a close takes",
+    Effect.gen(function*() {
+      let end: () => void = () => {}
+      const isOver = new Promise<void>((resolve) => end = resolve)
+      const { origin, peers } = yield* backend(async (peer) => {
+        await peer.request()
+        await peer.send(answer("hello"))
+        await peer.request()
+        await isOver
+        peer.reset()
+      })
+      yield* text(origin)
+      yield* turns
+      const fiber = yield* fork(reasonOf(text(origin)))
+      yield* asked(peers[0]!, 2)
+      yield* TestClock.adjust("2 seconds")
+      end()
+      assert.strictEqual(yield* Fiber.join(fiber), "reset_before_headers")
+      assert.lengthOf(peers, 1)
+    })
+  )
+
+  test(
     "is not sent once more when its connection was new",
     Effect.gen(function*() {
       const { origin, peers } = yield* backend(async (peer) => {
