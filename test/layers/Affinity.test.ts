@@ -138,10 +138,13 @@ describe("a cookie", () => {
     }).pipe(Effect.provide(lab({ "http://a": broken("a"), "http://b": refuses }, { options: { retry } })))
   })
 
-  it.effect.each([502, 503, 504])("is not set by a %d, whose backend is no place to stay", (status) =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(yield* visit(), { text: String(status), set: undefined, cookie: undefined })
-    }).pipe(Effect.provide(lab({ "http://a": respond("busy", { status }) }))))
+  it.effect.each([502, 503, 504])(
+    "is not set by a %d, whose backend is no place to stay",
+    (status) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* visit(), { text: String(status), set: undefined, cookie: undefined })
+      }).pipe(Effect.provide(lab({ "http://a": respond("busy", { status }) })))
+  )
 
   it.effect("is nothing for backends, whether it is known or not", () =>
     Effect.gen(function*() {

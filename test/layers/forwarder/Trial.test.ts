@@ -163,6 +163,9 @@ describe("a trial", () => {
       assert.strictEqual(yield* others, 1)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* others, 2)
+      // Each of those that are silent has one more beside it, and not one each second.
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* others, 2)
       assert.strictEqual(yield* statusOfA, "Trial")
     }).pipe(lab(stalls(3, respond("hello")))))
 

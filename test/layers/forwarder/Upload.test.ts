@@ -117,12 +117,14 @@ describe("the latency of a backend", () => {
       Effect.as(Stream.runDrain(Stream.take(request.stream, 5)), HttpServerResponse.text("enough", { status: 413 }))
     )
     return Effect.gen(function*() {
+      yield* gets(1, 20)
+      yield* (yield* FakeBackends.FakeBackends).script("http://a", early)
       const uploading = yield* Effect.forkChild(FakeServer.request(upload(10, 500)))
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual((yield* Fiber.join(uploading)).status, 413)
       const { failed, inFlight, latency, total } = yield* loadOf("http://a")
-      assert.deepStrictEqual({ failed, inFlight, latency, total }, { failed: 0, inFlight: 0, latency: 0, total: 1 })
-    }).pipe(lab({ "http://a": early }))
+      assert.deepStrictEqual({ failed, inFlight, latency, total }, { failed: 0, inFlight: 0, latency: 10, total: 2 })
+    }).pipe(lab({ "http://a": fast }))
   })
 
   it.effect("is the failure's, where a backend breaks off an upload", () => {
