@@ -58,6 +58,12 @@ describe.each(hashStrategies)("%s", (name) => {
     assert.strictEqual(new Set(expected).size, 60)
   })
 
+  it("finds a backend however light it is beside many heavy ones, when nobody else can be taken", () => {
+    const light = endpoint("light")
+    const picker = make([...endpoints(Array<number>(700).fill(1_000)), light])
+    assert.strictEqual(picker.pickWhere?.(contextOf("key"), (one) => one === light), light)
+  })
+
   it("moves only the keys of a backend that leaves, and to the newcomer when one joins", () => {
     const n = 2_000
     const sample = keys(n)

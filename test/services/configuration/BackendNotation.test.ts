@@ -94,6 +94,7 @@ describe("a backend", () => {
   it("shares neither origin nor id with another, and is not alone missing", () => {
     assert.strictEqual(read(Backends)(["http://a:1", "http://a:1/"]), undefined)
     assert.strictEqual(read(Backends)([{ url: "http://a:1", id: "x" }, { url: "http://a:2", id: "x" }]), undefined)
+    assert.strictEqual(read(Backends)([{ url: "http://a:1", id: "x" }, { url: "http://a:1", id: "y" }]), undefined)
     assert.strictEqual(read(Backends)([]), undefined)
     assert.strictEqual(read(Backends)(["http://a:1", "http://a:2"])?.length, 2)
   })
