@@ -112,7 +112,7 @@ export const Bytes: Schema.Codec<number, number | string> = notation(
 const percentageOf = (text: string): number | undefined => {
   if (!/^\d{1,3}(?:\.\d{1,6})?$/.test(text)) return undefined
   const number = Number(text)
-  const percentage = number > 0 && number < 1 ? Number((number * 100).toFixed(6)) : number
+  const percentage = number < 1 ? Number((number * 100).toFixed(6)) : number
   return percentage <= 100 ? percentage : undefined
 }
 
