@@ -8,7 +8,8 @@ const mappedLength = 96
 
 const canonicalNetwork = (network: IpNetwork.IpNetwork): IpNetwork.IpNetwork => {
   const address = NetAddress.toCanonical(network.address)
-  if (address === network.address || network.prefixLength < mappedLength) return network
+  // A network has only zeros behind its length, and these have ones up to the end of the prefix: it is never shorter.
+  if (address === network.address) return network
   return IpNetwork.fromAddressUnsafe(address, network.prefixLength - mappedLength)
 }
 
