@@ -68,6 +68,21 @@ describe("a large response to a client that reads slowly", () => {
     }).pipe(Effect.scoped, Effect.provide(server)))
 })
 
+describe("a client that waits for 100", () => {
+  it.live("gets none in the middle of a response that echoes its request", () =>
+    Effect.gen(function*() {
+      yield* HttpServer.serveEffect(Effect.map(HttpServerRequest, ({ stream }) => HttpServerResponse.stream(stream)))
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("POST /", "Content-Length: 5", "Expect: 100-continue")))
+      // The head of the response says enough.
+      assert.strictEqual(yield* Effect.promise(() => peer.untilText("\r\n")), "HTTP/1.1 200 OK\r\n")
+      yield* Effect.promise(() => peer.send("hello"))
+      const rest = yield* Effect.promise(() => peer.untilText("0\r\n\r\n"))
+      assert.include(rest, "\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+      assert.notInclude(rest, "100")
+    }).pipe(Effect.scoped, Effect.provide(server)))
+})
+
 describe("a response that has no body", () => {
   it.live("does not keep a Node stream open, whatever the reason", () =>
     Effect.gen(function*() {
