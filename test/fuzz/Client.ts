@@ -39,6 +39,8 @@ class Client {
     this.name = `client ${nth}`
     // What Node's server says to whoever leaves in the middle of a request, in place of an answer or behind it.
     const isFarewell = (message: Message) => ledger.engine === "node" && this.end.isLeft && statusOf(message) === 400
+    // It ends the connection of whoever has left as it does after a whole answer.
+    const isAbandoned = (message: Message) => ledger.engine === "node" && this.end.isLeft && message.framing === "close"
     const reader = new Reader("answer", {
       onHead: (message) => {
         const [asked] = this.waiting
@@ -51,7 +53,7 @@ class Client {
         if (asked === undefined) return
         ledger.tell(`${this.name} has ${message.start} (${message.body.length} bytes) for /${asked.request.number}`)
         if (statusOf(message) < 200) return rules.onInterim(asked, message)
-        if (isFarewell(message)) return
+        if (isFarewell(message) || isAbandoned(message)) return
         this.waiting.shift()
         asked.got = "all"
         asked.answer = message
