@@ -1,6 +1,9 @@
 /**
  * How cookies are read and set for the backends of the pool: tokens are made when a request finds that
  * the pool has changed.
+ *
+ * Owns the tokens of the members. What a cookie looks like is in `services/Affinity`, and what a pin is worth is decided
+ * by `balancer/Pins`.
  */
 import * as Mac from "effect/crypto/Mac"
 import * as SecureRandom from "effect/crypto/SecureRandom"

@@ -1,4 +1,9 @@
-/** Keeps the pool's members what discovery says they are. */
+/**
+ * Keeps the pool's members what discovery says they are.
+ *
+ * Owns what happens when a source breaks down, or delivers what is no backend. Where backends come from is the business
+ * of the source, and how they are is kept in `Pool`.
+ */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,6 +1,8 @@
 /**
  * How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels
  * that are left are cut.
+ *
+ * Owns the tunnels that stand, by backend. That a backend drains is a fact of its health and kept in `Pool`.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -2,7 +2,8 @@
  * Ejects backends that fail real traffic, and lets them back: the fibers between the balancer and the pool.
  *
  * One fiber takes the signals from the data path, which never waits; another one follows the pool and says when an
- * ejection is over. A backend on trial shows with one try whether it is well.
+ * ejection is over. A backend on trial shows with one try whether it is well. When a backend has failed too often is
+ * decided by `services/Ejection`; whether it may be ejected, and for how long, by `Pool`.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -6,6 +6,9 @@
  *   -> its end -> end of the try -> log
  *
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
+ *
+ * Owns the order of these steps. The steps of a try are in `forwarder/Tries`, what an exchange has come to is in
+ * `forwarder/Exchange`, and the rules are in `services`.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

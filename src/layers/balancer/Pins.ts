@@ -1,4 +1,7 @@
-/** Finds the endpoint that an exchange is pinned to, and decides whether it may go there. */
+/**
+ * Finds the endpoint that an exchange is pinned to, and decides whether it may go there. Who says so is `Affinity`; what
+ * follows where there is no room is the business of `Selection` and `Waiting`.
+ */
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
