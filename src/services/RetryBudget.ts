@@ -63,7 +63,9 @@ const turn = (budget: Budget, now: number): number => {
 
 /** Counts a request. */
 export const deposit = (budget: Budget, now: number): void => {
-  budget.requests[turn(budget, now)]!++
+  // First of all, because the list may be another one after it.
+  const bucket = turn(budget, now)
+  budget.requests[bucket]!++
   budget.requestSum++
 }
 

@@ -59,6 +59,15 @@ describe("a retry budget", () => {
     assert.deepStrictEqual([budget.requestSum, budget.second], [2, 50])
   })
 
+  it("forgets the request with which a clock went back far, like any other", () => {
+    const budget = make()
+    deposit(budget, 60_000)
+    deposit(budget, 1_000)
+    assert.strictEqual(budget.requestSum, 1)
+    deposit(budget, 20_000)
+    assert.strictEqual(budget.requestSum, 1)
+  })
+
   it("never allows more than the policy says in any 10 seconds", () => {
     const event = fc.record({ after: fc.nat(700), isRequest: fc.boolean() })
     fc.assert(fc.property(fc.array(event, { maxLength: 400 }), (events) => {
