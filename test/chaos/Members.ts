@@ -52,7 +52,9 @@ const mayEject = (candidate: Member, { eligible, members }: PoolState, maxShare:
   const isAnyLeft = isFailing(candidate)
     ? eligible.some(({ backend }) => backend.id !== idOf(candidate))
     : well.length > 0
-  const out = others.filter((other) => isReady(other) && (isEjected(other) || isOnTrial(other))).length
+  /** Whom its checks have taken out counts only beside others that are as ill. */
+  const isOut = (other: Member): boolean => isEjected(other) && (isFailing(candidate) || !isFailing(other))
+  const out = others.filter((other) => isReady(other) && (isOut(other) || isOnTrial(other))).length
   return isAnyLeft && out + 1 <= members.filter(isReady).length * maxShare
 }
 

@@ -241,6 +241,25 @@ describe("ejections", () => {
       assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Trial", "c Up", "d Up"])
     }).pipe(withPool))
 
+  it.effect("do not count one that its checks have taken out, whether it was ejected before that or not", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", tripped)
+      yield* signal("a", failed)
+      yield* signal("b", tripped)
+      yield* signal("c", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Down", "b Ejected", "c Up"])
+    }).pipe(withPool))
+
+  it.effect("count those as well where nobody is well, and the checks of all fail", () =>
+    Effect.gen(function*() {
+      const all = ["a", "b", "c", "d", "e"]
+      yield* up(...all.map((id) => backend(id)))
+      for (const id of all) yield* signal(id, { ...failed, answered: true })
+      for (const id of all) yield* signal(id, tripped)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["c", "d", "e"])
+    }).pipe(withPool))
+
   it.effect("take who does not stand the trial, where one other is left", () =>
     Effect.gen(function*() {
       yield* up(a, b)

@@ -104,7 +104,8 @@ class Model {
   private mayEject(member: Member): boolean {
     const others = this.all.filter((other) => other !== member && isReady(other))
     const well = others.filter((other) => isWell(other) && !isOnTrial(other))
-    const out = others.filter((other) => isEjected(other) || isOnTrial(other))
+    const isOut = (other: Member) => isEjected(other) && (isFailing(member) || !isFailing(other))
+    const out = others.filter((other) => isOut(other) || isOnTrial(other))
     const isUncapped = (isFailing(member) && well.length > 0) || well.some(({ tier }) => tier > member.tier)
     const ready = isReady(member) ? others.length + 1 : others.length
     return this.policy.maxEjected > 0 &&

@@ -20,7 +20,10 @@ interface Tally {
   worthTrying: number
   /** Checks get no answer, although requests may. */
   silent: number
+  /** Ejected, and nothing else is against it. */
   ejected: number
+  /** Ejected, but its checks fail as well. */
+  ejectedAndFailing: number
   /** Well, but on trial with one request at a time. */
   onTrial: number
 }
@@ -42,6 +45,8 @@ export interface Offer {
 const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 
 const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
+
+const isFailing = ({ health }: Member): boolean => health.probe.state === "Failing"
 
 const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTrial(member.health)
 
@@ -68,7 +73,8 @@ export class Census {
     const { endpoint: { backend: { tier } }, health } = member
     let tally = this.tiers.get(tier)
     if (tally === undefined) {
-      tally = { ready: 0, well: 0, unknown: 0, proven: 0, worthTrying: 0, silent: 0, ejected: 0, onTrial: 0 }
+      const none = { ready: 0, well: 0, unknown: 0, proven: 0, worthTrying: 0, silent: 0 }
+      tally = { ...none, ejected: 0, ejectedAndFailing: 0, onTrial: 0 }
       this.tiers.set(tier, tally)
     }
     if (health.mode !== "Ready") return
@@ -78,7 +84,7 @@ export class Census {
     if (isProven(member)) tally.proven += by
     if (Health.isWorthTrying(health)) tally.worthTrying += by
     if (Health.isSilent(health)) tally.silent += by
-    if (Health.isEjected(health)) tally.ejected += by
+    if (Health.isEjected(health)) tally[isFailing(member) ? "ejectedAndFailing" : "ejected"] += by
     if (isOnTrial(member)) tally.onTrial += by
   }
 
@@ -125,21 +131,23 @@ export class Census {
   }
 
   /**
-   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected. Where the
-   * candidate's checks fail as well, or a later tier stands by, those that are well will do better, however many are
-   * ejected already. Where nobody is well, any member is as good as the other.
+   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected; one whose
+   * checks fail does not, because they have taken it out. Where the candidate's checks fail as well, or a later tier
+   * stands by, those that are well will do better, however many are ejected already. Where nobody is well, any member is
+   * as good as the other, and each that is ejected counts.
    */
   mayEject(candidate: Member, eligible: ReadonlyArray<Endpoint>, { maxEjected }: Policy): boolean {
     if (maxEjected === 0) return false
-    const { endpoint, health } = candidate
+    const { endpoint } = candidate
     const inUse = ({ onTrial, well }: Tally): number => well - onTrial
     const well = this.sum(inUse) - (isWell(candidate) && !isOnTrial(candidate) ? 1 : 0)
-    const isFailing = health.probe.state === "Failing"
-    if (well > 0 && (isFailing || this.sum(inUse, (tier) => tier > endpoint.backend.tier) > 0)) return true
-    const isAnyLeft = isFailing ? eligible.some((one) => one !== endpoint) : well > 0
+    const isIll = isFailing(candidate)
+    if (well > 0 && (isIll || this.sum(inUse, (tier) => tier > endpoint.backend.tier) > 0)) return true
+    const isAnyLeft = isIll ? eligible.some((one) => one !== endpoint) : well > 0
     if (!isAnyLeft) return false
     // Who is ejected already is not ejected again, and stays as it is.
-    const out = this.sum(({ ejected, onTrial }) => ejected + onTrial) - (isOnTrial(candidate) ? 1 : 0)
+    const outOf = (tally: Tally): number => tally.ejected + tally.onTrial + (isIll ? tally.ejectedAndFailing : 0)
+    const out = this.sum(outOf) - (isOnTrial(candidate) ? 1 : 0)
     return out + 1 <= this.sum((tally) => tally.ready) * maxEjected
   }
 }
