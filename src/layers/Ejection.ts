@@ -20,6 +20,12 @@ import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } fro
 /** Signals that may wait for the pool. One that does not fit is dropped, and sent again at the next failure. */
 const capacity = 1_024
 
+/**
+ * Milliseconds until the pool is asked again for what it has refused: time alone may have changed its mind, where
+ * another one is on trial and nobody asks that.
+ */
+const againAfter = 1_000
+
 /** Milliseconds until the first of these ejections is over; infinite when there is none. */
 const untilNext = (ejected: ReadonlyArray<Member>, now: number): number =>
   ejected.reduce(
@@ -86,8 +92,8 @@ export const layer = (
       yield* followEjections(pool)
 
       let known: PoolState | undefined
-      /** Backends that the current snapshot was told of: what the pool has refused, it would refuse again. */
-      const reported = new Set<string>()
+      /** When the current snapshot was told of a backend: what the pool has refused, it would soon refuse again. */
+      const reported = new Map<string, number>()
       /** How an endpoint is now; nothing, if it has left, also where another one with its id is a member now. */
       const healthOf = ({ backend: { id }, load }: Endpoint): Health.Health | undefined => {
         const state = Ref.getUnsafe(pool.state)
@@ -113,14 +119,14 @@ export const layer = (
           if (outcome === "success") {
             Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
           } else {
-            if (reported.has(id)) return
+            if (Math.abs(now - (reported.get(id) ?? -Infinity)) < againAfter) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined
               ? verdict
               : `${verdict}, ${since === undefined ? "the last failure " : ""}${why}`
             const signal: Health.Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
-            if (Queue.offerUnsafe(signals, [id, signal])) reported.add(id)
+            if (Queue.offerUnsafe(signals, [id, signal])) reported.set(id, now)
           }
         }
       })

@@ -43,18 +43,21 @@ const offeredIn = ({ members }: PoolState, { health }: Plan["settings"]) => {
 }
 
 /** Whether one more may be ejected. */
-const mayEject = (candidate: Member, { eligible, members }: PoolState, maxShare: number): boolean => {
+const mayEject = (candidate: Member, { eligible, members }: PoolState, maxShare: number, now: number): boolean => {
   if (maxShare === 0) return false
   const others = members.filter((member) => member !== candidate)
-  const isOnTrial = (member: Member): boolean => isWell(member) && member.health.circuit._tag === "Trial"
+  // Whether somebody asked one that has been on trial for long is not known any more.
+  const isOnTrial = ({ health: { changed, circuit } }: Member): boolean =>
+    circuit._tag === "Trial" && now - changed.circuit.at < 5_000
   const well = others.filter((member) => isWell(member) && !isOnTrial(member))
   if (well.length > 0 && (isFailing(candidate) || well.some((other) => tierOf(other) > tierOf(candidate)))) return true
   const isAnyLeft = isFailing(candidate)
     ? eligible.some(({ backend }) => backend.id !== idOf(candidate))
     : well.length > 0
   /** Whom its checks have taken out counts only beside others that are as ill. */
-  const isOut = (other: Member): boolean => isEjected(other) && (isFailing(candidate) || !isFailing(other))
-  const out = others.filter((other) => isReady(other) && (isOut(other) || isOnTrial(other))).length
+  const isOut = (other: Member): boolean =>
+    isEjected(other) ? isFailing(candidate) || !isFailing(other) : isWell(other) && isOnTrial(other)
+  const out = others.filter((other) => isReady(other) && isOut(other)).length
   return isAnyLeft && out + 1 <= members.filter(isReady).length * maxShare
 }
 
@@ -83,7 +86,8 @@ export const members: Make = (scene, complain) => {
       complain(`the circuit of ${id} went from ${from.circuit._tag} to ${to.circuit._tag}`)
     }
     const isEjectedNow = isEjected(after) && !isEjected(before)
-    if (isEjectedNow && !mayEject(before, pool, ejection.maxShare)) complain(`${id} was ejected as one too many`)
+    const isOneTooMany = isEjectedNow && !mayEject(before, pool, ejection.maxShare, to.changed.circuit.at)
+    if (isOneTooMany) complain(`${id} was ejected as one too many`)
   }
 
   return {

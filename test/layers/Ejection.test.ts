@@ -431,6 +431,19 @@ describe("a backend that fails real traffic", () => {
     }).pipe(over(watched))
   })
 
+  it.effect("is ejected in time although another one was just on trial when it began to fail, and nobody asks that", () =>
+    Effect.gen(function*() {
+      const [a, b] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* tries(b!, "failure", 5)
+      assert.strictEqual(yield* statusOf("b"), "Up")
+      yield* TestClock.adjust("5 seconds")
+      yield* tries(b!, "failure", 1)
+      assert.strictEqual(yield* statusOf("b"), "Ejected")
+    }).pipe(lab))
+
   it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
     const { told, watched } = watching()
     return Effect.gen(function*() {

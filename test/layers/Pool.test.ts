@@ -260,6 +260,33 @@ describe("ejections", () => {
       assert.deepStrictEqual(idsOf((yield* current).eligible), ["c", "d", "e"])
     }).pipe(withPool))
 
+  it.effect("do not wait for the trial of one that nobody asks, such as one whose clients stay elsewhere", () =>
+    Effect.gen(function*() {
+      for (const backends of [[a, b, c], [a, b]]) {
+        yield* up(...backends)
+        yield* signal("a", tripped)
+        yield* signal("a", passed)
+        yield* TestClock.adjust("4999 millis")
+        yield* signal("b", tripped)
+        assert.strictEqual(Health.status(memberOf(yield* current, "b").health), "Up")
+        yield* TestClock.adjust("1 millis")
+        yield* signal("b", tripped)
+        assert.strictEqual(Health.status(memberOf(yield* current, "b").health), "Ejected")
+        yield* reconcile()
+      }
+    }).pipe(withPool))
+
+  it.effect("wait for a trial that is under way, however long it takes", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", tripped)
+      yield* signal("a", passed)
+      memberOf(yield* current, "a").endpoint.load.inFlight = 1
+      yield* TestClock.adjust("1 minute")
+      yield* signal("b", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Up", "c Up"])
+    }).pipe(withPool))
+
   it.effect("take who does not stand the trial, where one other is left", () =>
     Effect.gen(function*() {
       yield* up(a, b)

@@ -6,8 +6,7 @@
  */
 import * as Health from "../../services/Health.ts"
 import { smallPool } from "../../services/HealthChecker.ts"
-import type { Endpoint } from "../../services/Load.ts"
-import type { Member, Policy } from "../../services/Pool.ts"
+import type { Member, Policy, PoolState } from "../../services/Pool.ts"
 
 /** Counts of the members of a tier that the operator has not taken out: all, and by what they are. */
 interface Tally {
@@ -49,6 +48,12 @@ const isUnknown = (member: Member): boolean => isWell(member) && member.health.p
 const isFailing = ({ health }: Member): boolean => health.probe.state === "Failing"
 
 const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTrial(member.health)
+
+/** A trial of which so many milliseconds have passed, and that nobody takes, is none that is waited for. */
+const idleAfter = 5_000
+
+const isIdle = (member: Member, now: number): boolean =>
+  isOnTrial(member) && member.endpoint.load.inFlight === 0 && now - member.health.changed.circuit.at >= idleAfter
 
 const isProven = (member: Member): boolean =>
   isWell(member) && member.health.probe.state === "Passing" && !isOnTrial(member)
@@ -131,23 +136,30 @@ export class Census {
   }
 
   /**
-   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected; one whose
-   * checks fail does not, because they have taken it out. Where the candidate's checks fail as well, or a later tier
-   * stands by, those that are well will do better, however many are ejected already. Where nobody is well, any member is
-   * as good as the other, and each that is ejected counts.
+   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected, unless
+   * nobody asks it: where all clients are pinned to others, its trial would never be over. One whose checks fail does
+   * not count, because they have taken it out. Where the candidate's checks fail as well, or a later tier stands by,
+   * those that are well will do better, however many are ejected already. Where nobody is well, any member is as good as
+   * the other, and each that is ejected counts.
    */
-  mayEject(candidate: Member, eligible: ReadonlyArray<Endpoint>, { maxEjected }: Policy): boolean {
+  mayEject(candidate: Member, { eligible, members }: PoolState, { maxEjected }: Policy, now: number): boolean {
     if (maxEjected === 0) return false
-    const { endpoint } = candidate
+    const { tier } = candidate.endpoint.backend
+    // Looked for only where there are any, because it is a look at all.
+    const idle = this.sum(({ onTrial }) => onTrial) === 0
+      ? []
+      : members.filter((member) => member !== candidate && isIdle(member, now))
     const inUse = ({ onTrial, well }: Tally): number => well - onTrial
-    const well = this.sum(inUse) - (isWell(candidate) && !isOnTrial(candidate) ? 1 : 0)
+    const well = this.sum(inUse) + idle.length - (isWell(candidate) && !isOnTrial(candidate) ? 1 : 0)
+    const isLater = (other: number): boolean => other > tier
+    const standsBy = this.sum(inUse, isLater) > 0 || idle.some(({ endpoint: { backend } }) => isLater(backend.tier))
     const isIll = isFailing(candidate)
-    if (well > 0 && (isIll || this.sum(inUse, (tier) => tier > endpoint.backend.tier) > 0)) return true
-    const isAnyLeft = isIll ? eligible.some((one) => one !== endpoint) : well > 0
+    if (well > 0 && (isIll || standsBy)) return true
+    const isAnyLeft = isIll ? eligible.some((one) => one !== candidate.endpoint) : well > 0
     if (!isAnyLeft) return false
     // Who is ejected already is not ejected again, and stays as it is.
     const outOf = (tally: Tally): number => tally.ejected + tally.onTrial + (isIll ? tally.ejectedAndFailing : 0)
-    const out = this.sum(outOf) - (isOnTrial(candidate) ? 1 : 0)
+    const out = this.sum(outOf) - idle.length - (isOnTrial(candidate) ? 1 : 0)
     return out + 1 <= this.sum((tally) => tally.ready) * maxEjected
   }
 }

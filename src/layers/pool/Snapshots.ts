@@ -84,7 +84,7 @@ export class Snapshots {
     const position = before.positions.get(id)
     if (position === undefined) return before
     const member = before.members[position]!
-    if (signal._tag === "Tripped" && !this.census.mayEject(member, before.eligible, this.policy)) return before
+    if (signal._tag === "Tripped" && !this.census.mayEject(member, before, this.policy, now)) return before
     const health = Health.transition(member.health, signal, now, this.policy)
     return health === member.health ? before : this.withMember(before, position, { ...member, health })
   }
