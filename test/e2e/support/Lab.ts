@@ -30,7 +30,7 @@ import * as Pool from "../../../src/services/Pool.ts"
 import { Strategy } from "../../../src/services/Strategy.ts"
 import { type Differences, type Engine, type EngineName, engines } from "./Engines.ts"
 import { type Asked, Peer, probePath } from "./Peer.ts"
-import { Waiting } from "./Waiting.ts"
+import { impatiently, Waiting } from "./Waiting.ts"
 
 /** The log in memory, with a way to wait for what it says. */
 class Journal extends Array<Entry> {
@@ -380,8 +380,8 @@ export class Lab {
 /** Declares a test on real sockets and the live clock. */
 export type Declare = (name: string, run: (lab: Lab) => Promise<void>, differences?: Differences) => void
 
-const mustFail = (run: Promise<void>): Promise<void> =>
-  run.then(
+const mustFail = (run: () => Promise<void>): Promise<void> =>
+  impatiently(run).then(
     () => assert.fail("the engine no longer differs: take the note away"),
     () => {}
   )
@@ -391,7 +391,7 @@ export const onEachEngine = (group: string, declare: (test: Declare, engine: Eng
   describe.each(engines)(`${group}, on the $name engine`, (engine) => {
     declare((name, run, differences = {}) => {
       const difference = differences[engine.name]
-      const body = (lab: Lab) => difference === undefined ? run(lab) : mustFail(run(lab))
+      const body = (lab: Lab) => difference === undefined ? run(lab) : mustFail(() => run(lab))
       const test = () =>
         Effect.acquireUseRelease(
           Effect.sync(() => new Lab(engine)),

@@ -3,7 +3,20 @@
  * report of what there was.
  */
 
-const patience = 8_000
+/** Milliseconds, for a machine that is busy. */
+const usual = 8_000
+
+let patience = usual
+
+/** Runs something that is known to wait in vain, which need not take as long. */
+export const impatiently = async (run: () => Promise<void>): Promise<void> => {
+  patience = 2_000
+  try {
+    await run()
+  } finally {
+    patience = usual
+  }
+}
 
 /** Conditions that somebody waits for. */
 export class Waiting {
