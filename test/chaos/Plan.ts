@@ -4,14 +4,13 @@
  *
  * Pure data. What a backend does that is ill in some way is in `Backends`; who plays a plan is `Chaos`.
  */
-import * as Result from "effect/Result"
 import * as Struct from "effect/Struct"
-import * as Configuration from "../../src/layers/Configuration.ts"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
-import type { Input, Settings } from "../../src/services/Configuration.ts"
+import type { Input } from "../../src/services/Configuration.ts"
 import { type Illness, kinds } from "./Backends.ts"
 import { type Dice, dice } from "./Dice.ts"
+import { type DrawnSettings, drawSettings } from "./DrawnSettings.ts"
 
 /** Something that happens, at a time in milliseconds from the start. */
 export type Event =
@@ -37,11 +36,8 @@ export interface Request {
   readonly patience: number | undefined
 }
 
-export interface Plan {
+export interface Plan extends DrawnSettings {
   readonly seed: number
-  /** The settings as they are written. */
-  readonly input: Input<StrategyName>
-  readonly settings: Settings<StrategyName>
   readonly backends: ReadonlyArray<Backend.Backend>
   /** How long a backend works on a request when it is well. */
   readonly workTime: number
@@ -118,15 +114,6 @@ const inputOf = (dice: Dice): Input<StrategyName> => {
   }
 }
 
-/** Settings that do not contradict each other. */
-const settingsOf = (dice: Dice): Pick<Plan, "input" | "settings"> => {
-  while (true) {
-    const input = inputOf(dice)
-    const checked = Configuration.check(input)
-    if (Result.isSuccess(checked)) return { input, settings: checked.success.settings }
-  }
-}
-
 const eventsOf = (dice: Dice, length: number, backends: Plan["backends"], make: (id: string) => Backend.Backend) => {
   const { chance, gap, next, pick } = dice
   const perSecond = pick(0.5, 1, 3)
@@ -194,7 +181,7 @@ const requestsOf = (dice: Dice, length: number): ReadonlyArray<Request> => {
 export const make = (seed: number): Plan => {
   const random = dice(seed)
   const { chance, int, pick } = random
-  const { input, settings } = settingsOf(random)
+  const { input, settings } = drawSettings(() => inputOf(random))
   const hasTiers = chance(0.25)
   const hasWeights = chance(0.5)
   const hasZones = settings.zone !== undefined

@@ -4,12 +4,11 @@
  *
  * Pure data. Who plays a plan is `Fuzz`.
  */
-import * as Result from "effect/Result"
 import * as Struct from "effect/Struct"
-import * as Configuration from "../../src/layers/Configuration.ts"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
-import type { Input, Settings } from "../../src/services/Configuration.ts"
+import type { Input } from "../../src/services/Configuration.ts"
 import { type Dice, dice } from "../chaos/Dice.ts"
+import { type DrawnSettings, drawSettings } from "../chaos/DrawnSettings.ts"
 import type { EngineName } from "../e2e/support/Engines.ts"
 import { longest } from "./Bytes.ts"
 
@@ -49,11 +48,8 @@ export interface Visit {
   readonly stays: boolean
 }
 
-export interface Plan {
+export interface Plan extends DrawnSettings {
   readonly seed: number
-  /** The settings as they are written. */
-  readonly input: Input<StrategyName>
-  readonly settings: Settings<StrategyName>
   readonly backends: number
   /** Whether there is one more, which does not listen. */
   readonly hasAbsent: boolean
@@ -101,15 +97,6 @@ const inputOf = ({ chance, int, maybe, pick }: Dice): Input<StrategyName> => ({
   }
 })
 
-/** Settings that do not contradict each other. */
-const settingsOf = (dice: Dice): Pick<Plan, "input" | "settings"> => {
-  while (true) {
-    const input = inputOf(dice)
-    const checked = Configuration.check(input)
-    if (Result.isSuccess(checked)) return { input, settings: checked.success.settings }
-  }
-}
-
 const requestOf = (
   { chance, int, next, pick }: Dice,
   number: number,
@@ -148,7 +135,7 @@ const requestOf = (
 export const make = (seed: number, engine: EngineName): Plan => {
   const random = dice(seed)
   const { chance, int, pick } = random
-  const settings = settingsOf(random)
+  const settings = drawSettings(() => inputOf(random))
   const length = pick(50, 300, 600)
   const uploads = chance(0.4)
   let requests = 0
