@@ -4,6 +4,7 @@
  * A marker, such as `<!-- from docs/examples/x.ts -->` or `<!-- the settings -->`, is followed by a fence or a table.
  * `npm run docs` fills them in, and a test fails when one is not as it would be.
  */
+import * as Effect from "effect/Effect"
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { options } from "../src/layers/Configuration.ts"
@@ -26,7 +27,7 @@ const table = (heads: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<s
   return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n")
 }
 
-const settings = (): string =>
+const settings = Effect.sync(() =>
   table(
     ["key", "default", "what it is"],
     options.map((option) => [
@@ -37,8 +38,9 @@ const settings = (): string =>
         : `${option.description} One of ${option.choices.map((choice) => `\`${choice}\``).join(", ")}.`
     ])
   )
+)
 
-const reasons = (): string =>
+const reasons = Effect.sync(() =>
   table(
     ["reason", "status", "meaning"],
     Object.entries(meaningOf).map(([reason, { meaning, status }]) => [
@@ -47,11 +49,12 @@ const reasons = (): string =>
       meaning
     ])
   )
+)
 
-const tailLatencies = (): string =>
+const tailLatencies = Effect.map(TailLatency.rows, (rows) =>
   table(
     ["strategy", "p50", "p90", "p99", "p99.9", "of the slow one"],
-    TailLatency.rows().map(({ quantiles: [p50, p90, p99, p999], slowShare, strategy }) => [
+    rows.map(({ quantiles: [p50, p90, p99, p999], slowShare, strategy }) => [
       `\`${strategy}\``,
       `${p50!.toFixed(0)} ms`,
       `${p90!.toFixed(0)} ms`,
@@ -59,28 +62,36 @@ const tailLatencies = (): string =>
       `${p999!.toFixed(0)} ms`,
       `${(slowShare * 100).toFixed(1)} %`
     ])
-  )
+  ))
 
-const spread = (): string => `\`\`\`\n${Spread.picture().join("\n")}\n\`\`\``
+const spread = Effect.map(Spread.picture, (lines) => `\`\`\`\n${lines.join("\n")}\n\`\`\``)
 
 /** What a marker "the ..." stands for. */
-const parts: Readonly<Record<string, () => string>> = { settings, reasons, spread, "tail latencies": tailLatencies }
+const parts: Readonly<Record<string, Effect.Effect<string>>> = {
+  settings,
+  reasons,
+  spread,
+  "tail latencies": tailLatencies
+}
 
 const fence = (path: string): string =>
   `\`\`\`${path.slice(path.lastIndexOf(".") + 1)}\n${read(path).trimEnd()}\n\`\`\``
 
 /** The document with everything quoted as it is now. */
-export const filled = (text: string): string =>
-  text
+export const filled = Effect.fnUntraced(function*(text: string) {
+  const made: Record<string, string> = {}
+  for (const [name, part] of Object.entries(parts)) if (text.includes(`<!-- the ${name} -->`)) made[name] = yield* part
+  return text
     .replace(
       /^(<!-- from (\S+) -->)\n(?:\n```\w+\n[\s\S]*?\n```\n)?/gm,
       (_, marker: string, path: string) => `${marker}\n\n${fence(path)}\n`
     )
     .replace(
       /^(<!-- the ([a-z ]+) -->)\n(?:\n(?:(?:\|.*\n)+|```\n[\s\S]*?\n```\n))?/gm,
-      (all, marker: string, name: string) => parts[name] === undefined ? all : `${marker}\n\n${parts[name]()}\n`
+      (all, marker: string, name: string) => made[name] === undefined ? all : `${marker}\n\n${made[name]}\n`
     )
+})
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const path of documents) writeFileSync(root + path, filled(read(path)))
+  for (const path of documents) writeFileSync(root + path, await Effect.runPromise(filled(read(path))))
 }

@@ -1,5 +1,6 @@
 /** The documents say what is true: their quotations are current, their links lead somewhere, their flags exist. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -32,9 +33,11 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 describe.each(documents)("%s", (path) => {
   const text = read(path)
 
-  it("quotes the program and the examples as they are (if not: npm run docs)", () => {
-    assert.strictEqual(text, filled(text))
-  }, 60_000)
+  it.effect(
+    "quotes the program and the examples as they are (if not: npm run docs)",
+    () => Effect.map(filled(text), (filled) => assert.strictEqual(text, filled)),
+    60_000
+  )
 
   it("has no TypeScript that is not quoted from a file", () => {
     const quoted = text.match(/^<!-- from \S+\.ts -->\n\n```ts$/gm)?.length ?? 0

@@ -1,5 +1,6 @@
 /** What the literature says of strategies, seen to be true of ours. Random numbers are seeded; times are simulated. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as ManualClock from "../../src/layers/testing/ManualClock.ts"
 import * as Load from "../../src/services/Load.ts"
@@ -48,39 +49,43 @@ describe("n requests that stay, for n backends (Mitzenmacher 1996; Azar, Broder,
 })
 
 describe("with one of five backends ten times slower, for an hour", () => {
-  const [peak, least, turns] = (["peak-ewma", "least-requests", "round-robin"] as const).map((name) => {
-    const { quantiles: [median, , p99, p999], slowShare } = TailLatency.row(name, 2)
-    return { median: median!, p99: p99!, p999: p999!, slowShare }
-  })
-
-  it("peak-EWMA has the shortest tail, then least requests, then round-robin", () => {
-    // 67 ms is what 99 % of the answers take where no backend is slow: 10 ms and 10 ms times ln 100, and a little.
-    assert.isBelow(peak!.p99, 90)
-    assert.isAbove(least!.p99, 3 * peak!.p99)
-    assert.isAbove(turns!.p99, least!.p99)
-    assert.isBelow(peak!.p999, least!.p999)
-    // And no price is paid for it by the others.
-    assert.closeTo(peak!.median, least!.median, 2)
-  })
-
-  it("peak-EWMA asks the slow one for one request in a hundred at most, and does not forget it", () => {
-    const { slowShare } = peak!
-    assert.isBelow(slowShare, 0.01)
-    assert.isAbove(slowShare, 0.001)
-  })
+  it.effect("peak-EWMA has the shortest tail, then least requests, then round-robin", () =>
+    Effect.gen(function*() {
+      const [peak, least, turns] = yield* Effect.forEach(
+        ["peak-ewma", "least-requests", "round-robin"] as const,
+        (name) =>
+          Effect.map(
+            TailLatency.row(name, 2),
+            ({ quantiles: [median = NaN, , p99 = NaN, p999 = NaN], slowShare }) => ({ median, p99, p999, slowShare })
+          )
+      )
+      // 67 ms is what 99 % of the answers take where no backend is slow: 10 ms and 10 ms times ln 100, and a little.
+      assert.isBelow(peak!.p99, 90)
+      assert.isAbove(least!.p99, 3 * peak!.p99)
+      assert.isAbove(turns!.p99, least!.p99)
+      assert.isBelow(peak!.p999, least!.p999)
+      // And no price is paid for it by the others.
+      assert.closeTo(peak!.median, least!.median, 2)
+      // It asks the slow one for one request in a hundred at most, and does not forget it.
+      assert.isBelow(peak!.slowShare, 0.01)
+      assert.isAbove(peak!.slowShare, 0.001)
+    }), 60_000)
 })
 
 describe("the picture of the spread", () => {
-  it("shows weights and slowness as the strategies respect them", () => {
-    const shares = (name: StrategyName) => Spread.sharesOf(name).map((share) => Math.round(share * 100))
-    assert.deepStrictEqual(shares("weighted-round-robin"), [25, 50, 25])
-    assert.deepStrictEqual(shares("round-robin"), [33, 33, 33])
-    assert.isBelow(Spread.sharesOf("peak-ewma")[2]!, 0.05)
-  })
+  it.effect("shows weights and slowness as the strategies respect them", () =>
+    Effect.gen(function*() {
+      const shares = (name: StrategyName) =>
+        Effect.map(Spread.sharesOf(name), (shares) => shares.map((share) => Math.round(share * 100)))
+      assert.deepStrictEqual(yield* shares("weighted-round-robin"), [25, 50, 25])
+      assert.deepStrictEqual(yield* shares("round-robin"), [33, 33, 33])
+      assert.isBelow((yield* shares("peak-ewma"))[2]!, 5)
+    }))
 
-  it("has a line for each strategy", () => {
-    const lines = Spread.picture()
-    assert.strictEqual(lines.length, Object.keys(strategies).length + 1)
-    Object.keys(strategies).forEach((name, i) => assert.match(lines[i + 1]!, new RegExp(`^${name} .*%$`)))
-  })
+  it.effect("has a line for each strategy", () =>
+    Effect.gen(function*() {
+      const lines = yield* Spread.picture
+      assert.strictEqual(lines.length, Object.keys(strategies).length + 1)
+      Object.keys(strategies).forEach((name, i) => assert.match(lines[i + 1]!, new RegExp(`^${name} .*%$`)))
+    }))
 })

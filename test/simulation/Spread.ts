@@ -1,6 +1,7 @@
 /**
  * The spread that each strategy gives, as a picture: three backends, of which one has twice the weight and one is slow.
  */
+import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
@@ -8,14 +9,14 @@ import { simulate } from "./Simulation.ts"
 
 const columns = ["as usual", "twice the weight", "ten times slower"]
 
-/** The shares of the three backends, in ten simulated minutes of 100 requests a second that take 20 ms. */
-export const sharesOf = (strategy: StrategyName): ReadonlyArray<number> => {
+/** The shares of the three backends, in two simulated minutes of 100 requests a second that take 20 ms. */
+export const sharesOf = Effect.fnUntraced(function*(strategy: StrategyName) {
   const counts = columns.map(() => 0)
   let total = 0
-  simulate(strategies[strategy], {
+  yield* simulate(strategies[strategy], {
     backends: [1, 2, 1].map((weight, i) => Backend.make(`http://a${i}`, { weight })),
     requestsPerSecond: 100,
-    length: 600_000,
+    length: 120_000,
     seed: 1,
     duration: (backend) => (backend === 2 ? 200 : 20),
     onRequest: (_, backend) => {
@@ -24,7 +25,7 @@ export const sharesOf = (strategy: StrategyName): ReadonlyArray<number> => {
     }
   })
   return counts.map((count) => count / total)
-}
+})
 
 const barLength = 16
 
@@ -37,8 +38,12 @@ const bar = (share: number): string => {
 const cell = (share: number): string => `${bar(share)} ${(share * 100).toFixed(0)} %`.trimStart()
 
 /** A line for each strategy, in the order of the index. */
-export const picture = (): ReadonlyArray<string> => {
+export const picture = Effect.gen(function*() {
   const line = (name: string, cells: ReadonlyArray<string>): string =>
     [name.padEnd(22), ...cells.map((text) => text.padEnd(barLength + 7))].join(" ").trimEnd()
-  return [line("", columns), ...Struct.keys(strategies).map((name) => line(name, sharesOf(name).map(cell)))]
-}
+  const lines = yield* Effect.forEach(
+    Struct.keys(strategies),
+    (name) => Effect.map(sharesOf(name), (shares) => line(name, shares.map(cell)))
+  )
+  return [line("", columns), ...lines]
+})

@@ -4,6 +4,7 @@
  * Fifty requests a second; a backend works on four at once, for 10 ms and a random time of 10 ms on the average, the
  * slow one ten times as long. The figures in docs/strategies.md are from here.
  */
+import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
@@ -27,9 +28,9 @@ export interface Row {
 }
 
 /** Simulates the hour. The seed decides when requests come and how long they take. */
-export const row = (strategy: StrategyName, seed = 1): Row => {
+export const row = Effect.fnUntraced(function*(strategy: StrategyName, seed: number) {
   let ofSlow = 0
-  const latencies = simulate(strategies[strategy], {
+  const latencies = yield* simulate(strategies[strategy], {
     backends: Array.from({ length: 5 }, (_, i) => Backend.make(`http://a${i}`)),
     workers: 4,
     requestsPerSecond: 50,
@@ -44,8 +45,14 @@ export const row = (strategy: StrategyName, seed = 1): Row => {
     strategy,
     quantiles: shares.map((share) => quantile(latencies, share)),
     slowShare: ofSlow / latencies.length
-  }
-}
+  } satisfies Row
+})
 
-/** All strategies, in the order of the index. */
-export const rows = (): ReadonlyArray<Row> => Struct.keys(strategies).map((name) => row(name))
+/**
+ * The strategies in the order of the index, but for those of which nothing else is to be seen where all weights are
+ * the same.
+ */
+export const rows = Effect.forEach(
+  Struct.keys(strategies).filter((name) => !name.startsWith("weighted-")),
+  (name) => row(name, 1)
+)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import * as ManualClock from "../../../src/layers/testing/ManualClock.ts"
 import * as Backend from "../../../src/services/Backend.ts"
@@ -14,16 +15,16 @@ interface Wish extends Pick<Scenario, "duration" | "requestsPerSecond" | "length
 }
 
 /** For each second, how many requests each backend got. */
-const perSecond = ({ n = 3, ...wish }: Wish): ReadonlyArray<ReadonlyArray<number>> => {
+const perSecond = Effect.fnUntraced(function*({ n = 3, ...wish }: Wish) {
   const counts = Array.from({ length: wish.length / 1000 }, () => Array<number>(n).fill(0))
-  simulate(strategies["peak-ewma"], {
+  yield* simulate(strategies["peak-ewma"], {
     ...wish,
     backends: backends(n),
     seed: 7,
     onRequest: (at, backend) => counts[Math.floor(at / 1000)]![backend]!++
   })
   return counts
-}
+})
 
 const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, n) => sum + n, 0)
 
@@ -70,38 +71,42 @@ describe("peak-ewma", () => {
     for (let i = 0; i < 20; i++) assert.strictEqual(picker.pick(anonymous), list[1])
   })
 
-  it.each([10, 100, 300, 1_000])(
+  it.effect.each([10, 100, 300, 1_000])(
     "asks a backend that answers in 1.5 s, among two at 20 ms, once in a while: %i requests a second",
-    (requestsPerSecond) => {
-      const counts = perSecond({ requestsPerSecond, length: 60_000, duration: (b) => b === 0 ? 1_500 : 20 })
-      const perTenSeconds = ofFirst(counts, 10, 60) / 5
-      assert.isAtMost(perTenSeconds, 8)
-      assert.isAbove(perTenSeconds, 0)
-    }
-  )
-
-  it.each([100, 300, 1_000])(
-    "gives a backend that was ill its share again within seconds, and not more than that: %i requests a second",
-    (requestsPerSecond) => {
-      // Where there are few requests, it takes as many and therefore more time.
-      const recovered = requestsPerSecond < 200 ? 23 : 20
-      const counts = perSecond({
-        requestsPerSecond,
-        length: 30_000,
-        duration: (b, now) => b === 0 && now >= 10_000 && now < 15_000 ? 1_500 : 20
+    (requestsPerSecond) =>
+      Effect.gen(function*() {
+        const counts = yield* perSecond({ requestsPerSecond, length: 60_000, duration: (b) => b === 0 ? 1_500 : 20 })
+        const perTenSeconds = ofFirst(counts, 10, 60) / 5
+        assert.isAtMost(perTenSeconds, 8)
+        assert.isAbove(perTenSeconds, 0)
       })
-      assert.isAtMost(ofFirst(counts, 10, 15), 0.05 * requestsPerSecond + 5)
-      for (let second = 15; second < 30; second++) {
-        assert.isAtMost(ofFirst(counts, second, second + 1) / total(counts[second]!), 0.5, `in second ${second}`)
-      }
-      assert.closeTo(ofFirst(counts, recovered, 30) / total(counts.slice(recovered).flat()), 1 / 3, 0.07)
-    }
   )
 
-  it("leaves a backend that hangs after about ten requests", () => {
-    const duration = (b: number, now: number) => b === 0 && now >= 5_000 ? Infinity : 20
-    assert.isAtMost(ofFirst(perSecond({ requestsPerSecond: 300, length: 60_000, duration }), 5, 60), 14)
-  })
+  it.effect.each([100, 300, 1_000])(
+    "gives a backend that was ill its share again within seconds, and not more than that: %i requests a second",
+    (requestsPerSecond) =>
+      Effect.gen(function*() {
+        // Where there are few requests, it takes as many and therefore more time.
+        const recovered = requestsPerSecond < 200 ? 23 : 20
+        const counts = yield* perSecond({
+          requestsPerSecond,
+          length: 30_000,
+          duration: (b, now) => b === 0 && now >= 10_000 && now < 15_000 ? 1_500 : 20
+        })
+        assert.isAtMost(ofFirst(counts, 10, 15), 0.05 * requestsPerSecond + 5)
+        for (let second = 15; second < 30; second++) {
+          assert.isAtMost(ofFirst(counts, second, second + 1) / total(counts[second]!), 0.5, `in second ${second}`)
+        }
+        assert.closeTo(ofFirst(counts, recovered, 30) / total(counts.slice(recovered).flat()), 1 / 3, 0.07)
+      })
+  )
+
+  it.effect("leaves a backend that hangs after about ten requests", () =>
+    Effect.gen(function*() {
+      const duration = (b: number, now: number) => b === 0 && now >= 5_000 ? Infinity : 20
+      const counts = yield* perSecond({ requestsPerSecond: 300, length: 60_000, duration })
+      assert.isAtMost(ofFirst(counts, 5, 60), 14)
+    }))
 
   it("neither floods nor starves a newcomer", () => {
     const clock = ManualClock.make()
@@ -126,35 +131,37 @@ describe("peak-ewma", () => {
     assert.notInclude(chosen, list[1])
   })
 
-  it("spreads evenly over backends that do not answer alike from request to request", () => {
-    const counts = perSecond({
-      n: 5,
-      requestsPerSecond: 500,
-      length: 60_000,
-      duration: (_, __, random) => 10 - Math.log(1 - random()) * 10
-    })
-    for (let b = 0; b < 5; b++) {
-      assert.closeTo(total(counts.map((second) => second[b]!)) / total(counts.flat()), 1 / 5, 0.02)
-    }
-  })
-
-  it("leaves none out for longer than a second of traffic because of one answer that took milliseconds longer", () => {
-    const last = [0, 0, 0]
-    let longest = 0
-    simulate(strategies["peak-ewma"], {
-      backends: backends(3),
-      duration: (_backend, _now, random) => random() < 0.01 ? 5 : Math.floor(random() * 2),
-      requestsPerSecond: 200,
-      length: 120_000,
-      seed: 7,
-      onRequest: (at, backend) => {
-        longest = Math.max(longest, at - last[backend]!)
-        last[backend] = at
+  it.effect("spreads evenly over backends that do not answer alike from request to request", () =>
+    Effect.gen(function*() {
+      const counts = yield* perSecond({
+        n: 5,
+        requestsPerSecond: 500,
+        length: 60_000,
+        duration: (_, __, random) => 10 - Math.log(1 - random()) * 10
+      })
+      for (let b = 0; b < 5; b++) {
+        assert.closeTo(total(counts.map((second) => second[b]!)) / total(counts.flat()), 1 / 5, 0.02)
       }
-    })
-    // Without an allowance for the clock it was 1,400 ms.
-    assert.isBelow(longest, 1_000)
-  })
+    }))
+
+  it.effect("leaves none out for longer than a second of traffic for one answer that took milliseconds longer", () =>
+    Effect.gen(function*() {
+      const last = [0, 0, 0]
+      let longest = 0
+      yield* simulate(strategies["peak-ewma"], {
+        backends: backends(3),
+        duration: (_backend, _now, random) => random() < 0.01 ? 5 : Math.floor(random() * 2),
+        requestsPerSecond: 200,
+        length: 120_000,
+        seed: 7,
+        onRequest: (at, backend) => {
+          longest = Math.max(longest, at - last[backend]!)
+          last[backend] = at
+        }
+      })
+      // Without an allowance for the clock it was 1,400 ms.
+      assert.isBelow(longest, 1_000)
+    }))
 
   it("forgets what it knows of a backend that is not asked, also after the clock was set back", () => {
     for (const setBackTo of [3_600_000, 0]) {
