@@ -61,7 +61,7 @@ export interface Outcome {
   readonly wrong: number
   /** What is left over in the counts of the balancer and of the backends. */
   readonly inFlight: number
-  /** From the recovery until the spread was even; undefined if it was not in time. */
+  /** From the recovery until the spread was even; undefined if it was not in time, or was not looked at. */
   readonly evenAfter: number | undefined
   /** The problems, and how many requests had each. */
   readonly problems: Readonly<Record<string, number>>
@@ -72,6 +72,8 @@ export type Name = "a" | "b" | "c"
 export const names: ReadonlyArray<Name> = ["a", "b", "c"]
 
 export const healthPath = "/health"
+
+const count = <A>(items: ReadonlyArray<A>, is: (item: A) => boolean): number => items.filter(is).length
 
 const slowFrom = 1_000
 const workTime = 20
@@ -99,43 +101,49 @@ const well = (name: Name): FakeBackends.Behaviour =>
 // -----------------------------------------------------------------------------
 
 /**
- * Over such a stretch, looked at every so often, each backend has its share but for this tolerance.
- * The soak has the same.
+ * Over such a stretch, looked at every so often, each backend gets its share but for this tolerance. The soak has the
+ * same.
  */
 const stretch = 2_000
 const step = 100
 const tolerance = 0.2
-/** With fewer answers nothing can be said. */
+/** With fewer requests nothing can be said. */
 const least = 300
 const evenLimit = 5_000
 
-const isEven = (seen: ReadonlyArray<Traffic.Seen>): boolean => {
-  const counts = Traffic.spread(seen)
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  const share = total / names.length
-  return total >= least && names.every((name) => Math.abs((counts[name] ?? 0) - share) <= tolerance * share)
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)
+
+const isEven = (counts: ReadonlyArray<number>): boolean => {
+  const total = sum(counts)
+  const share = total / counts.length
+  return total >= least && counts.every((count) => Math.abs(count - share) <= tolerance * share)
 }
 
-const evenAfter = (seen: ReadonlyArray<Traffic.Seen>, wellFrom: number): number | undefined => {
+/** Lets time pass from the recovery until the spread is even, and tells how long that was. */
+const evenness = Effect.fnUntraced(function*(wellFrom: number) {
+  const backends = yield* FakeBackends.FakeBackends
+  yield* TestClock.adjust(stretch)
   for (let after = 0; after <= evenLimit; after += step) {
     const from = wellFrom + after
-    const ended = ({ at, latency }: Traffic.Seen) => at + latency >= from && at + latency < from + stretch
-    if (isEven(seen.filter(ended))) return after
+    const isOf = ({ at }: FakeBackends.Received) => from <= at && at < from + stretch
+    if (isEven(names.map((name) => count(backends.received(origin(name)), isOf)))) return after
+    yield* TestClock.adjust(step)
   }
   return undefined
-}
+})
 
 // -----------------------------------------------------------------------------
 // Playing
 // -----------------------------------------------------------------------------
 
-const count = <A>(items: ReadonlyArray<A>, is: (item: A) => boolean): number => items.filter(is).length
-
 const isWrong = ({ backend, method, number, problem, reply }: Traffic.Seen): boolean =>
   problem === undefined &&
   reply?.text !== bodyOf(backend ?? "", `/${number}`, method === "POST" || method === "PUT" ? `body of ${number}` : "")
 
-const outcomeOf = (scenario: Scenario, seen: ReadonlyArray<Traffic.Seen>) =>
+const outcomeOf = (
+  scenario: Scenario,
+  seen: ReadonlyArray<Traffic.Seen>
+): Effect.Effect<Omit<Outcome, "evenAfter">, never, FakeBackends.FakeBackends | Pool> =>
   Effect.gen(function*() {
     const backends = yield* FakeBackends.FakeBackends
     const { members } = yield* Ref.get((yield* Pool).state)
@@ -158,16 +166,15 @@ const outcomeOf = (scenario: Scenario, seen: ReadonlyArray<Traffic.Seen>) =>
       slow: Traffic.slower(seen, slowFrom),
       twice: posts.length - new Set(posts.map(({ target }) => target)).size,
       wrong: count(seen, isWrong),
-      inFlight: members.reduce((sum, { endpoint }) => sum + endpoint.load.inFlight, 0) +
-        names.reduce((sum, name) => sum + backends.inFlight(origin(name)), 0),
-      evenAfter: evenAfter(seen, scenario.wellFrom),
+      inFlight: sum(members.map(({ endpoint }) => endpoint.load.inFlight)) +
+        sum(names.map((name) => backends.inFlight(origin(name)))),
       problems
-    } satisfies Outcome
+    }
   })
 
 /** What an outcome has beyond what is allowed, in words. */
 export const excess = (outcome: Outcome, { limit, staysUneven }: Scenario): ReadonlyArray<string> => {
-  const { evenAfter, get, inFlight, post, slow, twice, wrong } = outcome
+  const { evenAfter, get, inFlight, post, requests, slow, twice, wrong } = outcome
   const figures: ReadonlyArray<readonly [string, number, number | undefined]> = [
     ["GETs failed", get, limit.get],
     ["POSTs failed", post, limit.post],
@@ -180,7 +187,11 @@ export const excess = (outcome: Outcome, { limit, staysUneven }: Scenario): Read
   const beyond = figures.flatMap(([what, value, most = Infinity]) =>
     value > most ? [`${value} ${what}, ${most} allowed`] : []
   )
-  return evenAfter !== undefined || staysUneven === true ? beyond : [...beyond, "the spread was not even again"]
+  return [
+    ...beyond,
+    ...(requests === 0 ? ["nothing was sent"] : []),
+    ...(evenAfter === undefined && staysUneven !== true ? ["the spread was not even again"] : [])
+  ]
 }
 
 /** Plays a scenario, on a clock of its own. The same seed gives the same outcome. */
@@ -193,15 +204,21 @@ export const play = (scenario: Scenario, seed: number) => {
     Layer.provideMerge([FakeServer.layer, FakeBackends.layer(scripts)])
   )
   return Effect.gen(function*() {
+    const { staysUneven = false, wellFrom } = scenario
+    let isOver = false
     const traffic = yield* Effect.forkChild(Traffic.run({
       rate: 300,
-      duration: scenario.wellFrom + (scenario.staysUneven === true ? 0 : evenLimit + stretch),
+      duration: Infinity,
+      enough: () => isOver,
       methods,
       backendOf: ({ text }) => text.slice(0, 1)
     }))
     yield* Effect.forkChild(meanwhile)
-    yield* TestClock.adjust("5 minutes")
+    yield* TestClock.setTime(wellFrom)
+    const evenAfter = staysUneven ? undefined : yield* evenness(wellFrom)
+    isOver = true
+    yield* TestClock.adjust("1 minute")
     const seen = yield* Fiber.join(traffic)
-    return { seen, outcome: yield* outcomeOf(scenario, seen) }
+    return { seen, outcome: { ...(yield* outcomeOf(scenario, seen)), evenAfter } }
   }).pipe(Effect.provide(lab), Random.withSeed(seed), Effect.provide(TestClock.layer()))
 }

@@ -1,6 +1,6 @@
 /**
- * The soak's scenarios with fakes at both ends, on virtual time: a minute of trouble in a second,
- * the same with each run.
+ * The soak's scenarios with fakes at both ends, on virtual time: trouble of ten seconds in less than one, the same with
+ * each run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -31,6 +31,8 @@ export interface Options {
   readonly rate: number
   /** How long requests are sent. The last answers come later. */
   readonly duration: Duration.Input
+  /** Asked before each request whether those before were enough. Without it, requests are sent for all of `duration`. */
+  readonly enough?: () => boolean
   /** GET only, unless they are given. */
   readonly methods?: Methods
   /** How the requests are apart: `even`, unless it is given; `poisson` is as those of independent clients are. */
@@ -94,6 +96,7 @@ export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.
 > {
   const {
     backendOf = ({ text }) => text,
+    enough = () => false,
     methods = { GET: 1 },
     patience = "30 seconds",
     rate,
@@ -130,6 +133,7 @@ export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.
   while (due < length) {
     // To the millisecond, as timers are.
     yield* Effect.sleep(Math.max(0, startedAt + Math.round(due) - clock.currentTimeMillisUnsafe()))
+    if (enough()) break
     const method = draw(random.nextDoubleUnsafe())
     fibers.push(yield* Effect.forkChild(one(fibers.length, method)))
     due = spacing === "even"

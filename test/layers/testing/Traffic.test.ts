@@ -43,6 +43,20 @@ describe("Traffic", () => {
       )
     }).pipe(Effect.provide(serving(() => Effect.delay(text("late"), "3 seconds")))))
 
+  it.effect("sends nothing more once it is told that it is enough, and waits for what is outstanding", () =>
+    Effect.gen(function*() {
+      let answered = 0
+      const app = Effect.map(Effect.delay(text("late"), "100 millis"), (response) => {
+        answered++
+        return response
+      })
+      const seen = yield* Effect.provide(
+        played({ rate: 20, duration: Infinity, enough: () => answered >= 2 }),
+        serving(() => app)
+      )
+      assert.deepStrictEqual(seen.map(({ at, reply }) => [at, reply?.text]), [[0, "late"], [50, "late"], [100, "late"]])
+    }))
+
   it.effect("sends as independent clients would, when it is told to", () =>
     Effect.gen(function*() {
       const seen = yield* played({ rate: 100, duration: "20 seconds", spacing: "poisson" })
