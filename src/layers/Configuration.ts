@@ -31,7 +31,7 @@ export interface Loaded {
 
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
   Result.flatMap(merge(sources, options), ({ values, where }) => {
-    const decoded = Consistency.settle(Schema.decodeUnknownSync(settings)(values), where)
+    const decoded = Consistency.settle(Schema.decodeSync(settings)(values), where)
     const { problems, warnings: contradictions } = Consistency.check(decoded, where)
     const warnings = [...contradictions, ...Ineffective.warnings(decoded, where)]
     if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))

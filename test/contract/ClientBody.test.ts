@@ -149,7 +149,7 @@ onEachClient("a request", (row) => {
       const proceed = yield* Latch.make()
       const { connected, origin } = yield* backend(async (peer) => {
         await peer.untilText("first")
-        await Effect.runPromise(proceed.open)
+        proceed.openUnsafe()
         await peer.untilText("0\r\n\r\n")
         await peer.send(ok)
       })
@@ -166,7 +166,7 @@ onEachClient("a request", (row) => {
       const first = yield* Latch.make()
       const { connected, origin } = yield* backend(async (peer) => {
         peer.socket.pause()
-        await Effect.runPromise(first.open)
+        first.openUnsafe()
         const request = await peer.request()
         await peer.send(answer(`${request.body.length}`))
       })

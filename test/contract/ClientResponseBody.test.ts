@@ -181,7 +181,7 @@ onEachClient("the body of a response", (row) => {
         await peer.request()
         await peer.send(message("HTTP/1.1 200 OK", `Content-Length: ${total * chunk.length}`))
         for (let i = 0; i < total; i++) await peer.send(chunk)
-        await Effect.runPromise(sent.open)
+        sent.openUnsafe()
       })
       const proceed = yield* Latch.make()
       const { stream } = yield* HttpClient.get(origin)

@@ -106,7 +106,7 @@ const suggest = (finding: Finding, option: Option, found: unknown): string | und
   if (finding.suggestion !== undefined) return finding.suggestion
   if (typeof found === "string") return Suggestion.nearest(found, option.choices)
   if (typeof found !== "number" || finding.path.length > 0) return undefined
-  const result = SchemaParser.decodeUnknownResult(option.codec)(String(found))
+  const result = SchemaParser.decodeResult(option.codec)(String(found))
   return Result.isFailure(result) ? findings(result.failure, [])[0]?.suggestion : undefined
 }
 

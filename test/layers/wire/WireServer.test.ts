@@ -371,6 +371,7 @@ describe("a server that is closed", () => {
       const peer = yield* wait(() => Peer.connect(number))
       yield* Effect.addFinalizer(() => Effect.sync(() => peer.destroy()))
       yield* wait(() => begin(peer))
+      yield* Effect.provideContext(sync, context)
       const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
       yield* TestClock.adjust(within)
       yield* Effect.exit(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
@@ -381,10 +382,7 @@ describe("a server that is closed", () => {
   it.effect("tells a client whose request takes too long, and the log", () => {
     const lines: Array<unknown> = []
     return Effect.gen(function*() {
-      const peer = yield* closing(async (peer) => {
-        await peer.send(head("GET /hang"))
-        await Effect.runPromise(Effect.sleep(50))
-      })
+      const peer = yield* closing((peer) => peer.send(head("GET /hang")))
       assert.strictEqual(yield* statusOf(peer), 503)
       assert.deepStrictEqual(lines, [["The time for requests in flight is over; still going on: 1"]])
       yield* end(peer)
@@ -396,7 +394,6 @@ describe("a server that is closed", () => {
       const peer = yield* closing(async (peer) => {
         peer.socket.pause()
         await peer.send(head("GET /large"))
-        await Effect.runPromise(Effect.sleep(50))
       })
       peer.socket.resume()
       assert.notStrictEqual((yield* wait(() => peer.response())).ending, "complete")
@@ -404,10 +401,7 @@ describe("a server that is closed", () => {
 
   it.effect("does not wait for ever for a request that cannot be interrupted", () =>
     Effect.gen(function*() {
-      const peer = yield* closing(async (peer) => {
-        await peer.send(head("GET /later"))
-        await Effect.runPromise(Effect.sleep(50))
-      }, "6 seconds")
+      const peer = yield* closing((peer) => peer.send(head("GET /later")), "6 seconds")
       yield* end(peer)
     }))
 

@@ -87,7 +87,7 @@ describe("a backend", () => {
     ["http://a:1,weight=1,weight=1", "expected one weight of a backend"],
     ["http://a:1,backup,tier=2", "expected a tier or backup, which is tier 1, and not both"]
   ])("says what is wrong with %s", (input, message) => {
-    const wrong = Schema.decodeUnknownResult(BackendNotation)(input).pipe(Result.flip, Result.getOrThrow)
+    const wrong = Schema.decodeResult(BackendNotation)(input).pipe(Result.flip, Result.getOrThrow)
     assert.include(String(wrong), message)
   })
 
