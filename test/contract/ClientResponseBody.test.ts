@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { gzipSync } from "node:zlib"
 import { message } from "../e2e/support/Peer.ts"
-import { answer, answering, backend, chunked } from "./support/Backends.ts"
+import { answer, answering, backend, chunked, closing } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 import { notSoon, utf8 } from "./support/Serving.ts"
 
@@ -93,6 +93,19 @@ onEachClient("the body of a response", (row) => {
       const response = yield* HttpClient.get(yield* untilClose("hello"))
       assert.strictEqual(yield* response.text, "hello")
     })
+  )
+
+  row(
+    "comes whole when its backend closes the connection behind it, before anybody reads it",
+    Effect.gen(function*() {
+      // As much as undici holds until somebody reads.
+      const body = "0123456789abcdef".repeat(2 ** 12)
+      const { origin, over } = yield* closing(answer(body))
+      const response = yield* HttpClient.get(origin)
+      yield* over
+      assert.isTrue((yield* response.text) === body)
+    }),
+    { "NodeHttpClient.layerUndici": "undici stops reading behind the last byte, and takes the body for cut" }
   )
 
   row(

@@ -23,6 +23,8 @@ export class Transmission implements Dispatcher.DispatchHandler {
   received = 0
   private handler: Dispatcher.DispatchHandler = {}
   private interim = 0
+  /** What the response says of the length of its body. */
+  private length = NaN
 
   constructor(head: Message.SentHead | undefined, url: string) {
     this.head = head
@@ -44,12 +46,13 @@ export class Transmission implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
-    const [controller, status, , statusText] = args
+    const [controller, status, headers, statusText] = args
     if (status < 200 && ++this.interim > maxInterimResponses) {
       // Each of them starts undici's timer anew.
       const message = "Interim responses without an end"
       return controller.abort(TransportFailure.make({ reason: "protocol_error", message }))
     }
+    this.length = Number(headers["content-length"])
     const { rawHeaders } = controller
     if (Array.isArray(rawHeaders)) {
       const fields = rawHeaders.map((part) => (typeof part === "string" ? part : part.toString("latin1")))
@@ -62,6 +65,8 @@ export class Transmission implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.received += chunk.length
     this.handler.onResponseData?.(controller, chunk)
+    // Paused behind the last byte, undici takes the body for cut when the backend closes the connection.
+    if (this.received === this.length) controller.resume()
   }
 
   onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {

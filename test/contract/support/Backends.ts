@@ -1,5 +1,6 @@
 /** Backends for the client of a row, which speak bytes and are closed after it. */
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { type Asked, message, ok, Peer } from "../../e2e/support/Peer.ts"
@@ -65,6 +66,19 @@ export const answering = Effect.fnUntraced(function*(
     }
   })
   return { ...made, requests }
+})
+
+/** A backend that closes the connection behind these bytes. Nothing more can come on it when it is over. */
+export const closing = Effect.fnUntraced(function*(bytes: string) {
+  const over = yield* Latch.make()
+  const { origin } = yield* backend(async (peer) => {
+    await peer.request()
+    await peer.send(bytes)
+    peer.end()
+    await peer.untilOver()
+    over.openUnsafe()
+  })
+  return { origin, over: over.await }
 })
 
 /** A backend that answers with nothing, and the requests that it got. */
