@@ -10,7 +10,6 @@ import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../../src/layers/Ejection.ts"
 import { Exchange } from "../../../src/layers/forwarder/Exchange.ts"
-import { Upload } from "../../../src/layers/forwarder/Upload.ts"
 import * as PoolLayer from "../../../src/layers/Pool.ts"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import type { Entry } from "../../../src/services/AccessLog.ts"
@@ -19,6 +18,7 @@ import * as HashKey from "../../../src/services/HashKey.ts"
 import * as Health from "../../../src/services/Health.ts"
 import { memberOf, Pool } from "../../../src/services/Pool.ts"
 import { backend } from "../../endpoints.ts"
+import * as ManualUpload from "./ManualUpload.ts"
 
 const layer = BalancerLayer.layer().pipe(
   Layer.provide(EjectionLayer.layer()),
@@ -52,18 +52,8 @@ describe("an exchange", () => {
         yield* pool.reconcile([backend("a"), backend("b"), backend("c")])
         const { clock, exchange } = yield* open
         const { endpoint } = memberOf(Ref.getUnsafe(pool.state), "a")!
-        let complete = () => {}
-        if (hasUpload) {
-          exchange.upload = new Upload(clock, {
-            keep: () => {},
-            isWhole: true,
-            isAwaited: true,
-            settle: () => {},
-            whenComplete: (done) => {
-              complete = done
-            }
-          })
-        }
+        const { complete, upload } = ManualUpload.make(clock)
+        if (hasUpload) exchange.upload = upload
         exchange.begin(endpoint)
         yield* TestClock.adjust("1 second")
         yield* pool.signal("a", { _tag: "Tripped", why: "failures", random: 0 })

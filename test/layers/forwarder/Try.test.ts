@@ -1,12 +1,18 @@
-/** One try: that the balancer hears once of its end. What a try teaches is in the tests of uploads and retries. */
+/**
+ * One try: that the balancer hears once of its end, and who is to blame for it. What a try teaches is in the tests of
+ * uploads and retries.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
 import { Try } from "../../../src/layers/forwarder/Try.ts"
+import type { Upload } from "../../../src/layers/forwarder/Upload.ts"
 import type { Balancer } from "../../../src/services/Balancer.ts"
 import { endpoint } from "../../endpoints.ts"
+import * as ManualUpload from "./ManualUpload.ts"
 
-/** A try that has begun, and what the balancer was told since. */
+/** How tries begin, and what the balancer is told of them. */
 const setup = Effect.gen(function*() {
   const told: Array<string> = []
   const balancer: Balancer["Service"] = {
@@ -22,14 +28,17 @@ const setup = Effect.gen(function*() {
     swap: () => Effect.void,
     end: (_endpoint, outcome) => void told.push(outcome)
   }
-  const one = new Try({ balancer, clock: yield* Clock.Clock }, endpoint("a"), 0, undefined)
-  return { told, one }
+  const clock = yield* Clock.Clock
+  const begin = (upload?: Upload) =>
+    new Try({ balancer, clock }, endpoint("a"), clock.currentTimeMillisUnsafe(), upload)
+  return { begin, clock, told }
 })
 
 describe("a try", () => {
   it.effect("ends once, in the first way that it ends", () =>
     Effect.gen(function*() {
-      const { one, told } = yield* setup
+      const { begin, told } = yield* setup
+      const one = begin()
       one.failed("reset_before_headers", 0)
       one.failed("headers_timeout", 0)
       one.end("success")
@@ -38,7 +47,8 @@ describe("a try", () => {
 
   it.effect("goes on only after its end, and then ends once more", () =>
     Effect.gen(function*() {
-      const { one, told } = yield* setup
+      const { begin, told } = yield* setup
+      const one = begin()
       one.resume()
       assert.deepStrictEqual(told, ["begun"])
       one.failed(503, 0)
@@ -48,4 +58,21 @@ describe("a try", () => {
       one.end("success")
       assert.deepStrictEqual(told, ["begun", "failure", "begun again", "aborted"])
     }))
+
+  for (const completeAfter of [1_500, 2_000]) {
+    it.effect(`is not excused by an upload that was late for another one before it, after ${completeAfter} ms of 2 s`, () =>
+      Effect.gen(function*() {
+        const { begin, clock, told } = yield* setup
+        const { complete, upload } = ManualUpload.make(clock)
+        const first = begin(upload)
+        yield* TestClock.adjust(completeAfter)
+        complete()
+        yield* TestClock.adjust(2_000 - completeAfter)
+        assert.isFalse(upload.expire(2_000))
+        first.failed("headers_timeout", 0)
+        // All of the request was there when it began.
+        begin(upload).failed("reset_before_headers", 0)
+        assert.deepStrictEqual(told, ["begun", "aborted", "begun", "failure"])
+      }))
+  }
 })
