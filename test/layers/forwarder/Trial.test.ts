@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
@@ -13,6 +15,7 @@ import * as Configuration from "../../../src/layers/Configuration.ts"
 import * as LoadBalancer from "../../../src/layers/LoadBalancer.ts"
 import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
+import { Affinity } from "../../../src/services/Affinity.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Message from "../../../src/services/Message.ts"
 import { Pool } from "../../../src/services/Pool.ts"
@@ -76,13 +79,19 @@ const statusOfA = Effect.gen(function*() {
   return Health.status(members.find(({ endpoint }) => endpoint.backend.origin === "http://a")!.health)
 })
 
-/** The first backend is on trial, and the answer of that has begun. */
-const trial = Effect.gen(function*() {
+/** The first backend is on trial from now on. */
+const putOnTrial = Effect.gen(function*() {
   const pool = yield* Pool
   const { members } = yield* Ref.get(pool.state)
   const { id } = members.find(({ endpoint }) => endpoint.backend.origin === "http://a")!.endpoint.backend
   yield* pool.signal(id, { _tag: "Tripped", why: "too many failures" })
   yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+  assert.strictEqual(yield* statusOfA, "Trial")
+})
+
+/** The first backend is on trial, and the answer of that has begun. */
+const trial = Effect.gen(function*() {
+  yield* putOnTrial
   const backends = yield* FakeBackends.FakeBackends
   const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
   for (let i = 0; i < 4; i++) {
@@ -109,6 +118,27 @@ describe("a trial", () => {
       }
       assert.isAbove(backends.received("http://a").length, 1)
     }).pipe(lab(events(1))))
+
+  it.effect("is over by that also where the answer began before the end of its request", () =>
+    Effect.gen(function*() {
+      yield* putOnTrial
+      const request = HttpClientRequest.post("/", { body: HttpBody.stream(Stream.never) })
+      for (let i = 0; i < 2; i++) yield* Effect.forkChild(FakeServer.request(request))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* statusOfA, "Up")
+    }).pipe(lab(events(1))))
+
+  it.effect("does not go well because an answer has been coming that says that the backend is not well", () =>
+    Effect.gen(function*() {
+      yield* putOnTrial
+      for (let i = 0; i < 2; i++) yield* Effect.forkChild(FakeServer.request(HttpClientRequest.post("/")))
+      yield* TestClock.adjust("19 seconds")
+      assert.strictEqual(yield* statusOfA, "Trial")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* statusOfA, "Ejected")
+    }).pipe(lab(trickles(1, "1 second", respond("a text of 20 letters", { status: 503 })))))
 
   it.effect("takes as long as it takes until there is something new", () =>
     Effect.gen(function*() {
@@ -177,4 +207,18 @@ describe("a trial", () => {
       yield* TestClock.adjust("60 seconds")
       assert.strictEqual(yield* statusOfA, "Trial")
     }).pipe(lab(events(1))))
+
+  it.effect("is also one of a request that came before it began, and was sent after that", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 2; i++) yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(500)
+      yield* putOnTrial
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* FakeBackends.FakeBackends).received("http://a").length, 1)
+      assert.strictEqual(yield* statusOfA, "Up")
+    }).pipe(
+      lab(respond("a")),
+      // As if the cookie were read for so long.
+      Effect.provideService(Affinity, { read: () => Effect.as(Effect.sleep("1 second"), undefined) })
+    ))
 })
