@@ -19,7 +19,7 @@ import type { Entry } from "../../../src/services/AccessLog.ts"
 import * as Health from "../../../src/services/Health.ts"
 import { Pool } from "../../../src/services/Pool.ts"
 
-const { delayed, handle, hangs, respond } = FakeBackends
+const { delayed, handle, hangs, inTurn, refuses, respond } = FakeBackends
 
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
@@ -233,6 +233,7 @@ describe("a trial whose request comes slowly", () => {
     return { uploading, received }
   })
   const first = { strategy: "first" as const }
+  const refusesLate: FakeBackends.Behaviour = (attempt) => Effect.andThen(Effect.sleep("2 seconds"), refuses(attempt))
 
   it.effect("keeps the backend from other requests for some seconds only, and proves nothing", () =>
     Effect.gen(function*() {
@@ -269,4 +270,29 @@ describe("a trial whose request comes slowly", () => {
       assert.strictEqual((yield* FakeBackends.FakeBackends).received("http://a").length, 1)
     }).pipe(lab({ "http://a": slow, "http://b": fast }, first))
   })
+
+  it.effect("keeps the backend that it goes to in the end for as long, whatever became of a trial before", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      for (const origin of ["http://a", "http://b"]) {
+        const { id } = (yield* member(origin)).endpoint.backend
+        yield* pool.signal(id, { _tag: "Tripped", why: "too many failures" })
+        yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+        assert.strictEqual(yield* statusOf(origin), "Trial")
+      }
+      yield* Effect.forkChild(FakeServer.request(upload(100, 250)))
+      yield* TestClock.adjust(2_000)
+      const { received } = yield* FakeBackends.FakeBackends
+      assert.strictEqual(received("http://b").length, 1)
+      yield* gets(29, 100)
+      assert.strictEqual(received("http://b").length, 1)
+      yield* gets(2, 100)
+      assert.isAbove(received("http://b").length, 1)
+    }).pipe(
+      lab(
+        // The first connection takes two seconds to be refused, and the others no time.
+        { "http://a": inTurn(refusesLate, refuses), "http://b": fast, "http://c": fast },
+        { ...first, ejection: { maxShare: "100%" } }
+      )
+    ))
 })
