@@ -414,6 +414,20 @@ describe("Retry-After", () => {
       { limits: { maxInFlight: 1 }, retry: { statuses: new Set([429]) } }
     ))))
 
+  it.effect("is waited for a little longer by each, so that not all who were told the same come back at once", () => {
+    const requests = 10
+    const busy = fails("busy", { "retry-after": "1" })
+    const recovering: FakeBackends.Behaviour = (attempt) => (attempt.turn < requests ? busy : respond("a"))(attempt)
+    return Effect.gen(function*() {
+      for (let i = 0; i < requests; i++) yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(1_025)
+      const again = (yield* receivedBy("http://a")).slice(requests).map(({ at }) => at)
+      assert.lengthOf(again, requests)
+      for (const at of again) assert.isAtLeast(at, 1_000)
+      assert.isAbove(new Set(again).size, requests / 2)
+    }).pipe(Effect.provide(lab({ "http://a": recovering })), Random.withSeed(1))
+  })
+
   it.effect("is waited for up to 2 s without a deadline, and as long as fits the deadline with one", () => {
     /** What has become after so many milliseconds of a request to a backend that asks for so many seconds. */
     const asked = (seconds: number, ms: number, wishes: Wishes) =>
