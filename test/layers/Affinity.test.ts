@@ -84,6 +84,24 @@ describe("a cookie", () => {
       assert.notInclude((yield* visit()).set, "Secure")
     }).pipe(Effect.provide(lab({ "http://a": respond("a") }))))
 
+  it.effect("is for TLS where a trusted proxy says that the client's connection to it is, and only there", () => {
+    const proxies = { "http://a": respond("a") }
+    const through = (protocol: string) => {
+      const request = HttpClientRequest.get("/", { headers: { "x-forwarded-proto": protocol } })
+      return Effect.map(FakeServer.request(request), ({ setCookie }) => setCookie[0])
+    }
+    const cookies = Effect.all([through("https"), through("http")])
+    return Effect.gen(function*() {
+      const [overTls, inClear] = yield* cookies.pipe(
+        Effect.provide(lab(proxies, { options: { isTrustedProxy: () => true } }))
+      )
+      assert.include(overTls, "; Secure;")
+      assert.notInclude(inClear, "Secure")
+      const [untrusted] = yield* cookies.pipe(Effect.provide(lab(proxies)))
+      assert.notInclude(untrusted, "Secure")
+    })
+  })
+
   it.effect("is there for who joins later, too, and not for who has left", () =>
     Effect.gen(function*() {
       const a = yield* visit()
