@@ -1,5 +1,6 @@
 /** Whole forwarders over fake backends: which requests are tried again, when, and what the client gets in the end. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -33,7 +34,7 @@ import { attachRequestHead, type RequestHead } from "../../src/services/Message.
 import { Pool } from "../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../src/services/RetryPolicy.ts"
 
-const { delayed, handle, hangs, inTurn, refuses, resets, respond, trickles, unreachable } = FakeBackends
+const { delayed, handle, hangs, inTurn, onPath, refuses, resets, respond, trickles, unreachable } = FakeBackends
 const Fakes = FakeBackends.FakeBackends
 
 interface Wishes extends Partial<Omit<Options, "retry">> {
@@ -843,6 +844,26 @@ describe("hedging", () => {
       // 2 % of the 111 requests of the last 10 s, and no part of another.
       assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0) - before, 10 + 2)
     }).pipe(Effect.provide(hedging([], 0.02))))
+
+  it.effect("has the budget of the time when a request is sent, however long it has waited for its turn", () => {
+    const quick = onPath("/waited", hangs, slow(20))
+    return Effect.gen(function*() {
+      const { received } = yield* Fakes
+      for (const path of ["/first", "/first", "/waited"]) yield* Effect.forkChild(FakeServer.request(path))
+      yield* TestClock.adjust(11_000)
+      // Those that come later go first, so that it waits for more seconds than the budget remembers.
+      for (let i = 0; i < 100; i++) yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(9_000)
+      for (const origin of ["http://a", "http://b"]) {
+        assert.lengthOf(received(origin).filter(({ target }) => target === "/waited"), 1)
+      }
+    }).pipe(Effect.provide(
+      lab({ "http://a": inTurn(slow(12_000), quick), "http://b": inTurn(slow(12_000), quick) }, {
+        hedge: { after: 0.95, budget: 0.02 },
+        limits: { maxInFlight: 1, queue: { size: 128, timeout: Duration.minutes(1), order: "newest" } }
+      })
+    ))
+  })
 
   it.effect("gives both up when the client leaves", () =>
     Effect.gen(function*() {
