@@ -511,6 +511,22 @@ describe("changes of the pool", () => {
     }).pipe(checking(journal, () => passes))
   })
 
+  it.effect("begin anew for a backend that left and came back while those of many others were begun", () => {
+    const journal = new Journal()
+    const many = Array.from({ length: 2_000 }, (_, i) => backend(`b${i}`))
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("2 seconds")
+      yield* reconcile(a, ...many)
+      yield* reconcile(...many)
+      // More changes than are kept for who has no time to look.
+      for (let weight = 1; weight <= 20; weight++) yield* reconcile({ ...a, weight }, ...many)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      assert.lengthOf(journal.timesOf("a"), 2)
+    }).pipe(checking(journal, () => passes))
+  })
+
   it.effect("begin anew for a backend that has moved to another origin under its id, and leave the others alone", () => {
     const journal = new Journal()
     return Effect.gen(function*() {
