@@ -17,6 +17,11 @@ export class OpenConnections {
   private readonly open = new Set<ServerConnection>()
   private onEmpty: (() => void) | undefined
 
+  /** How many there are. */
+  get size(): number {
+    return this.open.size
+  }
+
   add(connection: ServerConnection): void {
     this.open.add(connection)
   }

@@ -130,7 +130,12 @@ const finish = Effect.fnUntraced(function*(
 ) {
   yield* Effect.timeoutOrElse(connections.drain, {
     duration: shutdownTimeout,
-    orElse: () => Effect.logWarning(`The time for requests in flight is over; still going on: ${requests.size}`)
+    orElse: () => {
+      const left = requests.size > 0
+        ? `still going on: ${requests.size}`
+        : `none is left, but clients are still connected: ${connections.size}`
+      return Effect.logWarning(`The time for requests in flight is over; ${left}`)
+    }
   })
   connections.terminate()
   yield* Effect.timeoutOrElse(Effect.interruptible(Fiber.awaitAll(requests)), {

@@ -379,14 +379,35 @@ describe("a server that is closed", () => {
       return peer
     })
 
-  it.effect("tells a client whose request takes too long, and the log", () => {
+  /** The lines of the log. */
+  const logged = () => {
     const lines: Array<unknown> = []
+    return { lines, layer: Logger.layer([Logger.make(({ message }) => lines.push(message))]) }
+  }
+
+  it.effect("tells a client whose request takes too long, and the log", () => {
+    const { layer, lines } = logged()
     return Effect.gen(function*() {
       const peer = yield* closing((peer) => peer.send(head("GET /hang")))
       assert.strictEqual(yield* statusOf(peer), 503)
       assert.deepStrictEqual(lines, [["The time for requests in flight is over; still going on: 1"]])
       yield* end(peer)
-    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("says what it has waited for where that is no request, but a client that has sent a part of one", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      yield* end(
+        yield* closing(async (peer) => {
+          await peer.send(`${head("GET /")}GET / HTTP/1.1\r\n`)
+          await peer.response()
+        })
+      )
+      assert.deepStrictEqual(lines, [
+        ["The time for requests in flight is over; none is left, but clients are still connected: 1"]
+      ])
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect("does not wait for a client that does not read, and keeps no socket of it", () =>
