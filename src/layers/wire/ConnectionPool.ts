@@ -34,9 +34,9 @@ export class ConnectionPool implements Owner, Expirable {
     this.options = options
   }
 
-  /** Whether there is nothing to keep it for. */
+  /** Whether there is nothing to keep it for. Nobody waits unless there are connections. */
   get isEmpty(): boolean {
-    return this.open.size === 0 && this.waiting.length === 0 && this.pausing.size === 0
+    return this.open.size === 0 && this.pausing.size === 0
   }
 
   /**
@@ -69,7 +69,7 @@ export class ConnectionPool implements Owner, Expirable {
     const until = this.options.deadlines.after(this.options.timeouts.connect)
     this.waiting.push({ exchange, until })
     this.deadline = Math.min(this.deadline, until)
-    if (this.waiting.length === 1) this.options.deadlines.add(this)
+    this.options.deadlines.add(this)
   }
 
   private connect(exchange: ClientExchange): void {
@@ -85,7 +85,6 @@ export class ConnectionPool implements Owner, Expirable {
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
       if (!next.exchange.isOver) return next.exchange
     }
-    this.options.deadlines.delete(this)
     return undefined
   }
 
@@ -114,8 +113,7 @@ export class ConnectionPool implements Owner, Expirable {
     const at = this.free.indexOf(connection)
     if (at !== -1) this.free.splice(at, 1)
     // Its place may have been taken already, by an exchange that is sent once more.
-    const hasPlace = this.waiting.length > 0 && this.open.size < this.options.maxConnections
-    const next = hasPlace ? this.nextWaiting() : undefined
+    const next = this.open.size < this.options.maxConnections ? this.nextWaiting() : undefined
     if (next !== undefined) this.connect(next)
   }
 
@@ -133,7 +131,7 @@ export class ConnectionPool implements Owner, Expirable {
 
   /** Closes every connection, whatever it does. */
   close(): void {
-    for (const exchange of [...this.pausing, ...this.waiting.splice(0).map(({ exchange }) => exchange)]) {
+    for (const exchange of [...this.pausing, ...this.waiting.map(({ exchange }) => exchange)]) {
       exchange.fail(TransportFailure.make({ reason: "connect_failed", message: "The client is closed" }))
     }
     for (const connection of this.open) connection.close()
