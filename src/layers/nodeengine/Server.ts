@@ -188,14 +188,13 @@ const createServer = (limits: Limits): Http.Server => {
  * clients whose response was begun before. The result is to be called when it closes.
  */
 const closer = (server: Http.Server): () => void => {
-  const fresh = new Set<Net.Socket>()
+  const sockets = new Set<Net.Socket>()
   const open = new Set<Http.ServerResponse>()
   server.on("connection", (socket) => {
-    fresh.add(socket)
-    socket.once("close", () => fresh.delete(socket))
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
   })
-  const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
-    fresh.delete(socket)
+  const onRequest = (_request: Http.IncomingMessage, response: Http.ServerResponse) => {
     open.add(response)
     if (!server.listening) response.shouldKeepAlive = false
     response.once("close", () => {
@@ -205,7 +204,7 @@ const closer = (server: Http.Server): () => void => {
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
   return () => {
-    for (const socket of fresh) if (socket.bytesRead === 0) socket.destroy()
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
   }
 }

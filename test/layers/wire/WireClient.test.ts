@@ -13,6 +13,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Http from "node:http"
+import { queryObjects } from "node:v8"
+import { ConnectionPool } from "../../../src/layers/wire/ConnectionPool.ts"
 import * as WireClient from "../../../src/layers/wire/WireClient.ts"
 import { fromClientError } from "../../../src/services/Failure.ts"
 import { IsCheck } from "../../../src/services/Probe.ts"
@@ -451,6 +453,21 @@ describe("an origin", () => {
       const url = `http+unix://${encodeURIComponent(path)}`
       assert.strictEqual(yield* text(`${url}/path`), encodeURIComponent(path))
       assert.strictEqual(yield* text(`${url}/path`), encodeURIComponent(path))
+    })
+  )
+})
+
+describe("origins", () => {
+  test(
+    "that nothing goes to any more are forgotten",
+    Effect.gen(function*() {
+      const pools = () => Number(queryObjects(ConnectionPool))
+      const before = pools()
+      for (let i = 0; i < 100; i++) {
+        const nobody = `http+unix://${encodeURIComponent(`/nowhere/${i}`)}`
+        assert.strictEqual(yield* reasonOf(HttpClient.get(nobody)), "connect_failed")
+      }
+      assert.isBelow(pools() - before, 10)
     })
   )
 })

@@ -317,6 +317,21 @@ describe("a limit on connections", () => {
     }),
     { maxConnectionsPerClient: 2 }
   )
+
+  test(
+    "of one client keeps nothing of those who have left",
+    Effect.gen(function*() {
+      const known = () => queryObjects(Map, { format: "summary" }).filter((map) => map.includes("127.0.0.77")).length
+      const peer = yield* connectFrom("127.0.0.77")
+      assert.isTrue(yield* answered(peer))
+      assert.strictEqual(known(), 1)
+      peer.end()
+      yield* wait(() => peer.untilClosed())
+      yield* sync
+      assert.strictEqual(known(), 0)
+    }),
+    { maxConnectionsPerClient: 2 }
+  )
 })
 
 describe("requests", () => {
