@@ -119,7 +119,7 @@ export class ServerExchange implements Listener, RequestBody {
 
   /** A response before the response (RFC 9110 §15.2), for whoever knows such: HTTP/1.0 does not. */
   sendInterim(status: number, statusText: string, fields: FieldLines): void {
-    if (this.hasBegun || this.isAborted || this.request.version === 0) return
+    if (this.hasBegun || this.request.version === 0) return
     this.connection.socket.write(formatResponse(status, statusText, fields), "latin1")
   }
 
@@ -184,12 +184,10 @@ export class ServerExchange implements Listener, RequestBody {
     else this.connection.cut()
   }
 
-  /** The client has left. */
+  /** The client has left. An application that is interrupted gives up a response that it sends. */
   abort(): void {
     this.isAborted = true
     this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
-    this.writer?.abandon()
-    this.finish(TransportFailure.make({ reason: "client_aborted", message: "the client left" }))
   }
 
   /** There is no more time. An application that is interrupted answers that, unless it has begun to answer. */

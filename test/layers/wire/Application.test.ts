@@ -22,6 +22,8 @@ import * as TestClock from "effect/testing/TestClock"
 import { Readable } from "node:stream"
 import * as WireClient from "../../../src/layers/wire/WireClient.ts"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
+import * as PlatformRequest from "../../../src/services/PlatformRequest.ts"
+import * as PlatformResponse from "../../../src/services/PlatformResponse.ts"
 import { answer, answering, backend, nobody, silent } from "../../contract/support/Backends.ts"
 import { answerOf, connect, exchange, head, look } from "../../contract/support/Serving.ts"
 import { value } from "../../e2e/support/Peer.ts"
@@ -275,5 +277,26 @@ describe("both ends together", () => {
       assert(address._tag !== "UnixPathAddress")
       const response = yield* HttpClient.post(`http://127.0.0.1:${address.port}`, { body: HttpBody.text(large) })
       assert.isTrue((yield* response.text) === large)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(server, client))))
+
+  it.live("let go of a backend whose answer is handed over when the client leaves, without being told to", () =>
+    Effect.gen(function*() {
+      const { connected, origin } = yield* begun
+      const request = PlatformRequest.toBackend(
+        { origin, method: "GET", target: "/", fields: ["Host", "a"], body: undefined },
+        undefined
+      )
+      yield* HttpServer.serveEffect(
+        Effect.map(
+          HttpClient.execute(request),
+          (response) => PlatformResponse.toClient(PlatformResponse.headOf(response), () => response.stream)
+        )
+      )
+      const peer = yield* connect
+      yield* Effect.promise(() => peer.send(head("GET /")))
+      yield* Effect.promise(() => peer.untilText("hel"))
+      peer.destroy()
+      const backend = yield* connected()
+      yield* Effect.promise(() => backend.untilOver())
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(server, client))))
 })

@@ -349,6 +349,24 @@ describe("requests", () => {
     }
   )
 
+  it.effect("that came before there was an application get no answer made whose client has left meanwhile", () =>
+    Effect.gen(function*() {
+      const leaving = yield* connect
+      yield* wait(() => leaving.send(head("GET /")))
+      yield* wait(async () => {
+        leaving.end()
+        await leaving.untilClosed()
+      })
+      let made = 0
+      const body = Stream.sync(() => {
+        made++
+        return Buffer.from("hello")
+      })
+      yield* HttpServer.serveEffect(Effect.succeed(HttpServerResponse.stream(body)))
+      yield* sync
+      assert.strictEqual(made, 1)
+    }).pipe(Effect.scoped, Effect.provide(WireServer.layer({ host: "127.0.0.1", port: 0 }), { local: true })))
+
   test(
     "are forgotten when they are over",
     Effect.gen(function*() {
