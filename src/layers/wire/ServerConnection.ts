@@ -111,14 +111,16 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       this.intake = new Intake(decoder, flow, this.server.limits.bodyBytes)
     }
     const exchange = this.exchange = new ServerExchange(this, head, options, framing, flow)
+    // First, because the client has to wait where more has come than can be held.
+    this.expectMore()
     const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
     if (flow !== undefined && this.intake !== undefined && Persistence.expectsContinue(head)) {
       flow.onTake = () => {
         exchange.sendContinue()
         this.expectMore()
       }
+      this.expectMore()
     }
-    this.expectMore()
     this.server.handle(exchange)
     return at
   }

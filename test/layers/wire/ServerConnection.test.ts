@@ -3,31 +3,56 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
 import * as Head from "../../../src/layers/wire/Head.ts"
 import { ServerConnection } from "../../../src/layers/wire/ServerConnection.ts"
+import type { ServerExchange } from "../../../src/layers/wire/ServerExchange.ts"
 import { head } from "../../contract/support/Serving.ts"
 import { FullSocket } from "./FullSocket.ts"
+
+/** Answers with nothing. */
+const answer = (exchange: ServerExchange): void => {
+  const start = { status: 200, statusText: "OK", fields: [], upgrade: undefined }
+  const writer = exchange.respond(start, { _tag: "None" }, undefined, () => {})
+  writer.end([])
+  writer.flush()
+}
 
 /** A connection whose requests are answered at once with nothing, but for those of `/hang`. */
 const setup = (timeouts = { head: 1_000, idle: 1_000, keepAlive: 1_000 }) => {
   const socket = new FullSocket()
   const deadlines = new Deadlines(0)
+  /** Those of `/hang`. */
+  const hanging: Array<ServerExchange> = []
   const connection = new ServerConnection(socket, {
     limits: { ...Head.defaultLimits, bodyBytes: Infinity },
     timeouts,
     deadlines,
     isClosing: false,
     handle: (exchange) => {
-      if (exchange.request.target === "/hang") return
-      const start = { status: 200, statusText: "OK", fields: [], upgrade: undefined }
-      const writer = exchange.respond(start, { _tag: "None" }, undefined, () => {})
-      writer.end([])
-      writer.flush()
+      if (exchange.request.target === "/hang") hanging.push(exchange)
+      else answer(exchange)
     },
     onRefused: () => {},
     onClose: () => {}
   })
   const receive = (text: string) => void socket.emit("data", Buffer.from(text))
-  return { connection, deadlines, receive, socket }
+  return { connection, deadlines, hanging, receive, socket }
 }
+
+describe("a body of which so much has come that the client has to wait", () => {
+  const pieces = [head("POST /hang", "Content-Length: 200000"), "x".repeat(100_000)]
+
+  for (const [when, early] of [["in its turn", false], ["before its turn", true]] as const) {
+    it(`does not fail for want of a client that has sent it ${when}`, () => {
+      const { deadlines, hanging, receive } = setup()
+      if (early) receive(head("GET /hang"))
+      for (const piece of pieces) receive(piece)
+      if (early) answer(hanging.shift()!)
+      const [exchange] = hanging
+      assert.strictEqual(exchange?.request.method, "POST")
+      for (let now = 0; now < 10_000; now += 100) deadlines.look(now)
+      assert.isFalse(exchange?.body?.isOver)
+    })
+  }
+})
 
 describe("a response that its client has not read to its end", () => {
   /** Whether the connection was reset when it was closed, and after how many milliseconds. */
