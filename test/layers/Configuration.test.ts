@@ -659,6 +659,15 @@ describe("settings that contradict each other", () => {
       ])
     }))
 
+  it("are found at once, however many tries there may be", () => {
+    const { warnings } = Result.getOrThrow(Configuration.check({
+      timeout: { try: "1s", exchange: "2s" },
+      retry: { tries: Number.MAX_SAFE_INTEGER, backoff: "1ms" }
+    }))
+    assert.strictEqual(warnings.length, 1)
+    assert.match(warnings[0]!, /shorter than 9007199254740991 tries of timeout\.try \(1s\) with the waits between them/)
+  })
+
   it("are thrown by make", () => {
     assert.throws(
       () => Configuration.make({ timeout: { try: "1s", connect: "1s" } }),

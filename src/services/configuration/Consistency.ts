@@ -114,7 +114,8 @@ const warningsOf = (
   if (tries > 1 && exchange !== undefined && oneTry !== undefined) {
     let waits = 0
     if (isGiven("retry.backoff")) {
-      for (let i = 0; i < tries - 1; i++) waits += millis(backoff) * Math.min(2 ** i, 10)
+      // Not all of them: there may be more than can be counted.
+      for (let i = 0; i < tries - 1 && waits <= millis(exchange); i++) waits += millis(backoff) * Math.min(2 ** i, 10)
     }
     if (millis(oneTry) <= millis(exchange) && tries * millis(oneTry) + waits > millis(exchange)) {
       warnings.push(
