@@ -579,8 +579,11 @@ describe("settings that do nothing as things are", () => {
           "ejection.failures has no effect with ejection.maxShare 0%"
         ]
       )
-      assert.deepStrictEqual(yield* warningsOf("retry: { tries: 1, bodyLimit: 1KiB, statuses: [503] }"), [
+      const once = "{ tries: 1, bodyLimit: 1KiB, budget: 50%, minPerSecond: 10, statuses: [503] }"
+      assert.deepStrictEqual(yield* warningsOf(`retry: ${once}`), [
         "retry.bodyLimit has no effect with retry.tries 1",
+        "retry.budget has no effect with retry.tries 1",
+        "retry.minPerSecond has no effect with retry.tries 1",
         "retry.statuses has no effect with retry.tries 1, without hedge.after"
       ])
     }))

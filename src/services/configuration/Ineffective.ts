@@ -25,7 +25,7 @@ const needs = (
   [
     retry.tries === 1,
     "with retry.tries 1",
-    ["retry.bodyLimit", "retry.backoff", "retry.maxWait"]
+    ["retry.bodyLimit", "retry.backoff", "retry.maxWait", "retry.budget", "retry.minPerSecond"]
   ],
   [
     retry.tries === 1 && hedge.after === undefined,
