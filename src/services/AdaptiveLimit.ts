@@ -84,8 +84,8 @@ const steepest = 0.5
 
 const later = (now: number, random: () => number): number => now + measureEvery * (1 + jitter * random())
 
-/** The state of a backend that has just joined, whose limit is never above the ceiling. */
-export const make = (ceiling: number, now: number): State => ({
+/** The state of a backend that has just joined, whose limit is never above the ceiling. `random` is as in `end`. */
+export const make = (ceiling: number, now: number, random: () => number): State => ({
   limit: Math.min(initial, ceiling),
   baseline: 0,
   latency: 0,
@@ -94,7 +94,7 @@ export const make = (ceiling: number, now: number): State => ({
   successes: 0,
   failures: 0,
   peak: 0,
-  measureAt: now + measureEvery,
+  measureAt: later(now, random),
   halvedAt: NaN,
   countFrom: NaN
 })

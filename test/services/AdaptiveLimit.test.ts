@@ -35,7 +35,7 @@ const simulate = (
   { chance = 0.5, fails, requestsPerSecond, seconds, work, workers }: Scenario
 ): ReadonlyArray<Second> => {
   const random = randomNumbers(7)
-  const state = AdaptiveLimit.make(ceiling, 0)
+  const state = AdaptiveLimit.make(ceiling, 0, () => 0)
   const free = Array<number>(workers).fill(0)
   // In the order in which they end.
   const answers: Array<{ readonly begin: number; readonly end: number }> = []
@@ -184,7 +184,7 @@ const answers = (
 }
 
 describe("a window", () => {
-  const fresh = () => AdaptiveLimit.make(ceiling, 0)
+  const fresh = () => AdaptiveLimit.make(ceiling, 0, () => 0)
 
   it("raises the limit by half of its square root when all is well and at least half of it is used", () => {
     const state = fresh()
@@ -259,11 +259,11 @@ describe("a window", () => {
 
 describe("a measurement of the baseline", () => {
   /** At its limit for 30 s, with a queue of its own making. */
-  const busy = () => {
-    const state = AdaptiveLimit.make(ceiling, 0)
+  const busy = (random = 0) => {
+    const state = AdaptiveLimit.make(ceiling, 0, () => random)
     let now = 0
     for (; Number.isNaN(state.halvedAt); now += 100) {
-      assert.isBelow(now, 31_000)
+      assert.isBelow(now, 38_000)
       answers(state, 20, now, Math.floor(state.limit))
     }
     return { state, now, limit: state.limit }
@@ -272,6 +272,7 @@ describe("a measurement of the baseline", () => {
   it("halves the limit, and puts it back after 20 answers, and ten latencies, that did not wait behind others", () => {
     const { limit, now, state } = busy()
     assert.isAbove(now, 29_900)
+    assert.isBelow(now, 31_000)
     const half = Math.floor(limit / 2)
     assert.strictEqual(AdaptiveLimit.current(state), half)
     // Too many are in flight still.
@@ -282,6 +283,12 @@ describe("a measurement of the baseline", () => {
     assert.strictEqual(answers(state, 1, now + 395, half, 7), Math.floor(limit))
     assert.closeTo(state.baseline, 8, 1e-9)
     assert.isAbove(state.measureAt, now + 30_000)
+  })
+
+  it("is not made at the same time for all that have joined together and are busy from then on", () => {
+    const times = [0, 0.5, 0.99].map((random) => busy(random).now)
+    assert.isAbove(times[1]! - times[0]!, 3_000)
+    assert.isAbove(times[2]! - times[1]!, 3_000)
   })
 
   it("is made less often where it takes long, so that the limit is halved for a tenth of the time at most", () => {
@@ -304,7 +311,7 @@ describe("a measurement of the baseline", () => {
   })
 
   it("is not made where the baseline is seen in any case", () => {
-    const state = AdaptiveLimit.make(ceiling, 0)
+    const state = AdaptiveLimit.make(ceiling, 0, () => 0)
     for (let now = 0; now < 120_000; now += 100) {
       answers(state, 20, now, 9)
       assert.isNaN(state.halvedAt)
@@ -314,7 +321,7 @@ describe("a measurement of the baseline", () => {
 
 describe("the limit", () => {
   it.each([4, 30])("does not go beyond the ceiling, which is %d, however much is in flight", (ceiling) => {
-    const state = AdaptiveLimit.make(ceiling, 0)
+    const state = AdaptiveLimit.make(ceiling, 0, () => 0)
     assert.strictEqual(AdaptiveLimit.current(state), Math.min(AdaptiveLimit.initial, ceiling))
     for (let now = 0; now < 10_000; now += 10) {
       AdaptiveLimit.end(state, ceiling, "success", 10, ceiling, now, () => 0)
@@ -331,7 +338,7 @@ describe("the limit", () => {
       pause: fc.constantFrom(0, 5, 200, 40_000)
     })
     fc.assert(fc.property(fc.array(event, { maxLength: 200 }), (events) => {
-      const state = AdaptiveLimit.make(30, 0)
+      const state = AdaptiveLimit.make(30, 0, () => 0)
       let now = 0
       for (const { inFlight, latency, outcome, pause } of events) {
         now += pause
@@ -346,7 +353,7 @@ describe("the limit", () => {
 
 describe("a clock that was set back", () => {
   it("does not keep the limit where it is", () => {
-    const state = AdaptiveLimit.make(ceiling, 3_600_000)
+    const state = AdaptiveLimit.make(ceiling, 3_600_000, () => 0)
     for (let now = 0; now < 2_000; now += 10) AdaptiveLimit.end(state, ceiling, "failure", 10, 15, now, () => 0)
     assert.isBelow(state.limit, AdaptiveLimit.initial)
     state.halvedAt = 3_600_000

@@ -49,7 +49,7 @@ export class Limits {
     if (!isOnTrial) load.ceiling = this.maxInFlight
     else if (!load.isOnTrial) beginTrial(load, now)
     load.isOnTrial = isOnTrial
-    if (this.isAdaptive) load.adaptive ??= AdaptiveLimit.make(this.maxInFlight, now)
+    if (this.isAdaptive) load.adaptive ??= AdaptiveLimit.make(this.maxInFlight, now, this.random)
     this.apply(load)
   }
 
