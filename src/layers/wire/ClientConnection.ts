@@ -65,8 +65,9 @@ export class ClientConnection extends Connection implements BackendConnection, L
       this.isConnected = true
       const first = this.exchange
       this.exchange = undefined
-      if (first === undefined || first.isOver) this.becomeFree()
-      else this.start(first)
+      if (first?.isOver === false) this.start(first)
+      else if (first?.isLast === true) this.socket.destroy()
+      else this.becomeFree()
     })
     socket.on(unwritable, () => this.onUnwritable())
     exchange.connection = this

@@ -65,7 +65,10 @@ export class ConnectionPool implements Owner, Expirable {
     for (let connection = this.free.pop(); connection !== undefined; connection = this.free.pop()) {
       if (connection.isFree) return connection.start(exchange)
     }
-    if (exchange.isExtra || this.open.size < this.options.maxConnections) return this.connect(exchange)
+    const isFull = this.open.size >= this.options.maxConnections
+    // Afterwards its connection would be one more for the others.
+    if (isFull && exchange.isExtra) exchange.isLast = true
+    if (!isFull || exchange.isExtra) return this.connect(exchange)
     const until = this.options.deadlines.after(this.options.timeouts.connect)
     this.waiting.push({ exchange, until })
     this.deadline = Math.min(this.deadline, until)

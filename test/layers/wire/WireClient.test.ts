@@ -218,6 +218,29 @@ describe("a pool", () => {
   )
 
   test(
+    "closes that connection after the check, or each check would be one more for those who wait",
+    Effect.gen(function*() {
+      const held: Array<string> = []
+      const { origin, peers } = yield* backend(async (peer) => {
+        for (let { target } = await peer.request(); target === "/check"; { target } = await peer.request()) {
+          await peer.send(answer(target))
+        }
+        held.push("request")
+      })
+      const check = Effect.provideService(text(`${origin}/check`), IsCheck, true)
+      const requests = [yield* fork(text(origin)), yield* fork(text(origin)), yield* fork(text(origin))]
+      for (let i = 0; i < 3; i++) yield* check
+      // Before it is connected.
+      yield* Fiber.interrupt(yield* fork(check))
+      yield* check
+      assert.lengthOf(peers, 6)
+      assert.lengthOf(held, 1)
+      for (const request of requests) yield* Fiber.interrupt(request)
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
     "gives the connection of a request that has left before it was sent to the next one",
     Effect.gen(function*() {
       const { next, origin, peers } = yield* patient
