@@ -210,7 +210,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         requests.add(fiber)
         fiber.addObserver(() => requests.delete(fiber))
       }
-      for (const exchange of waiting.splice(0)) handle(exchange)
+      for (const exchange of waiting.splice(0)) if (!exchange.isAborted) handle(exchange)
       yield* Effect.addFinalizer(() => close)
     })
   })

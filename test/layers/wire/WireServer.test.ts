@@ -349,22 +349,25 @@ describe("requests", () => {
     }
   )
 
-  it.effect("that came before there was an application get no answer made whose client has left meanwhile", () =>
+  it.effect("that came before there was an application are answered, but for those of clients that have left", () =>
     Effect.gen(function*() {
-      const leaving = yield* connect
-      yield* wait(() => leaving.send(head("GET /")))
-      yield* wait(async () => {
-        leaving.end()
-        await leaving.untilClosed()
-      })
-      let made = 0
-      const body = Stream.sync(() => {
-        made++
-        return Buffer.from("hello")
-      })
-      yield* HttpServer.serveEffect(Effect.succeed(HttpServerResponse.stream(body)))
-      yield* sync
-      assert.strictEqual(made, 1)
+      /** Refused without an application, when what was sent before it has been read. */
+      const refused = Effect.scoped(Effect.flatMap(connect, (peer) => wait(() => peer.exchange("nonsense\r\n\r\n"))))
+      const [gone, patient] = [yield* connect, yield* connect]
+      yield* wait(() => gone.send(head("GET /gone")))
+      yield* wait(() => patient.send(head("GET /patient")))
+      yield* refused
+      gone.end()
+      yield* wait(() => gone.untilClosed())
+      const asked: Array<string> = []
+      yield* HttpServer.serveEffect(Effect.map(HttpServerRequest, ({ url }) => {
+        asked.push(url)
+        return HttpServerResponse.text(url)
+      }))
+      const status = yield* statusOf(patient)
+      patient.destroy()
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(asked, ["/patient"])
     }).pipe(Effect.scoped, Effect.provide(WireServer.layer({ host: "127.0.0.1", port: 0 }), { local: true })))
 
   test(
