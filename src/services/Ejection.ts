@@ -3,7 +3,7 @@
  *
  * Owns the rule, which is pure, and the seam between the balancer, which sees how tries end, and the pool, which keeps
  * health. How long an ejection lasts is in `Health`, and how many there may be at once in `Pool`. Only failures of the
- * backend's making count: see `Outcome` of `Load`.
+ * backend's making count: see `Outcome`.
  */
 import * as Context from "effect/Context"
 import * as Load from "./Load.ts"
