@@ -27,9 +27,10 @@ export const listOf = (fields: FieldLines, lower: string): string | undefined =>
   return list
 }
 
-const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+/** SP or HTAB, the only white space around a field value and within a list (RFC 9110 §5.6.3). */
+export const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 
-/** The text without white space around it, which is SP and HTAB and nothing else (RFC 9110 §5.6.3). */
+/** The text without white space around it. */
 export const withoutBlanks = (text: string): string => {
   // Not by a pattern, which would look at each run of blanks within the text as often as it has blanks.
   let start = 0

@@ -59,9 +59,6 @@ export const isFieldValue = (text: string, start: number, end: number): boolean 
 export const isTarget = (text: string, start: number, end: number): boolean =>
   end > start && all(text, start, end, targetChars)
 
-/** SP or HTAB, the only white space around a field value (RFC 9110 §5.6.3). */
-export const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
-
 /** Lines end with CRLF and with nothing else (RFC 9112 §2.2). Peers that read LF alone as an end see other fields. */
 export const bareLineEnd = new Malformed(400, "a line ends with a bare CR or LF")
 

@@ -4,9 +4,9 @@
  * Owns the grammar of a head and its limits. Where a head ends in a stream of bytes is `HeadReader`'s business, and
  * what its fields mean for the body is `Framing`'s.
  */
-import { type FieldLines, isNamed } from "../../services/Fields.ts"
+import { type FieldLines, isBlank, isNamed } from "../../services/Fields.ts"
 import * as Target from "../../services/Target.ts"
-import { isBlank, isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
+import { isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
 
 /** HTTP/1.0 or HTTP/1.1. There is no later 1.x, and what claims to speak one is refused as Node refuses it. */
 export type Version = 0 | 1

@@ -17,8 +17,8 @@ const toBytes = (piece: unknown): Uint8Array => {
   throw new TypeError("a piece of a raw body is neither text nor bytes")
 }
 
-/** The stream of a web `Blob`, `Request` or `Response`. */
-export const fromWeb = (body: ReadableStream<Uint8Array>): Content =>
+/** A stream of the web, such as that of a `Blob` or a `Response`. */
+export const fromWeb = <A>(body: ReadableStream<A>): Stream.Stream<A, unknown> =>
   Stream.fromReadableStream({ evaluate: () => body, onError: (cause) => cause })
 
 /** The content of a raw body; `undefined` for what is none: see `expected`. */
@@ -33,12 +33,9 @@ export const contentOf = (raw: unknown): Content | undefined => {
     )
   }
   if (raw instanceof Blob) return fromWeb(raw.stream())
-  if (raw instanceof ReadableStream) return Stream.map(fromReadableStream(raw), toBytes)
+  if (raw instanceof ReadableStream) return Stream.map(fromWeb(raw), toBytes)
   return undefined
 }
 
 /** What a raw body may be. */
 export const expected = "a raw body is a string, bytes, a Blob, a Readable or a ReadableStream"
-
-const fromReadableStream = (raw: ReadableStream): Stream.Stream<unknown, unknown> =>
-  Stream.fromReadableStream({ evaluate: () => raw, onError: (cause) => cause })
