@@ -87,7 +87,8 @@ export const Origin = Schema.String.check(
  *
  * A tier is used only when all before it have nobody who is eligible. A balancer with a zone prefers backends of that
  * zone. `id` names it in logs and keeps its load and health across changes of the configuration, also while it moves to
- * another origin, which is checked at once; unless it is given, it is the origin itself.
+ * another origin, which is checked at once and not blamed for requests to the one before; unless it is given, it is the
+ * origin itself.
  */
 export class Backend extends Schema.Class<Backend>("evenkeel/services/Backend")({
   id: Schema.NonEmptyString,

@@ -191,8 +191,8 @@ export const end = (
     if (!isLearned) observe(load, latencyMs, now)
   } else {
     load.failed++
-    // Sent to a backend that was ill as everybody knows, and has shown since that it is well. The clock may have been
-    // set back.
+    // Sent to a backend that was ill as everybody knows, and has shown since that it is well, or has moved. The clock may
+    // have been set back.
     if (now >= load.forgivenAt && beganAt < load.forgivenAt) return
     load.consecutiveFailures++
     load.failures++

@@ -9,6 +9,7 @@ import * as Balancer from "../../src/layers/Balancer.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import * as BalancerService from "../../src/services/Balancer.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Endpoint } from "../../src/services/Load.ts"
@@ -273,6 +274,44 @@ describe("a backend that fails real traffic", () => {
       yield* tries(another!, "failure")
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
+
+  /** The same backend in another place. */
+  const moved = Effect.gen(function*() {
+    const { reconcile, state } = yield* Pool
+    yield* reconcile([Backend.make("http://elsewhere.test", { id: "a" }), backend("b"), backend("c")])
+    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+    return (yield* Ref.get(state)).members[0]!.endpoint
+  })
+
+  it.effect("is not judged by the requests to the place from which it has moved", () =>
+    Effect.gen(function*() {
+      const [before] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      for (let i = 0; i < 5; i++) begin(before!)
+      yield* tries(before!, "failure", 4)
+      yield* TestClock.adjust("1 second")
+      const after = yield* moved
+      for (let i = 0; i < 5; i++) end(before!, "failure", 1_000, "reset_before_headers")
+      yield* TestClock.adjust("1 second")
+      yield* tries(after, "failure", 4)
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      yield* tries(after, "failure")
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+    }).pipe(lab))
+
+  it.effect.each<Outcome>(["success", "failure"])(
+    "has a trial of its own where it has moved to: %s",
+    (outcome) =>
+      Effect.gen(function*() {
+        const before = yield* onTrial
+        const after = yield* moved
+        yield* Effect.flatMap(BalancerService.Balancer, ({ end }) => Effect.sync(() => end(before, outcome, 0)))
+        for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+        assert.strictEqual(yield* statusOf("a"), "Trial")
+        yield* tries(after, "success")
+        assert.strictEqual(yield* statusOf("a"), "Up")
+      }).pipe(lab)
+  )
 
   it.effect("has its trial also where its adaptive limit is less than what is still open from before", () =>
     Effect.gen(function*() {

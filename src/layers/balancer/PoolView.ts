@@ -14,6 +14,10 @@ import type { Limits } from "./Limits.ts"
 
 const isClosed = ({ health }: Member): boolean => !Health.isEjected(health) && !Health.isOnTrial(health)
 
+/** What requests have met with in another place says nothing of this one. */
+const hasMoved = (before: Member | undefined, { endpoint: { backend } }: Member): boolean =>
+  before !== undefined && before.endpoint.backend.origin !== backend.origin
+
 /** Whether a member that was not well had its share all the same, which is so in a panic only. */
 const hadTraffic = ({ eligible, panic }: PoolState, known: Member | undefined): boolean =>
   panic && known !== undefined && eligible.includes(known.endpoint)
@@ -54,7 +58,8 @@ export class PoolView {
       const { endpoint: { load }, health } = member
       this.limits.follow(load, Health.isOnTrial(health), now)
       // Snapshots in between are not always seen, so the trial may have been in one of those.
-      if (before !== undefined && !isClosed(before) && isClosed(member)) Load.forgive(load, now)
+      const isBack = before !== undefined && !isClosed(before) && isClosed(member)
+      if (isBack || hasMoved(before, member)) Load.forgive(load, now)
       const isEligible = Health.isEligible(health)
       if (isStart && !isEligible) this.starting.add(load)
       // A backend whose checks failed at the start comes back like any other.
