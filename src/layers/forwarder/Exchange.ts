@@ -30,6 +30,9 @@ export interface Books extends TryBooks {
 const isUnsent = (reason: End | undefined): boolean =>
   typeof reason === "string" && Failure.meaningOf[reason].tryAnother === "always"
 
+/** Milliseconds from one time to a later one. The clock may have been set back meanwhile. */
+const timeBetween = (from: number, to: number): number => Math.max(0, to - from)
+
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext, Resending {
   readonly request: HttpServerRequest
@@ -165,7 +168,7 @@ export class Exchange implements History, PickContext, Resending {
   failed(reason: Failure.Reason): void {
     const { current } = this
     if (current === undefined) return
-    if (isUnsent(reason)) this.unsentMs += this.books.clock.currentTimeMillisUnsafe() - current.beganAt
+    if (isUnsent(reason)) this.unsentMs += timeBetween(current.beganAt, this.books.clock.currentTimeMillisUnsafe())
     else if (current.answeredAt === undefined) this.reached++
     this.note(current, reason)
     current.release()
@@ -246,7 +249,7 @@ export class Exchange implements History, PickContext, Resending {
       backend: current?.endpoint.backend.origin ?? last?.backend,
       client: this.client,
       status: status ?? Failure.meaningOf[reason ?? "client_aborted"].status,
-      durationMs: now - this.startedAt,
+      durationMs: timeBetween(this.startedAt, now),
       tries: this.tried.length,
       failed: this.failures?.length ? this.failures : undefined,
       reason,
