@@ -1,5 +1,6 @@
 /** The clocks and limits of `WireServer`, on real sockets and a clock that goes when it is told to. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +13,9 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { once } from "node:events"
 import * as Net from "node:net"
+import { Readable } from "node:stream"
 import { queryObjects } from "node:v8"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
 import { connect, head, port, post } from "../../contract/support/Serving.ts"
@@ -348,6 +351,28 @@ describe("requests", () => {
       }
     }
   )
+
+  it.effect("that go on although their client has left hold no stream open of what they answer", () =>
+    Effect.gen(function*() {
+      const body = Readable.from(["hello"])
+      const destroyed = once(body, "close")
+      const begun = yield* Deferred.make<void>()
+      const proceed = yield* Deferred.make<void>()
+      yield* HttpServer.serveEffect(
+        Deferred.succeed(begun, undefined).pipe(
+          Effect.andThen(Deferred.await(proceed)),
+          Effect.as(HttpServerResponse.raw(body)),
+          Effect.uninterruptible
+        )
+      )
+      const leaving = yield* connect
+      yield* wait(() => leaving.send(head("GET /")))
+      yield* Deferred.await(begun)
+      leaving.end()
+      yield* wait(() => leaving.untilClosed())
+      yield* Deferred.succeed(proceed, undefined)
+      yield* wait(() => destroyed)
+    }).pipe(Effect.scoped, Effect.provide(WireServer.layer({ host: "127.0.0.1", port: 0 }), { local: true })))
 
   it.effect("that came before there was an application are answered, but for those of clients that have left", () =>
     Effect.gen(function*() {
