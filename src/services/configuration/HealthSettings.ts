@@ -33,7 +33,7 @@ export const health = Schema.Struct({
     expected: "a header field such as \"X-Check: deep\"",
     separator: "line break"
   }),
-  host: unset("the backend's own", Authority, {
+  host: unset("where the checks go", Authority, {
     description: "The Host field of health checks.",
     title: "host",
     expected: "a host such as example.com, or a host and a port"
