@@ -115,7 +115,9 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           wasBackup = backup
           log.write(traffic(tier, first))
         }
-        if (!isFirst && isOut !== (eligible.length === 0)) {
+        // Whoever is only ejected is asked where nobody else is left.
+        const isAnyLeft = eligible.length > 0 || members.some(({ health }) => Health.isOnlyEjected(health))
+        if (!isFirst && isOut === isAnyLeft) {
           isOut = !isOut
           log.write(isOut ? outageBegins : outageEnds)
         }

@@ -16,7 +16,7 @@ import * as SlowStart from "./SlowStart.ts"
 import type { PickContext, Strategy } from "./Strategy.ts"
 import * as Validate from "./Validate.ts"
 
-/** Nobody is eligible: all are down, drained or disabled, or the pool is empty. */
+/** Nobody can be asked: all are down, drained or disabled, or the pool is empty. */
 export class NoBackend extends Schema.TaggedError<NoBackend>()("NoBackend", {}) {
   override readonly message: string = "no backend is eligible"
 }
@@ -85,7 +85,8 @@ export class Balancer extends Context.Service<Balancer, {
   ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
    * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may
-   * be used, and none when it is full and nothing was tried, because `wait` waits for it. The first of three steps
+   * be used, and none when it is full and nothing was tried, because `wait` waits for it. Where all who are eligible were
+   * tried, or nobody is, one that is only ejected. The first of three steps
    * that do what `use` does, for a data path that cannot afford a closure per request; `begin` and `end` are the other
    * two and come in pairs.
    */

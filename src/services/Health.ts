@@ -224,11 +224,19 @@ export const isEjected = ({ circuit }: Health): boolean => circuit._tag === "Ope
 /** Whether it has to show, one exchange at a time, that it can be used again. */
 export const isOnTrial = ({ circuit }: Health): boolean => circuit._tag === "Trial"
 
-const isWell = ({ circuit, probe }: Health): boolean =>
-  probe.state !== "Failing" && probe.state !== "Unproven" && circuit._tag !== "Open"
+const passesChecks = ({ probe }: Health): boolean => probe.state !== "Failing" && probe.state !== "Unproven"
+
+const isWell = (health: Health): boolean => passesChecks(health) && !isEjected(health)
 
 /** Whether the balancer may offer new exchanges to this backend. */
 export const isEligible = (health: Health): boolean => health.mode === "Ready" && isWell(health)
+
+/**
+ * Whether nothing but its ejection keeps the balancer from offering it new exchanges. Where nobody else is left it may be
+ * asked: it may be well by now, and who is left out for other reasons is not.
+ */
+export const isOnlyEjected = (health: Health): boolean =>
+  health.mode === "Ready" && passesChecks(health) && isEjected(health)
 
 /** Whether exchanges of clients that are pinned to this backend may go on there: while it drains, too. */
 export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)

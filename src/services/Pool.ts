@@ -35,7 +35,10 @@ export interface PoolState {
   readonly members: ReadonlyArray<Member>
   /** Where each member is, by its id. Keeps its identity as long as the same ids are in the same places. */
   readonly positions: ReadonlyMap<string, number>
-  /** The endpoints that may be offered new exchanges, in the same order. */
+  /**
+   * The endpoints that may be offered new exchanges, in the same order. Who is only ejected is not among them, and asked
+   * all the same where nobody else is left.
+   */
   readonly eligible: ReadonlyArray<Endpoint>
   /** Whether so few are well that ill ones are among the eligible: see `Policy`. */
   readonly panic: boolean

@@ -1,6 +1,7 @@
 /**
  * The pool: how the health of its members may change, that every change has a cause, that only so many are ejected, who is
- * offered traffic, panic included, that nobody else gets any, and that drains are over when nothing is in flight.
+ * offered traffic, panic included, that nobody else gets any but who is only ejected, where all others were tried, and
+ * that drains are over when nothing is in flight.
  */
 import type * as Health from "../../src/services/Health.ts"
 import type { Load } from "../../src/services/Load.ts"
@@ -122,12 +123,15 @@ export const members: Make = (scene, complain) => {
       if (offered.join() !== eligible.join()) complain(`${eligible} are offered traffic instead of ${offered}`)
       if (panic !== after.panic) complain(panic ? "there is no panic" : "there is a panic")
     },
-    onTry: ({ cookie, request: { number } }, id) => {
+    onTry: ({ cookie, request: { number }, tries }, id) => {
       const { eligible, members } = scene.state()
       if (eligible.some(({ backend }) => backend.id === id)) return
       const member = members.find((one) => idOf(one) === id)
       const mayBePinned = sticky.cookie !== undefined && cookie !== undefined
       if (mayBePinned && member !== undefined && member.health.mode !== "Disabled" && isUsable(member)) return
+      const isOnlyEjected = member !== undefined && isReady(member) && isEjected(member) && !isFailing(member) &&
+        member.health.probe.state !== "Unproven"
+      if (isOnlyEjected && eligible.every(({ backend }) => tries.includes(backend.id))) return
       complain(`/${number} was sent to ${id}, which is not offered traffic`)
     },
     onPause: () => {

@@ -270,6 +270,22 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("does not say that nobody is offered traffic while one that is ejected would be asked", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      yield* signal("a", passed)
+      yield* signal("a", { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+      yield* signal("b", failed)
+      assert.notInclude(entries.map(pretty), "WARN: No backend is offered traffic: requests are answered 503")
+      yield* signal("a", failed)
+      assert.strictEqual(
+        entries.map(pretty).at(-1),
+        "WARN: No backend is offered traffic: requests are answered 503"
+      )
+    }).pipe(logging(entries))
+  })
+
   it.effect("warns when a panic is over because nobody answers any more", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

@@ -22,6 +22,7 @@ import * as PoolLayer from "../../src/layers/Pool.ts"
 import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
+import * as Traffic from "../../src/layers/testing/Traffic.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import { Balancer, defaultOptions } from "../../src/services/Balancer.ts"
 import * as Ejection from "../../src/services/Ejection.ts"
@@ -460,6 +461,59 @@ describe("the numbers of what is in flight", () => {
     // Otherwise nothing was tested.
     assert.isAbove(sent, 300)
   })
+})
+
+describe("an ejection that leaves nobody else", () => {
+  const { down } = FakeBackends
+  const well = delayed(20, respond("well"))
+
+  /** What clients see of these backends in so many milliseconds, with two hundred GETs a second. */
+  const seen = (scripts: Readonly<Record<string, FakeBackends.Behaviour>>, duration: number, input: Input = {}) =>
+    Effect.gen(function*() {
+      const traffic = yield* Effect.forkChild(Traffic.run({ rate: 200, duration }))
+      yield* TestClock.adjust("1 minute")
+      return Traffic.failures(yield* Fiber.join(traffic))
+    }).pipe(Effect.provide(lab(scripts, input)))
+
+  it.effect("does not make an outage of two restarts, one shortly after the other", () =>
+    Effect.gen(function*() {
+      const scripts = {
+        "http://a": down({ from: 1_000, until: 1_200 }, well),
+        "http://b": down({ from: 2_200, until: 2_400 }, well)
+      }
+      assert.deepStrictEqual(yield* seen(scripts, 5_000), {})
+      assert.deepStrictEqual(yield* seen(scripts, 5_000, { health: { kind: "off" } }), {})
+    }))
+
+  it.effect("does not make an outage where the other one is drained, or the only backup of two dies", () =>
+    Effect.gen(function*() {
+      const ill = respond("ill", { status: 503 })
+      const [a, b] = ["http://a", "http://b"]
+      const scripts = { [a]: FakeBackends.during({ from: 1_000, until: 1_100 }, ill, well), [b]: well }
+      const drained = Effect.gen(function*() {
+        const traffic = yield* Effect.forkChild(Traffic.run({ rate: 200, duration: 5_000 }))
+        yield* TestClock.adjust(1_500)
+        yield* (yield* Pool).signal(b, { _tag: "ModeSet", mode: "Draining", why: "a deploy" })
+        yield* TestClock.adjust("1 minute")
+        return Traffic.failures(yield* Fiber.join(traffic))
+      })
+      assert.deepStrictEqual(yield* Effect.provide(drained, lab(scripts)), {})
+      const backup = { ...scripts, [b]: down({ from: 1_500, until: 4_000 }, well) }
+      assert.deepStrictEqual(yield* seen(backup, 5_000, { to: [a, `${b},backup`] }), {})
+    }))
+
+  it.effect("is not in the way of a retry, which goes to whoever is only ejected", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.signal("http://a", { _tag: "Tripped", why: "5 failures in a row" })
+      const reply = yield* Effect.forkChild(text)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(reply), "a")
+      yield* pool.signal("http://a", { _tag: "ModeSet", mode: "Disabled", why: "a repair" })
+      const another = yield* Effect.forkChild(text)
+      yield* TestClock.adjust("1 second")
+      assert.include(yield* Fiber.join(another), "reset_before_headers")
+    }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": resets }, { health: { kind: "off" } }))))
 })
 
 describe("options that make no sense", () => {

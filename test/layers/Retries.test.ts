@@ -693,6 +693,16 @@ describe("hedging", () => {
     }).pipe(Effect.provide(hedging(entries)))
   })
 
+  it.effect("asks nobody who is ejected, however long the first takes", () =>
+    Effect.gen(function*() {
+      yield* warmUp
+      yield* (yield* Pool).signal("http://b", { _tag: "Tripped", why: "5 failures in a row" })
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(2_000))
+      assert.strictEqual(yield* get(2_000), "200 after 2000 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 51, 0, 0], ["b", 50, 0, 0]])
+    }).pipe(Effect.provide(hedging())))
+
   it.effect("waits for the other one when one of the two fails or is busy", () =>
     Effect.gen(function*() {
       yield* warmUp

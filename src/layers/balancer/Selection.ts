@@ -2,12 +2,15 @@
  * Who gets a try: what the strategy proposes, within the rules that hold for every strategy.
  *
  * Owns the tiers of the endpoints that are eligible now. A proposal is not taken where the endpoint was tried, is full,
- * or is warming and it is not its turn; then another one is searched for, and if there is none, in the next tier. Not
- * here: the limit for all endpoints together, the queue, and counting.
+ * or is warming and it is not its turn; then another one is searched for, and if there is none, in the next tier. Where
+ * an exchange has tried all of them, or there are none, it gets one that is only ejected. Not here: the limit for all
+ * endpoints together, the queue, and counting.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
+import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
+import { empty, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
@@ -23,6 +26,9 @@ const isAmong = (tried: Tried, { backend: { id } }: Endpoint): boolean =>
 
 /** Whether an endpoint is below its limit. */
 export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.limit
+
+const areTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): boolean =>
+  endpoints.every((endpoint) => isAmong(tried, endpoint))
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
@@ -45,6 +51,9 @@ export class Selection {
   private makePicker: MakePicker
   private eligible: ReadonlyArray<Endpoint> = []
   private tiers: ReadonlyArray<Tier> = []
+  private known: PoolState = empty
+  private ejected: ReadonlyArray<Endpoint> = []
+  private tiersOfEjected: ReadonlyArray<Tier> = []
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -66,6 +75,7 @@ export class Selection {
   swap(strategy: Strategy["Service"]): void {
     this.makePicker = this.guarded(strategy)
     this.tiers = tiersOf(this.makePicker, this.eligible)
+    this.tiersOfEjected = tiersOf(this.makePicker, this.ejected)
   }
 
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -77,7 +87,8 @@ export class Selection {
 
   /** Whether there is nobody left whom an exchange could get if there were room. */
   isHopeless(context: PickContext, tried: Tried): boolean {
-    return this.parts.pool.current().eligible.every((endpoint) => isAmong(tried, endpoint)) &&
+    const state = this.parts.pool.current()
+    return areTried(state.eligible, tried) && areTried(this.ejectedOf(state), tried) &&
       this.pinnedTo(context, tried) === undefined
   }
 
@@ -90,14 +101,32 @@ export class Selection {
     return tried.length === 0 ? undefined : this.choose(context, tried)
   }
 
+  /** Those who are only ejected. They are looked for where they are needed. */
+  private ejectedOf(state: PoolState): ReadonlyArray<Endpoint> {
+    if (state !== this.known) {
+      this.known = state
+      this.ejected = state.members.filter(({ health }) => Health.isOnlyEjected(health)).map(({ endpoint }) => endpoint)
+      this.tiersOfEjected = tiersOf(this.makePicker, this.ejected, this.tiersOfEjected)
+    }
+    return this.ejected
+  }
+
   /** The same without regard to pins: of the first tier in which anybody can be taken. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
-    const { eligible } = this.parts.pool.current()
-    if (eligible !== this.eligible) {
-      this.eligible = eligible
-      this.tiers = tiersOf(this.makePicker, eligible, this.tiers)
+    const state = this.parts.pool.current()
+    if (state.eligible !== this.eligible) {
+      this.eligible = state.eligible
+      this.tiers = tiersOf(this.makePicker, state.eligible, this.tiers)
     }
-    for (const tier of this.tiers) {
+    const endpoint = this.chooseOf(this.tiers, context, tried)
+    if (endpoint !== undefined || !areTried(state.eligible, tried) || this.ejectedOf(state).length === 0) {
+      return endpoint
+    }
+    return this.chooseOf(this.tiersOfEjected, context, tried)
+  }
+
+  private chooseOf(tiers: ReadonlyArray<Tier>, context: PickContext, tried: Tried): Endpoint | undefined {
+    for (const tier of tiers) {
       const endpoint = this.chooseIn(tier, context, tried)
       if (endpoint !== undefined) return endpoint
     }

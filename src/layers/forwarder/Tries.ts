@@ -78,10 +78,10 @@ export const make = (
       release,
       begin: () => {
         const other = exchange.select()
+        // Nobody is so slow that one who is ejected would be worth it.
+        if (other === undefined || !balancer.canTake(other)) return
         const policy = { ratio: budget, perSecond: 0 }
-        if (other === undefined || !RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) {
-          return
-        }
+        if (!RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) return
         exchange.beginBeside(other)
         return once(exchange, requestFor(other))
       },
