@@ -74,7 +74,7 @@ export const fairShares: Law = {
   name: "gives each its share: by weight, or the same to all where it ignores weights",
   runs: 10,
   space: fewBackends,
-  always: [[1000, ...Array<number>(99).fill(1)]],
+  always: [[1000, ...Array<number>(99).fill(1)], [60, 40]],
   judge: Verdicts.fairShares
 }
 
@@ -82,6 +82,7 @@ export const nobodyStarves: Law = {
   name: "starves nobody who is well, not even who was slow or has failed once",
   runs: 20,
   space: idlePool,
+  always: [Array<number>(100).fill(1)],
   judge: Verdicts.nobodyStarves
 }
 

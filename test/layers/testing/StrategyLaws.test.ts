@@ -146,6 +146,27 @@ describe("a broken strategy", () => {
       assert.isAbove(error.weights[0] ?? 0, 100)
     }))
 
+  it.effect("that takes middling weights for more than they are breaks that law, with a pool of such weights", () =>
+    Effect.gen(function*() {
+      const turnsOf = ({ backend: { weight } }: Load.Endpoint) => weight > 50 ? Math.round(weight * 1.3) : weight
+      const make: Make = (endpoints) => {
+        const turns = endpoints.flatMap((one) => Array<Load.Endpoint>(turnsOf(one)).fill(one))
+        let n = 0
+        // Not those of one backend after each other.
+        return { pick: () => turns[(n += 733) % turns.length] }
+      }
+      const error = yield* breakOf(StrategyLaws.fairShares, broken(make))
+      assert.match(error.reason, /^In an idle pool a\d got/)
+    }))
+
+  it.effect("that forgets the last one of a large pool breaks the law that nobody starves, with a large pool", () =>
+    Effect.gen(function*() {
+      const make: Make = (endpoints) => inTurn(endpoints.length > 50 ? endpoints.slice(0, -1) : endpoints)
+      const error = yield* breakOf(StrategyLaws.nobodyStarves, broken(make))
+      assert.match(error.reason, /^With 1 in flight a\d+ got none/)
+      assert.isAbove(error.weights.length, 50)
+    }))
+
   it.effect("that follows the crowd breaks the law that nobody starves, where several are in flight", () =>
     Effect.gen(function*() {
       const make = whenBusy((all) => all.reduce((most, it) => it.load.inFlight > most.load.inFlight ? it : most))
