@@ -55,6 +55,7 @@ export const layer = (policy: Policy): Layer.Layer<never, never, Pool> =>
         return {
           id: value === undefined ? undefined : tokens.ids.get(value),
           fields: value === undefined ? fields : Cookie.without(fields, policy.cookie),
+          withoutRivals: (fields) => Cookie.withoutSet(fields, policy.cookie),
           stamp: (id, status) => {
             // A backend that could not do its work is no place to stay.
             if (id === undefined || gatewayErrors.has(status)) return Effect.undefined

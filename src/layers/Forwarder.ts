@@ -25,7 +25,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AccessLog, guarded } from "../services/AccessLog.ts"
-import { Affinity } from "../services/Affinity.ts"
+import { Affinity, type Pin } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
@@ -81,10 +81,11 @@ const closing = (response: HttpServerResponse): HttpServerResponse => setHeader(
 /** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
 const handOver = (
   head: Message.ResponseHead,
+  pin: Pin | undefined,
   cookie: string | undefined,
   body: Message.LazyBody
 ): HttpServerResponse => {
-  const forwarded = HeaderFields.toClient(head.status, head.fields)
+  const forwarded = HeaderFields.toClient(head.status, pin === undefined ? head.fields : pin.withoutRivals(head.fields))
   const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
   return PlatformResponse.toClient({ ...head, fields }, body)
 }
@@ -238,7 +239,7 @@ export const layer = (
         const stream = () => bodyOf(response)
         const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
         const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))
-        return handOver(answer, cookie, body)
+        return handOver(answer, pin, cookie, body)
       }).pipe(
         Effect.onError(sayWhy),
         // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.

@@ -35,6 +35,8 @@ export interface Pin {
   readonly id: string | undefined
   /** The field lines of the request without the cookie, which is nobody else's business. */
   readonly fields: FieldLines
+  /** The field lines of an answer without a cookie of a backend that would take the place of ours. */
+  readonly withoutRivals: (fields: FieldLines) => FieldLines
   /**
    * The `Set-Cookie` for an answer of the backend with this id, if the client needs one: unless it has that cookie, and
    * unless the answer says that the backend could not do its work. A cookie of an older key is replaced, so that the

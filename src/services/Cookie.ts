@@ -1,5 +1,6 @@
 /**
- * The cookies of a request, as they are written there: pairs that semicolons divide, in one line or several.
+ * The cookies of a message, as they are written there: in a request pairs that semicolons divide, in one line or several,
+ * in a response a line for each.
  *
  * Owns how one is found and taken out. Nothing is decoded, and case counts (RFC 6265 §5.4).
  */
@@ -59,6 +60,18 @@ export const without = (fields: FieldLines, name: string): FieldLines => {
     }
     const others = value.split(";").filter((pair) => pairOf(pair, 0, ";", name) === undefined).join(";").trim()
     if (others !== "") out.push(field, others)
+  }
+  return out
+}
+
+/** The field lines of a response without those that set a cookie of a name. */
+export const withoutSet = (fields: FieldLines, name: string): FieldLines => {
+  const out: Array<string> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const [field, value] = [fields[i]!, fields[i + 1]!]
+    if (!isNamed(field, "set-cookie") || pairOf(value.split(";", 1)[0]!, 0, ";", name) === undefined) {
+      out.push(field, value)
+    }
   }
   return out
 }

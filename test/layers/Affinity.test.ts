@@ -78,6 +78,19 @@ describe("a cookie", () => {
       }
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
 
+  it.effect("is the only one of its name: one that a backend sets does not reach the client", () => {
+    const headers = { "set-cookie": "lb=mine; Path=/" }
+    const scripts = { "http://a": respond("a", { headers }), "http://b": respond("b", { headers }) }
+    return Effect.gen(function*() {
+      const first = yield* FakeServer.request("/")
+      assert.strictEqual(first.setCookie.length, 1)
+      assert.notInclude(first.setCookie[0], "mine")
+      const cookie = first.setCookie[0]!.split(";")[0]!
+      const again = yield* FakeServer.request(HttpClientRequest.get("/", { headers: { cookie } }))
+      assert.deepStrictEqual([again.text, again.setCookie], [first.text, []])
+    }).pipe(Effect.provide(lab(scripts)))
+  })
+
   it.effect("is for TLS only when the client's own connection is", () =>
     Effect.gen(function*() {
       assert.include((yield* visit(undefined, "https://shop.test/")).set, "; Secure;")

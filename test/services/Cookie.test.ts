@@ -49,3 +49,13 @@ describe("without a cookie", () => {
     )
   })
 })
+
+describe("without what sets a cookie", () => {
+  it("are all lines of a response but those that set a cookie of this name", () => {
+    const kept = ["Set-Cookie", "LB=1", "set-cookie", "lb2=1; Path=/", "Set-Cookie", "a=lb=1; lb=2", "X-Cookie", "lb=1"]
+    assert.deepStrictEqual(
+      Cookie.withoutSet(["Set-Cookie", "lb=1", ...kept, "set-cookie", " lb=; HttpOnly"], "lb"),
+      kept
+    )
+  })
+})
