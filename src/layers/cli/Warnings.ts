@@ -55,11 +55,16 @@ const aboutChecks = ({ health }: Settings): ReadonlyArray<string> =>
     ? ["health.body cannot be found: there is no body in the answer to HEAD"]
     : []
 
-/** Sessions that do not outlast the process. */
-const aboutSticky = ({ sticky: { cookie, keys } }: Settings): ReadonlyArray<string> =>
-  cookie === undefined || keys.length > 0
-    ? []
-    : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]
+/** Sessions that do not outlast the process, and a cookie that browsers refuse (RFC 6265bis §4.1.3.2). */
+const aboutSticky = ({ sticky: { cookie, keys, path } }: Settings): ReadonlyArray<string> =>
+  cookie === undefined ? [] : [
+    ...(keys.length > 0
+      ? []
+      : ["Without sticky.keys, a restart forgets who is pinned to which backend, and other balancers do not know"]),
+    ...(/^__host-/i.test(cookie) && path !== "/"
+      ? [`Browsers refuse the cookie ${cookie} unless sticky.path is /`]
+      : [])
+  ]
 
 /** A line for each oddity. */
 export const about = Effect.fnUntraced(function*(settings: Settings) {

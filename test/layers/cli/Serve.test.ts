@@ -131,6 +131,15 @@ describe("sticky sessions", () => {
       ])
     }))
 
+  it.live("with a cookie that browsers refuse are worth a warning", () =>
+    Effect.gen(function*() {
+      const sticky = { cookie: "__Host-lb", keys: [key], path: "/shop" }
+      assert.deepStrictEqual(about(yield* logOf({ sticky })), [
+        "WARN: Browsers refuse the cookie __Host-lb unless sticky.path is /"
+      ])
+      assert.deepStrictEqual(about(yield* logOf({ sticky: { ...sticky, path: "/" } })), [])
+    }))
+
   it.live("do not have their key in the log", () =>
     Effect.gen(function*() {
       const lines = yield* logOf({ sticky: { cookie: "lb", keys: [key] } })
