@@ -794,6 +794,28 @@ describe("hedging", () => {
       }
     }).pipe(Effect.provide(hedging())))
 
+  it.effect("learns what is usual without the time that requests have waited for room", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 20; i++) {
+        const six = yield* Effect.forkChild(
+          Effect.forEach(Array(6).keys(), () => FakeServer.request("/"), { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust(60)
+        yield* Fiber.join(six)
+      }
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(5_000))
+      assert.strictEqual(yield* get(50), "200 after 20 ms")
+      assert.deepStrictEqual(yield* loads, [["a", 61, 0, 0], ["b", 61, 0, 0]])
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": slow(20), "http://b": slow(20) }, {
+          hedge: { after: 0.95, budget: 1 },
+          limits: { maxInFlight: 1 }
+        })
+      )
+    ))
+
   it.effect("learns what is usual of what may be hedged only: POST may take longer", () =>
     Effect.gen(function*() {
       yield* warmUp

@@ -59,6 +59,8 @@ export class Exchange implements History, PickContext, Resending {
   private readonly path: string
   private readonly client: string | undefined
   private readonly tried: Array<Endpoint> = []
+  /** When the first try began, which is later than the request where it has waited for room. */
+  private sentAt = NaN
   /** The try that has begun and not ended, or whose answer the client gets. */
   private current: Try | undefined
   /** An answer that another try may do better than, and its entry among the failures. */
@@ -105,9 +107,9 @@ export class Exchange implements History, PickContext, Resending {
     return this.head.upgrade !== undefined
   }
 
-  /** Milliseconds from the request to the head of the response. */
+  /** Milliseconds from the begin of the first try to the head of the response. */
   get answeredAfter(): number {
-    return (this.current?.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.startedAt
+    return (this.current?.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.sentAt
   }
 
   key(): string | undefined {
@@ -133,6 +135,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** Begins a try. `at` is when, if that is known. */
   begin(endpoint: Endpoint, at = this.books.clock.currentTimeMillisUnsafe()): void {
+    if (this.tried.length === 0) this.sentAt = at
     this.tried.push(endpoint)
     this.current = new Try(this.books, endpoint, at, this.upload)
     const { head: { method }, path } = this
