@@ -45,7 +45,7 @@ const first =
   (change: (well: FakeBackends.Behaviour) => FakeBackends.Behaviour): NonNullable<Scenario["behave"]> => (name, well) =>
     name === "a" ? change(well) : well
 
-const kills = 8
+const kills = 4
 
 /** Until the balancer knows that all are well: who is killed before the others were seen to be back is missed. */
 const allUp = Effect.gen(function*() {
@@ -184,7 +184,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     limit: { get: 0 },
     methods: { GET: 1 },
     meanwhile: killAtAnyMoment,
-    wellFrom: 20_000,
+    wellFrom: 10_000,
     staysUneven: true
   },
   {
