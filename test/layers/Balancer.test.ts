@@ -215,6 +215,20 @@ describe("select", () => {
 })
 
 describe("begin and end", () => {
+  it.effect("tell the strategy also where only those are asked who are ejected", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { begin, end, select } = yield* Balancer
+      yield* reconcile("a", "b")
+      yield* (yield* Pool).signal("a", { _tag: "Tripped", why: "too many failures" })
+      yield* fail("b")
+      const a = select(anonymous)!
+      begin(a)
+      end(a, "success", 12)
+      assert.deepStrictEqual([journal.observed, journal.ended], [[["a", "success", 12]], ["a"]])
+    }).pipe(over(stubborn(journal)))
+  })
+
   it.effect("count the try and tell the strategy how it ended", () => {
     const journal = new Journal()
     return Effect.gen(function*() {

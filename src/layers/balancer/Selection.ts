@@ -32,6 +32,12 @@ const areTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): boolean =>
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
+/** The picker of a level, if anything was picked with it. */
+const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined => {
+  for (const tier of tiers) if (tier.level === level) return tier.used
+  return undefined
+}
+
 /** What a selection chooses by. */
 interface Parts {
   readonly pool: PoolView
@@ -63,8 +69,7 @@ export class Selection {
 
   /** Who picks an endpoint, if anybody does, and is to be told of what becomes of it. */
   pickerOf({ backend }: Endpoint): Picker | undefined {
-    for (const tier of this.tiers) if (tier.level === backend.tier) return tier.used
-    return undefined
+    return usedFor(backend.tier, this.tiers) ?? usedFor(backend.tier, this.tiersOfEjected)
   }
 
   private guarded(strategy: Strategy["Service"]): MakePicker {
