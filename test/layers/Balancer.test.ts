@@ -965,6 +965,23 @@ describe("a pin", () => {
       assert.strictEqual(select(anonymous)?.backend.id, "a")
     }).pipe(over(stubborn(new Journal()))))
 
+  it.effect("holds for a backend that is only ejected where nobody else is left", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b", "c", "d")
+      for (const id of ["a", "b"]) yield* trip(id)
+      yield* fail("d")
+      const c = select(to("b"))!
+      assert.strictEqual(c.backend.id, "c")
+      assert.strictEqual(select(to("b"), [c])?.backend.id, "b")
+      yield* fail("c")
+      const b = select(to("b"))!
+      assert.strictEqual(b.backend.id, "b")
+      assert.strictEqual(select(to("b"), [b])?.backend.id, "a")
+      yield* mode("b", "Draining")
+      assert.strictEqual(select(to("b"))?.backend.id, "a")
+    }).pipe(over(stubborn(new Journal()))))
+
   it.effect("does not take a tunnel to a backend that drains, and every other request there", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer

@@ -10,7 +10,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
-import { empty, type PoolState } from "../../services/Pool.ts"
+import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
@@ -31,6 +31,12 @@ const areTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): boolean =>
   endpoints.every((endpoint) => isAmong(tried, endpoint))
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
+
+/** The endpoint with this id, if it is only ejected. */
+const ejectedWith = (state: PoolState, id: string): Endpoint | undefined => {
+  const member = memberOf(state, id)
+  return member !== undefined && Health.isOnlyEjected(member.health) ? member.endpoint : undefined
+}
 
 /** The picker of a level, if anything was picked with it. */
 const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined => {
@@ -86,7 +92,9 @@ export class Selection {
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
   pinnedTo({ isUpgrade, pinned }: PickContext, tried: Tried): Endpoint | undefined {
     if (pinned === undefined) return undefined
-    const endpoint = this.pins.endpointOf(this.parts.pool.current(), pinned, isUpgrade === true)
+    const state = this.parts.pool.current()
+    const endpoint = this.pins.endpointOf(state, pinned, isUpgrade === true) ??
+      (areTried(state.eligible, tried) ? ejectedWith(state, pinned) : undefined)
     return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
   }
 
