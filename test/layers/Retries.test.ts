@@ -376,6 +376,18 @@ describe("Retry-After", () => {
       assert.strictEqual(yield* get(), "200 b")
     }).pipe(Effect.provide(lab({ "http://a": fails("busy", { "retry-after": "1" }), "http://b": respond("b") }))))
 
+  it.effect("is waited for rather than that one is asked who is only ejected, if there is time for it", () => {
+    const busy = fails("busy", { "retry-after": "1" })
+    const scripts = { "http://a": inTurn(busy, respond("a"), busy), "http://b": inTurn(resets, respond("b")) }
+    return Effect.gen(function*() {
+      yield* (yield* Pool).signal("http://b", { _tag: "Tripped", why: "5 failures in a row" })
+      assert.strictEqual(yield* get(1_025), "200 a")
+      yield* (yield* Fakes).script("http://a", fails("busy", { "retry-after": "3" }))
+      assert.strictEqual(yield* get(), "503 busy")
+      assert.strictEqual(yield* get(), "200 b")
+    }).pipe(Effect.provide(lab(scripts)))
+  })
+
   it.effect("is waited for where there is none, and the same backend is asked again", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {

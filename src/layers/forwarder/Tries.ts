@@ -55,6 +55,13 @@ export const make = (
       ? Infinity
       : exchangeTimeout - Math.max(0, clock.currentTimeMillisUnsafe() - startedAt)
 
+  /** How long an answer asks to wait before its backend is asked again; infinite where that is not to be done. */
+  const patience = (answer: ResponseHead | undefined): number => {
+    if (answer === undefined) return Infinity
+    const asked = RetryPolicy.retryAfter(valueOf(answer.fields, "retry-after"), clock.currentTimeMillisUnsafe())
+    return asked === undefined || asked > maxWait ? Infinity : asked
+  }
+
   /** One try, within what is left of the time. */
   const once = (exchange: Exchange, request: HttpClientRequest): Sender.Sending => {
     const left = timeLeft(exchange)
@@ -133,15 +140,15 @@ export const make = (
       let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
       let select = () => exchange.select()
       let endpoint = select()
-      const isAgain = endpoint === undefined
+      const left = timeLeft(exchange)
+      const asked = patience(answer)
+      // Whoever is only ejected is asked where an error is all that is to be had.
+      const isAgain = endpoint === undefined || (wait + asked < left && !balancer.canTake(endpoint))
       if (isAgain) {
-        if (answer === undefined) return undefined
-        const asked = RetryPolicy.retryAfter(valueOf(answer.fields, "retry-after"), clock.currentTimeMillisUnsafe())
-        if (asked === undefined || asked > maxWait) return undefined
         wait += asked
         select = () => exchange.selectAgain()
       }
-      if (wait >= timeLeft(exchange)) return undefined
+      if (wait >= left) return undefined
       if (verdict === "budgeted" && !withdraw()) {
         exchange.isOverBudget = true
         return undefined
