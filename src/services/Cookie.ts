@@ -4,7 +4,7 @@
  *
  * Owns how one is found and taken out. Nothing is decoded, and case counts (RFC 6265 §5.4).
  */
-import { type FieldLines, isNamed } from "./Fields.ts"
+import { type FieldLines, isNamed, withoutBlanks } from "./Fields.ts"
 
 /** What the name of a cookie can be: a token (RFC 9110 §5.6.2). */
 export const name = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
@@ -64,14 +64,19 @@ export const without = (fields: FieldLines, name: string): FieldLines => {
   return out
 }
 
+/** Whether a `Set-Cookie` sets a cookie of a name. Clients leave out the blanks around it (RFC 6265 §5.2). */
+const sets = (setCookie: string, name: string): boolean => {
+  const [pair = ""] = setCookie.split(";", 1)
+  const end = pair.indexOf("=")
+  return end !== -1 && withoutBlanks(pair.slice(0, end)) === name
+}
+
 /** The field lines of a response without those that set a cookie of a name. */
 export const withoutSet = (fields: FieldLines, name: string): FieldLines => {
   const out: Array<string> = []
   for (let i = 0; i < fields.length; i += 2) {
     const [field, value] = [fields[i]!, fields[i + 1]!]
-    if (!isNamed(field, "set-cookie") || pairOf(value.split(";", 1)[0]!, 0, ";", name) === undefined) {
-      out.push(field, value)
-    }
+    if (!isNamed(field, "set-cookie") || !sets(value, name)) out.push(field, value)
   }
   return out
 }

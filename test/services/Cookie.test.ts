@@ -53,8 +53,9 @@ describe("without a cookie", () => {
 describe("without what sets a cookie", () => {
   it("are all lines of a response but those that set a cookie of this name", () => {
     const kept = ["Set-Cookie", "LB=1", "set-cookie", "lb2=1; Path=/", "Set-Cookie", "a=lb=1; lb=2", "X-Cookie", "lb=1"]
+    kept.push("Set-Cookie", "lb", "Set-Cookie", "lb; a=1")
     assert.deepStrictEqual(
-      Cookie.withoutSet(["Set-Cookie", "lb=1", ...kept, "set-cookie", " lb=; HttpOnly"], "lb"),
+      Cookie.withoutSet(["Set-Cookie", "lb=1", ...kept, "set-cookie", " lb=; HttpOnly", "Set-Cookie", "lb\t =1"], "lb"),
       kept
     )
   })
