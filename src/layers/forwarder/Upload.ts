@@ -2,7 +2,7 @@
  * The body of a request on its way from the client: when it was complete, and whose time it is until then.
  *
  * Owns the moment from which a backend is timed: before it, the time is the client's. Requests without a body have none
- * of these. What comes of it for a try is in `Exchange`.
+ * of these. What comes of it for a try is in `Try`.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
