@@ -46,7 +46,8 @@ export const layer = (
         occasionally(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect))
       const limits = new Limits(options, random)
       const view = new PoolView(pool, clock, limits, options.slowStart)
-      const selection = new Selection({ pool: view, strategy, slowStart: options.slowStart, clock, random, report })
+      const { slowStart } = options
+      const selection = new Selection({ pool: view, limits, strategy, slowStart, clock, random, report })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       let totalInFlight = 0

@@ -1,6 +1,7 @@
 /**
- * Places: no backend has more requests than it may, nor have all together, one on trial has one at a time; who waits does
- * so for want of room and not for longer than it may; and in the end every place is free again.
+ * Places: no backend has more requests than it may, nor have all together, one on trial has one at a time unless nobody
+ * else is left; who waits does so for want of room and not for longer than it may; and in the end every place is free
+ * again.
  */
 import * as Duration from "effect/Duration"
 import { memberOf } from "../../src/services/Pool.ts"
@@ -29,16 +30,18 @@ export const places: Make = (scene, complain) => {
     ).map(({ target }) => target)
 
   return {
-    onTry: ({ request: { number } }, id) => {
+    onTry: ({ request: { number }, tries }, id) => {
       if (scene.total > most) complain(`${scene.total} are in flight`)
       const member = memberOf(scene.state(), id)
       if (member === undefined) return
       const { endpoint: { load }, health: { changed, circuit } } = member
-      if (load.inFlight > Math.min(load.limit, limit.inFlightPerBackend)) {
+      const isLast = load.isOnTrial &&
+        scene.state().eligible.every(({ backend, load }) => load.isOnTrial || tries.includes(backend.id))
+      if (load.inFlight > (isLast ? limit.inFlightPerBackend : Math.min(load.limit, limit.inFlightPerBackend))) {
         complain(`${id} has ${load.inFlight} in flight`)
       }
       // The loser of two tries at a time gives its place back before its backend knows.
-      if (circuit._tag !== "Trial" || isHedged) return
+      if (circuit._tag !== "Trial" || isHedged || isLast) return
       const others = onTrial(id, changed.circuit.at, number)
       if (others.length > 0) complain(`${id} is on trial with ${others} and /${number}`)
     },

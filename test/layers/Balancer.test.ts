@@ -982,6 +982,41 @@ describe("a pin", () => {
       assert.strictEqual(select(to("b"))?.backend.id, "a")
     }).pipe(over(stubborn(new Journal()))))
 
+  it.effect("holds for a backend on trial, beyond its one exchange, where nobody else is left", () =>
+    Effect.gen(function*() {
+      const { begin, select } = yield* Balancer
+      const pool = yield* Pool
+      yield* reconcile("a", "b", "c", "d", "e", "f")
+      for (const id of ["e", "f"]) yield* fail(id)
+      yield* trip("d")
+      for (const id of ["a", "b"]) {
+        yield* trip(id)
+        yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+        begin(select(to(id))!)
+      }
+      const c = select(to("b"))!
+      assert.strictEqual(c.backend.id, "c")
+      begin(c)
+      // As long as another one is left, a trial is one exchange, also for who would have to wait.
+      assert.strictEqual(select(anonymous)?.backend.id, "c")
+      begin(c)
+      assert.isUndefined(select(anonymous))
+      const tried = select(to("b"), [c])!
+      assert.strictEqual(tried.backend.id, "b")
+      assert.strictEqual(select(to("b"), [c, tried])?.backend.id, "a")
+      yield* fail("c")
+      const b = select(to("b"))!
+      assert.strictEqual(b.backend.id, "b")
+      begin(b)
+      // No more than it may ever have.
+      const a = select(to("b"))!
+      assert.strictEqual(a.backend.id, "a")
+      begin(a)
+      assert.isUndefined(select(anonymous))
+      // Who is ejected would be asked if those on trial were tried.
+      assert.strictEqual(select(anonymous, [a, b])?.backend.id, "d")
+    }).pipe(over(stubborn(new Journal()), { maxInFlight: 2 })))
+
   it.effect("does not take a tunnel to a backend that drains, and every other request there", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer

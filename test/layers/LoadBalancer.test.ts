@@ -502,6 +502,22 @@ describe("an ejection that leaves nobody else", () => {
       assert.deepStrictEqual(yield* seen(backup, 5_000, { to: [a, `${b},backup`] }), {})
     }))
 
+  it.effect.each([["is drained", well], ["resets", resets]] as const)(
+    "does not make an outage when it ends with a trial whose answer takes its time, and the other one %s",
+    ([what, other]) => {
+      const scripts = { "http://a": delayed(1_500, well), "http://b": other }
+      return Effect.gen(function*() {
+        const { signal } = yield* Pool
+        yield* signal("http://a", { _tag: "Tripped", why: "5 failures in a row" })
+        yield* signal("http://a", { _tag: "ProbePassed", why: "status: 200" })
+        if (what === "is drained") yield* signal("http://b", { _tag: "ModeSet", mode: "Draining", why: "a deploy" })
+        const traffic = yield* Effect.forkChild(Traffic.run({ rate: 50, duration: 4_000 }))
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(Traffic.failures(yield* Fiber.join(traffic)), {})
+      }).pipe(Effect.provide(lab(scripts, { health: { kind: "off" }, retry: { budget: "100%" } })))
+    }
+  )
+
   it.effect("is not in the way of a retry, which goes to whoever is only ejected", () =>
     Effect.gen(function*() {
       const pool = yield* Pool

@@ -37,11 +37,15 @@ export class Limits {
   }
 
   private apply(load: Load): void {
-    const ceiling = Math.min(this.maxInFlight, load.ceiling)
-    load.limit = load.adaptive === undefined || load.isOnTrial
-      ? ceiling
+    load.limit = load.isOnTrial ? Math.min(this.maxInFlight, load.ceiling) : this.withoutTrial(load)
+  }
+
+  /** The limit that there is, or would be if there were no trial. */
+  withoutTrial({ adaptive, tunnels }: Load): number {
+    return adaptive === undefined
+      ? this.maxInFlight
       // Tunnels are no work that latencies could say anything about, and would fill the limit for as long as they last.
-      : Math.min(ceiling, AdaptiveLimit.current(load.adaptive) + load.tunnels)
+      : Math.min(this.maxInFlight, AdaptiveLimit.current(adaptive) + tunnels)
   }
 
   /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */

@@ -14,6 +14,7 @@ import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
+import type { Limits } from "./Limits.ts"
 import { Pins } from "./Pins.ts"
 import type { PoolView } from "./PoolView.ts"
 import { type MakePicker, type Tier, tiersOf } from "./Tiers.ts"
@@ -30,13 +31,11 @@ export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.lim
 const areTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): boolean =>
   endpoints.every((endpoint) => isAmong(tried, endpoint))
 
-const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
+/** Whether nobody else than those on trial is left. */
+const areOnTrialOrTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): boolean =>
+  endpoints.every((endpoint) => endpoint.load.isOnTrial || isAmong(tried, endpoint))
 
-/** The endpoint with this id, if it is only ejected. */
-const ejectedWith = (state: PoolState, id: string): Endpoint | undefined => {
-  const member = memberOf(state, id)
-  return member !== undefined && Health.isOnlyEjected(member.health) ? member.endpoint : undefined
-}
+const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
 /** The picker of a level, if anything was picked with it. */
 const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined => {
@@ -47,6 +46,7 @@ const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined 
 /** What a selection chooses by. */
 interface Parts {
   readonly pool: PoolView
+  readonly limits: Pick<Limits, "withoutTrial">
   readonly strategy: Strategy["Service"]
   readonly slowStart: SlowStart.SlowStart
   readonly clock: Clock.Clock
@@ -93,8 +93,7 @@ export class Selection {
   pinnedTo({ isUpgrade, pinned }: PickContext, tried: Tried): Endpoint | undefined {
     if (pinned === undefined) return undefined
     const state = this.parts.pool.current()
-    const endpoint = this.pins.endpointOf(state, pinned, isUpgrade === true) ??
-      (areTried(state.eligible, tried) ? ejectedWith(state, pinned) : undefined)
+    const endpoint = this.pins.endpointOf(state, pinned, isUpgrade === true) ?? this.lastWith(pinned, state, tried)
     return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
   }
 
@@ -109,9 +108,26 @@ export class Selection {
   select(context: PickContext, tried: Tried): Endpoint | undefined {
     const pinned = this.pinnedTo(context, tried)
     if (pinned === undefined) return this.choose(context, tried)
-    if (hasRoom(pinned)) return pinned
+    // One that is on trial is no pinned one unless it may be asked.
+    if (hasRoom(pinned) || pinned.load.isOnTrial) return pinned
     // Only what has not failed yet has the time to wait.
     return tried.length === 0 ? undefined : this.choose(context, tried)
+  }
+
+  /** The endpoint with this id, if it is one of those who are asked where nobody else is left, and would be now. */
+  private lastWith(id: string, state: PoolState, tried: Tried): Endpoint | undefined {
+    const member = memberOf(state, id)
+    if (member === undefined) return undefined
+    const { endpoint, health } = member
+    if (Health.isOnlyEjected(health)) return areTried(state.eligible, tried) ? endpoint : undefined
+    return state.eligible.includes(endpoint) && areOnTrialOrTried(state.eligible, tried) && this.isSpare(endpoint)
+      ? endpoint
+      : undefined
+  }
+
+  /** Whether it is on trial and could have more than the exchange that this is. */
+  private isSpare({ load }: Endpoint): boolean {
+    return load.isOnTrial && load.inFlight < this.parts.limits.withoutTrial(load)
   }
 
   /** Those who are only ejected. They are looked for where they are needed. */
@@ -132,9 +148,13 @@ export class Selection {
       this.tiers = tiersOf(this.makePicker, state.eligible, this.tiers)
     }
     const endpoint = this.chooseOf(this.tiers, context, tried)
-    if (endpoint !== undefined || !areTried(state.eligible, tried) || this.ejectedOf(state).length === 0) {
-      return endpoint
+    if (endpoint !== undefined || !areOnTrialOrTried(state.eligible, tried)) return endpoint
+    const isSpare = (endpoint: Endpoint): boolean => this.isSpare(endpoint) && !isAmong(tried, endpoint)
+    for (const tier of this.tiers) {
+      const spare = tier.search(context, isSpare)
+      if (spare !== undefined) return spare
     }
+    if (!areTried(state.eligible, tried) || this.ejectedOf(state).length === 0) return undefined
     return this.chooseOf(this.tiersOfEjected, context, tried)
   }
 
