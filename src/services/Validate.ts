@@ -34,9 +34,6 @@ export const someShare: Rule = {
   isValid: (value) => value > 0 && value <= 1
 }
 
-/** At least 1, with a fraction or without. */
-export const factor: Rule = { expected: "a number of 1 or more", isValid: (value) => value >= 1 }
-
 export const positive: Rule = { expected: "a number above 0", isValid: (value) => value > 0 }
 
 /** Throws unless the number obeys the rule. */
