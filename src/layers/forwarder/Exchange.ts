@@ -133,8 +133,9 @@ export class Exchange implements History, PickContext, Resending {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))
   }
 
-  /** Begins a try. `at` is when, if that is known. */
-  begin(endpoint: Endpoint, at = this.books.clock.currentTimeMillisUnsafe()): void {
+  /** Begins a try. */
+  begin(endpoint: Endpoint): void {
+    const at = this.books.clock.currentTimeMillisUnsafe()
     if (this.tried.length === 0) this.sentAt = at
     this.tried.push(endpoint)
     this.current = new Try(this.books, endpoint, at, this.upload)

@@ -101,8 +101,7 @@ export const make = (
     /** Begins the first try if there is room for it now. */
     begin: (exchange: Exchange): Endpoint | undefined => {
       const endpoint = exchange.select()
-      // A look at the clock is saved, but a trial must not seem to have begun before it was one.
-      if (endpoint !== undefined) exchange.begin(endpoint, endpoint.load.isOnTrial ? undefined : exchange.startedAt)
+      if (endpoint !== undefined) exchange.begin(endpoint)
       return endpoint
     },
     /** Waits for room within the time of the exchange, and begins the first try there. */
