@@ -417,6 +417,15 @@ describe("Retry-After", () => {
       { limits: { maxInFlight: 1 } }
     ))))
 
+  it.effect("is not waited for where the backend could not be asked again, because it was taken out meanwhile", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(50)
+      yield* (yield* Pool).signal("http://a", { _tag: "ModeSet", mode: "Disabled", why: "a deploy" })
+      yield* TestClock.adjust(50)
+      assert.deepInclude(yield* fiber.pollUnsafe() ?? Effect.die("it waits"), { status: 503, text: "busy" })
+    }).pipe(Effect.provide(lab({ "http://a": delayed(100, fails("busy", { "retry-after": "1" })) }))))
+
   it.effect("is waited for with other statuses as well, which are no failures of a backend", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* get(999), "nothing yet")
@@ -665,6 +674,13 @@ describe("the deadline of a try", () => {
       assert.deepStrictEqual(yield* loads, [["a", 2, 2, 0], ["b", 1, 0, 0]])
     }).pipe(Effect.provide(lab({ "http://a": hangs, "http://b": respond("b") }, { tryTimeout: 500 }, entries)))
   })
+
+  it.effect("is that of its exchange where they are equally long, and then there is no other try", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(500), "504 reason: deadline_exceeded")
+    }).pipe(Effect.provide(
+      lab({ "http://a": hangs, "http://b": respond("b") }, { tryTimeout: 500, exchangeTimeout: 500 })
+    )))
 })
 
 describe("hedging", () => {
