@@ -92,7 +92,7 @@ const onTrial = Effect.gen(function*() {
   const { begin } = yield* BalancerService.Balancer
   for (let i = 0; i < 3; i++) begin(a!)
   yield* tries(a!, "failure", 5)
-  yield* TestClock.adjust("12.5 seconds")
+  yield* TestClock.adjust("13 seconds")
   assert.strictEqual(yield* statusOf("a"), "Trial")
   assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
   return a!
