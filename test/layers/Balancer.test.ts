@@ -247,12 +247,14 @@ describe("begin and end", () => {
 
   it.effect("count for a backend that has left meanwhile, too", () =>
     Effect.gen(function*() {
-      const { begin, end, select } = yield* Balancer
+      const { begin, end, select, untilIdle } = yield* Balancer
       yield* reconcile("a")
       const endpoint = select(anonymous)
       assert(endpoint !== undefined)
       begin(endpoint)
       yield* reconcile("b")
+      yield* untilIdle(endpoint.backend.id)
+      assert.strictEqual(endpoint.load.inFlight, 1)
       end(endpoint, "success", 1)
       assert.strictEqual(endpoint.load.inFlight, 0)
     }).pipe(over(stubborn(new Journal()))))
@@ -1451,6 +1453,22 @@ describe("another strategy", () => {
       end(a, "success", 12)
       assert.deepInclude(a.load, { inFlight: 0, total: 1, latency: 12 })
     }).pipe(over(strategies["round-robin"])))
+
+  it.effect("takes over also where only those are asked who are ejected", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      const { begin, end, select, swap } = yield* Balancer
+      yield* reconcile("a", "b")
+      yield* (yield* Pool).signal("a", { _tag: "Tripped", why: "too many failures" })
+      yield* fail("b")
+      select(anonymous)
+      yield* swap(yield* Strategy.pipe(Effect.provide(stubborn(journal))))
+      const a = select(anonymous)!
+      begin(a)
+      end(a, "success", 12)
+      assert.deepStrictEqual(journal.ended, ["a"])
+    }).pipe(over(strategies["round-robin"]))
+  })
 
   it.effect("keeps backups for when they are needed, as the first one did", () =>
     Effect.gen(function*() {

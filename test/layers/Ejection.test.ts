@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
@@ -229,16 +230,18 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
-  it.effect("is not ejected again for a request from before its trial", () =>
+  it.effect("is not ejected again for a request from before its trial, and be it over as the trial begins", () =>
     Effect.gen(function*() {
       const [a] = yield* three
       const { begin, end } = yield* BalancerService.Balancer
       begin(a!)
       yield* tries(a!, "failure", 5)
-      yield* TestClock.adjust("13 seconds")
-      end(a!, "failure", 13_000, "headers_timeout")
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
+      end(a!, "failure", 5_000, "headers_timeout")
       for (let i = 0; i < 20; i++) yield* Effect.yieldNow
       assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* TestClock.adjust(10)
       yield* tries(a!, "failure", 1)
       assert.strictEqual(yield* statusOf("a"), "Ejected")
     }).pipe(lab))
@@ -363,6 +366,9 @@ describe("a backend that fails real traffic", () => {
     Effect.gen(function*() {
       const a = yield* onTrial
       const { bypass } = yield* BalancerService.Balancer
+      // It is one from before the trial whose client takes its time.
+      bypass(a, 60_000)
+      assert.notInclude(idsOf(yield* nine), "a")
       bypass(a, 0)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
       yield* TestClock.adjust(10)
@@ -371,6 +377,18 @@ describe("a backend that fails real traffic", () => {
       bypass(a, 0)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 3)
     }).pipe(lab))
+
+  it.effect("has that other trial at once where somebody waits for room", () =>
+    Effect.gen(function*() {
+      const [a, b, c] = yield* three
+      const { begin, bypass, wait } = yield* BalancerService.Balancer
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("12.5 seconds")
+      for (const one of [a!, b!, b!, c!, c!]) begin(one)
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      bypass(a!, 0)
+      assert.strictEqual(yield* Fiber.join(waiting), a)
+    }).pipe(labWith({ maxInFlight: 2 })))
 
   it.effect("has one trial after the other, and is back after one, although the clock was set back meanwhile", () =>
     Effect.gen(function*() {
@@ -437,6 +455,19 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
+  it.effect("is the only one of whom the pool is told when all goes well", () => {
+    const { told, watched } = watching()
+    return Effect.gen(function*() {
+      const [a, b] = yield* three
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("1 minute")
+      told.length = 0
+      yield* tries(b!, "success", 5)
+      yield* tries(a!, "success")
+      assert.deepStrictEqual(told, ["a Recovered"])
+    }).pipe(over(watched))
+  })
+
   it.effect("may show itself as soon as it passes a check", () =>
     Effect.gen(function*() {
       const [a] = yield* three
@@ -457,16 +488,18 @@ describe("a backend that fails real traffic", () => {
     const { told, watched } = watching()
     return Effect.gen(function*() {
       const pool = yield* Pool
-      const [a] = yield* three
+      const [a, b] = yield* three
       yield* tries(a!, "failure", 5)
       told.length = 0
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(told, ["a Elapsed"])
+      yield* pool.reconcile(["a", "b", "c", "d"].map((id) => backend(id)))
       yield* tries(a!, "failure", 1)
-      yield* pool.reconcile([backend("b"), backend("c")])
+      yield* tries(b!, "failure", 5)
+      yield* pool.reconcile(["b", "c", "d"].map((id) => backend(id)))
       told.length = 0
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(told, [])
+      assert.deepStrictEqual(told, ["b Elapsed"])
     }).pipe(over(watched))
   })
 
@@ -486,6 +519,7 @@ describe("a backend that fails real traffic", () => {
   it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
     const { told, watched } = watching()
     return Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
       const [a, b] = yield* three
       yield* tries(a!, "failure", 5)
       told.length = 0

@@ -92,6 +92,18 @@ describe("the order of the configuration, with the strategy first,", () => {
     }).pipe(over(strategies.first, slowStart)))
 })
 
+describe("those that are warming", () => {
+  it.effect("are tried next where nobody else is left, but none twice and none beyond its limit", () =>
+    Effect.gen(function*() {
+      yield* join(...["a", "b", "c"].map((id) => named(id)))
+      yield* selections(1)
+      for (const id of ["b", "c"]) yield* comeBack(id)
+      assert.deepStrictEqual(new Set(yield* selections(20, 1)), new Set(["b"]))
+      yield* fill("b")
+      assert.deepStrictEqual(new Set(yield* selections(20, 1)), new Set(["c"]))
+    }).pipe(over(strategies.first, { ...slowStart, ...single })))
+})
+
 describe("one that came back long ago", () => {
   it.effect("is as warm as any, also if the strategy has not proposed it since", () =>
     Effect.gen(function*() {

@@ -91,6 +91,7 @@ const putOnTrial = Effect.gen(function*() {
 
 /** The first backend is on trial, and the answer of that has begun. */
 const trial = Effect.gen(function*() {
+  yield* TestClock.adjust("1 minute")
   yield* putOnTrial
   const backends = yield* FakeBackends.FakeBackends
   const fibers: Array<Fiber.Fiber<unknown, unknown>> = []

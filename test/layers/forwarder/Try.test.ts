@@ -21,7 +21,7 @@ const setup = Effect.gen(function*() {
     wait: () => Effect.never,
     canTake: () => true,
     begin: (_endpoint, isAgain) => void told.push(isAgain === true ? "begun again" : "begun"),
-    answered: () => {},
+    answered: (_endpoint, latencyMs, _at, stage) => void told.push(`${stage} after ${latencyMs} ms`),
     proven: () => {},
     bypass: () => {},
     untilIdle: () => Effect.void,
@@ -57,6 +57,17 @@ describe("a try", () => {
       one.end("success")
       one.end("success")
       assert.deepStrictEqual(told, ["begun", "failure", "begun again", "aborted"])
+    }))
+
+  it.effect("has a latency as a tunnel, also where that is open before the end of its request", () =>
+    Effect.gen(function*() {
+      const { begin, clock, told } = yield* setup
+      yield* TestClock.adjust(1_000)
+      const one = begin(ManualUpload.make(clock).upload)
+      yield* TestClock.adjust(20)
+      one.answered({ status: 101, statusText: "", fields: [], body: undefined })
+      one.accept()
+      assert.deepStrictEqual(told, ["begun", "tunnel after 20 ms"])
     }))
 
   for (const completeAfter of [1_500, 2_000]) {
