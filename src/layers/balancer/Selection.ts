@@ -64,7 +64,6 @@ export class Selection {
   private eligible: ReadonlyArray<Endpoint> = []
   private tiers: ReadonlyArray<Tier> = []
   private known: PoolState = empty
-  private ejected: ReadonlyArray<Endpoint> = []
   private tiersOfEjected: ReadonlyArray<Tier> = []
 
   constructor(parts: Parts) {
@@ -85,8 +84,8 @@ export class Selection {
   /** Goes on with another strategy. */
   swap(strategy: Strategy["Service"]): void {
     this.makePicker = this.guarded(strategy)
-    this.tiers = tiersOf(this.makePicker, this.eligible)
-    this.tiersOfEjected = tiersOf(this.makePicker, this.ejected)
+    this.eligible = this.tiers = this.tiersOfEjected = []
+    this.known = empty
   }
 
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -100,7 +99,8 @@ export class Selection {
   /** Whether there is nobody left whom an exchange could get if there were room. */
   isHopeless(context: PickContext, tried: Tried): boolean {
     const state = this.parts.pool.current()
-    return areTried(state.eligible, tried) && areTried(this.ejectedOf(state), tried) &&
+    return areTried(state.eligible, tried) &&
+      this.ejectedIn(state).every(({ endpoints }) => areTried(endpoints, tried)) &&
       this.pinnedTo(context, tried) === undefined
   }
 
@@ -131,16 +131,16 @@ export class Selection {
   }
 
   /** Those who are only ejected. They are looked for where they are needed. */
-  private ejectedOf(state: PoolState): ReadonlyArray<Endpoint> {
+  private ejectedIn(state: PoolState): ReadonlyArray<Tier> {
     if (state !== this.known) {
       this.known = state
-      this.ejected = state.members.filter(({ health }) => Health.isOnlyEjected(health)).map(({ endpoint }) => endpoint)
-      this.tiersOfEjected = tiersOf(this.makePicker, this.ejected, this.tiersOfEjected)
+      const ejected = state.members.filter(({ health }) => Health.isOnlyEjected(health)).map(({ endpoint }) => endpoint)
+      this.tiersOfEjected = tiersOf(this.makePicker, ejected, this.tiersOfEjected)
     }
-    return this.ejected
+    return this.tiersOfEjected
   }
 
-  /** The same without regard to pins: of the first tier in which anybody can be taken. */
+  /** What `select` gives without regard to pins: of the first tier in which anybody can be taken. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
     const state = this.parts.pool.current()
     if (state.eligible !== this.eligible) {
@@ -154,8 +154,7 @@ export class Selection {
       const spare = tier.search(context, isSpare)
       if (spare !== undefined) return spare
     }
-    if (!areTried(state.eligible, tried) || this.ejectedOf(state).length === 0) return undefined
-    return this.chooseOf(this.tiersOfEjected, context, tried)
+    return areTried(state.eligible, tried) ? this.chooseOf(this.ejectedIn(state), context, tried) : undefined
   }
 
   private chooseOf(tiers: ReadonlyArray<Tier>, context: PickContext, tried: Tried): Endpoint | undefined {

@@ -104,6 +104,17 @@ describe("those that are warming", () => {
     }).pipe(over(strategies.first, { ...slowStart, ...single })))
 })
 
+describe("those who are only ejected", () => {
+  it.effect("are spared as long as somebody else is only full, and asked where everybody else was tried", () =>
+    Effect.gen(function*() {
+      yield* join(...["a", "b"].map((id) => named(id)))
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("b", { _tag: "Tripped", why: "too many failures" }))
+      assert.deepStrictEqual(yield* selections(1, 1), ["b"])
+      yield* fill("a")
+      assert.deepStrictEqual(yield* selections(1), [undefined])
+    }).pipe(over(strategies.first, single)))
+})
+
 describe("one that came back long ago", () => {
   it.effect("is as warm as any, also if the strategy has not proposed it since", () =>
     Effect.gen(function*() {
