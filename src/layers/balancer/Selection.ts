@@ -178,8 +178,9 @@ export class Selection {
     }
     const isFree = (endpoint: Endpoint): boolean =>
       hasRoom(endpoint) && !isAmong(tried, endpoint) && this.shareOf(endpoint) === 1
-    const found = tier.search(context, isFree) ?? passedOver
-    return found === undefined && this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : found
+    // A search in vain is as many turns of who goes in turn, and so could be over and over again the turn of the same one.
+    if (tier.endpoints.some(isFree)) return tier.search(context, isFree)
+    return passedOver ?? (this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : undefined)
   }
 
   /** The part of its share that an endpoint gets: 1, unless it is warming. */

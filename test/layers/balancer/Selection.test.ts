@@ -93,6 +93,21 @@ describe("the order of the configuration, with the strategy first,", () => {
 })
 
 describe("those that are warming", () => {
+  it.effect.each(["round-robin", "weighted-round-robin"] as const)(
+    "have their turns as ever, where all are, with %s",
+    (name) =>
+      Effect.forEach([2, 3, 4, 5], (n) =>
+        Effect.gen(function*() {
+          const ids = Array.from({ length: n }, (_, i) => `a${i}`)
+          yield* join(...ids.map((id) => named(id)))
+          yield* selections(1)
+          for (const id of ids) yield* comeBack(id)
+          const got = yield* selections(20)
+          assert.strictEqual(new Set(got.slice(0, n)).size, n, got.join(" "))
+          assert.deepStrictEqual(got.slice(n), got.slice(0, -n))
+        }).pipe(over(strategies[name], slowStart)), { discard: true })
+  )
+
   it.effect("are tried next where nobody else is left, but none twice and none beyond its limit", () =>
     Effect.gen(function*() {
       yield* join(...["a", "b", "c"].map((id) => named(id)))
