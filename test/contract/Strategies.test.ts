@@ -80,7 +80,7 @@ describe.each(Struct.keys(strategies))("%s", (name) => {
     for (const endpoint of picks(picker, 3_000)) {
       counts.set(endpoint!.backend.id, (counts.get(endpoint!.backend.id) ?? 0) + 1)
     }
-    if (readsLoad) assert.isUndefined(counts.get("a0"))
+    if (readsLoad) assert.isBelow(counts.get("a0") ?? 0, 500)
     else assert.approximately(counts.get("a0") ?? 0, 1_000, 150)
   })
 
