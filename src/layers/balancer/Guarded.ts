@@ -11,15 +11,21 @@ export type Report = (defect: unknown) => void
 
 const nobody: Picker = { pick: () => undefined }
 
-const attempt = (strategy: Strategy["Service"], endpoints: ReadonlyArray<Endpoint>, report: Report): Picker => {
-  try {
-    const picker: Picker | undefined = strategy.make(endpoints)
-    if (picker === undefined) throw new TypeError(`the strategy ${strategy.name} has made no picker`)
-    return picker
-  } catch (defect) {
-    report(defect)
-    return nobody
+/** The same function, but what it throws is reported, and it gives nothing then. */
+const guarded =
+  <A extends ReadonlyArray<unknown>, B>(f: (...args: A) => B, report: Report) => (...args: A): B | undefined => {
+    try {
+      return f(...args)
+    } catch (defect) {
+      report(defect)
+      return undefined
+    }
   }
+
+const make = (strategy: Strategy["Service"], endpoints: ReadonlyArray<Endpoint>): Picker => {
+  const picker: Picker | undefined = strategy.make(endpoints)
+  if (picker === undefined) throw new TypeError(`the strategy ${strategy.name} has made no picker`)
+  return picker
 }
 
 /** The picker of a strategy for these endpoints. */
@@ -28,43 +34,15 @@ export const pickerFor = (
   endpoints: ReadonlyArray<Endpoint>,
   report: Report
 ): Picker => {
-  const picker = attempt(strategy, endpoints, report)
+  const picker = guarded(make, report)(strategy, endpoints) ?? nobody
   return {
-    pick: (context) => {
-      try {
-        return picker.pick(context)
-      } catch (defect) {
-        report(defect)
-        return undefined
-      }
-    },
-    ...(picker.pickWhere !== undefined && {
-      pickWhere: (context, accepts) => {
-        try {
-          return picker.pickWhere?.(context, accepts)
-        } catch (defect) {
-          report(defect)
-          return undefined
-        }
-      }
+    pick: guarded((context) => picker.pick(context), report),
+    ...(picker.pickWhere && {
+      pickWhere: guarded((context, accepts) => picker.pickWhere?.(context, accepts), report)
     }),
-    ...(picker.observe !== undefined && {
-      observe: (endpoint, outcome, latencyMs) => {
-        try {
-          picker.observe?.(endpoint, outcome, latencyMs)
-        } catch (defect) {
-          report(defect)
-        }
-      }
+    ...(picker.observe && {
+      observe: guarded((endpoint, outcome, latencyMs) => picker.observe?.(endpoint, outcome, latencyMs), report)
     }),
-    ...(picker.ended !== undefined && {
-      ended: (endpoint) => {
-        try {
-          picker.ended?.(endpoint)
-        } catch (defect) {
-          report(defect)
-        }
-      }
-    })
+    ...(picker.ended && { ended: guarded((endpoint) => picker.ended?.(endpoint), report) })
   }
 }
