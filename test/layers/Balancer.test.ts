@@ -1354,6 +1354,21 @@ describe("slow start", () => {
       assert.closeTo(yield* shareOf("b"), 1, 0.01)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
+  it.effect("neither begins nor begins anew when something else changes about a backend", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* reconcile("a", "b", "c")
+      yield* shareOf("b")
+      yield* fail("b")
+      yield* shareOf("b")
+      for (const _ of [1, 2]) yield* pool.signal("b", { _tag: "ProbePassed", why: "" })
+      yield* shareOf("b")
+      yield* TestClock.adjust("15 seconds")
+      yield* pool.reconcile([backend("a", 2), backend("b", 2), backend("c")])
+      assert.closeTo(yield* shareOf("a"), 3 / 2.5, 0.05)
+      assert.closeTo(yield* shareOf("b"), 3 * 0.5 / 2.5, 0.05)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
   it.effect("takes no longer for a clock that is set back", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(3_600_000)
@@ -1389,6 +1404,19 @@ describe("slow start", () => {
       // This one had none any more.
       for (const _ of [1, 2]) yield* pool.signal("c", { _tag: "ProbePassed", why: "status: 200" })
       assert.closeTo(yield* shareOf("c"), 3 * 0.1 / 2.1, 0.05)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
+  it.effect("is for who had no share even in a panic, because it was taken out", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const mode = (mode: Mode) => pool.signal("d", { _tag: "ModeSet", mode, why: "a deploy" })
+      yield* reconcile("a", "b", "c", "d")
+      yield* shareOf("d")
+      yield* mode("Disabled")
+      for (const id of ["b", "c"]) yield* pool.signal(id, { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      assert.closeTo(yield* shareOf("a"), 1, 0.01)
+      yield* mode("Ready")
+      assert.closeTo(yield* shareOf("d"), 3 * 0.1 / 1.1, 0.05)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
   /** All wait for their first check. */

@@ -246,18 +246,25 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Ejected")
     }).pipe(lab))
 
-  it.effect("is not ejected again for requests from before its trial, when it is back", () =>
+  it.effect("is not ejected again for requests from before it is back", () =>
     Effect.gen(function*() {
       const [a] = yield* three
       const { begin, end } = yield* BalancerService.Balancer
       for (let i = 0; i < 20; i++) begin(a!)
       yield* TestClock.adjust("2 seconds")
       yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust(10)
+      // It is asked while it is ejected, too, where nobody else is left, and beside its trial, if that waits for its client.
+      for (let i = 0; i < 5; i++) begin(a!)
       yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
+      yield* TestClock.adjust(10)
+      for (let i = 0; i < 5; i++) begin(a!)
       yield* TestClock.adjust(10)
       yield* tries(a!, "success")
       assert.strictEqual(yield* statusOf("a"), "Up")
-      for (let i = 0; i < 20; i++) end(a!, "failure", 2_010, "headers_timeout")
+      for (let i = 0; i < 20; i++) end(a!, "failure", 2_030, "headers_timeout")
+      for (let i = 0; i < 5; i++) end(a!, "failure", 20, "headers_timeout")
+      for (let i = 0; i < 5; i++) end(a!, "failure", 10, "headers_timeout")
       yield* TestClock.adjust("1 second")
       yield* tries(a!, "failure", 4)
       assert.strictEqual(yield* statusOf("a"), "Up")
