@@ -188,13 +188,8 @@ export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | 
   if (bounds.shares === "other") return undefined
   const requests = 20_000
   const { shareTolerance = 0.02 } = bounds
-  for (
-    const [state, concurrency, tolerance] of [["an idle", 1, shareTolerance], [
-      "a busy",
-      500,
-      shareTolerance * 1.5
-    ]] as const
-  ) {
+  const states = [["an idle", 1, shareTolerance], ["a busy", 500, shareTolerance * 1.5]] as const
+  for (const [state, concurrency, tolerance] of states) {
     const all = list()
     const weightOf = ({ backend }: Load.Endpoint) => (strategy.ignoresWeights === true ? 1 : backend.weight)
     const sum = all.reduce((sum, endpoint) => sum + weightOf(endpoint), 0)
@@ -269,10 +264,9 @@ export const nobodyStarvesInChange = ({ bounds, clock, list, strategy }: Sample)
       }
       const starved = others.find((endpoint) => !late.has(endpoint))
       if (starved !== undefined) {
-        return `With a picker made anew every ${picksEach === 1 ? "pick" : `${picksEach} picks`}, because ` +
-          `${restless?.backend.id} comes and goes, ${starved.backend.id} got none of ${
-            (changes / 2) * picksEach
-          } requests`
+        const [every, requests] = [picksEach === 1 ? "pick" : `${picksEach} picks`, (changes / 2) * picksEach]
+        return `With a picker made anew every ${every}, because ${restless?.backend.id} comes and goes, ` +
+          `${starved.backend.id} got none of ${requests} requests`
       }
     }
   }

@@ -104,10 +104,8 @@ const warningsOf = (
   if (tries > 1 && exchange !== undefined && oneTry === undefined && millis(response) >= millis(exchange)) {
     if (isGiven("timeout.response") || isGiven("retry.tries")) {
       warnings.push(
-        `${
-          mention("timeout.exchange", exchange, given)
-        } leaves no time to try another backend when one does not answer ` +
-          `within ${mention("timeout.response", response, given)}; timeout.try would`
+        mention("timeout.exchange", exchange, given) + " leaves no time to try another backend when one does not " +
+          `answer within ${mention("timeout.response", response, given)}; timeout.try would`
       )
     }
   }
