@@ -15,7 +15,7 @@ import * as SlowStart from "../../services/SlowStart.ts"
 import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
 import type { Limits } from "./Limits.ts"
-import { Pins } from "./Pins.ts"
+import * as Pins from "./Pins.ts"
 import type { PoolView } from "./PoolView.ts"
 import { type MakePicker, type Tier, tiersOf } from "./Tiers.ts"
 
@@ -58,7 +58,6 @@ interface Parts {
 
 export class Selection {
   private readonly parts: Parts
-  private readonly pins = new Pins()
   private readonly usesSlowStart: boolean
   private makePicker: MakePicker
   private eligible: ReadonlyArray<Endpoint> = []
@@ -92,7 +91,7 @@ export class Selection {
   pinnedTo({ isUpgrade, pinned }: PickContext, tried: Tried): Endpoint | undefined {
     if (pinned === undefined) return undefined
     const state = this.parts.pool.current()
-    const endpoint = this.pins.endpointOf(state, pinned, isUpgrade === true) ?? this.lastWith(pinned, state, tried)
+    const endpoint = Pins.endpointOf(state, pinned, isUpgrade === true) ?? this.lastWith(pinned, state, tried)
     return endpoint === undefined || isAmong(tried, endpoint) ? undefined : endpoint
   }
 
