@@ -499,6 +499,15 @@ describe("panic", () => {
       assert.deepStrictEqual(idsOf(state.eligible), ["a", "b", "c", "d"])
     }).pipe(withPool))
 
+  it.effect("goes over to the ill ones of a later tier when that gets the traffic", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c, spare("d"), spare("e"), spare("f"))
+      for (const id of ["b", "c", "e", "f"]) yield* signal(id, sick)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a", "b", "c", "d"])
+      yield* signal("a", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["d", "e", "f"])
+    }).pipe(withPool))
+
   it.effect("is off with a threshold of nothing", () =>
     Effect.gen(function*() {
       yield* up(a)
