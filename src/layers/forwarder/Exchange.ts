@@ -168,14 +168,13 @@ export class Exchange implements History, PickContext, Resending {
     this.current?.answered(head)
   }
 
-  /** The try has failed before there was a head that is of use. */
+  /** The try has failed before there was a head. */
   failed(reason: Failure.Reason): void {
     const { current } = this
     if (current === undefined) return
     if (isUnsent(reason)) this.unsentMs += timeBetween(current.beganAt, this.books.clock.currentTimeMillisUnsafe())
-    else if (current.answeredAt === undefined) this.reached++
+    else this.reached++
     this.note(current, reason)
-    current.release()
     current.failed(reason, this.startedAt)
     this.current = undefined
   }

@@ -632,16 +632,6 @@ describe("what counts for another try", () => {
       assert.deepInclude(exchange, { attempt: 2, reached: 1, unsentMs: 7 })
     }))
 
-  it.effect("is not counted twice for an answer that was of no use", () =>
-    Effect.gen(function*() {
-      const { ended, exchange } = yield* open(head)
-      exchange.begin(a)
-      exchange.answered(answer(200))
-      exchange.failed("protocol_error")
-      exchange.finish(Exit.void)
-      assert.deepStrictEqual([exchange.reached, ended], [1, [["a", "failure", 0]]])
-    }))
-
   it.effect("is a backend's fault when it had half of the deadline or more, and nobody's when others had", () =>
     Effect.gen(function*() {
       const { ended, exchange } = yield* open(head)
