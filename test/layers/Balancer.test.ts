@@ -317,6 +317,7 @@ describe("use", () => {
     const journal = new Journal()
     return Effect.gen(function*() {
       const { use } = yield* Balancer
+      yield* TestClock.adjust("1 minute")
       yield* reconcile("a")
       const fiber = yield* Effect.forkChild(
         use(anonymous, (endpoint) => Effect.as(Effect.sleep("250 millis"), endpoint.backend.id)),

@@ -143,6 +143,7 @@ describe("a backend that fails real traffic", () => {
     Effect.gen(function*() {
       const [a] = yield* three
       yield* tries(a!, "failure", 5)
+      assert.strictEqual((yield* healthOf("a")).why, "5 failures in a row")
       yield* TestClock.adjust("13 seconds")
       yield* tries(a!, "failure", 1, "connect_failed")
       assert.strictEqual((yield* healthOf("a")).why, "the trial failed, connect_failed")
