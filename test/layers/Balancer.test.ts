@@ -260,6 +260,24 @@ describe("begin and end", () => {
     }).pipe(over(stubborn(new Journal()))))
 })
 
+describe("untilIdle", () => {
+  it.effect("waits whenever something is in flight, also if somebody else has stopped waiting", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, untilIdle } = yield* Balancer
+      yield* reconcile("a")
+      const a = select(anonymous)!
+      const waits = Effect.forkChild(untilIdle("a"), { startImmediately: true })
+      for (let i = 0; i < 2; i++) {
+        begin(a)
+        const [one, other] = [yield* waits, yield* waits]
+        yield* Fiber.interrupt(one)
+        assert.isUndefined(other.pollUnsafe())
+        end(a, "success", 1)
+        yield* Fiber.join(other)
+      }
+    }).pipe(over(stubborn(new Journal()))))
+})
+
 describe("canTake", () => {
   it.effect("holds for who is still eligible and has room, within the limit of all together", () =>
     Effect.gen(function*() {
