@@ -57,45 +57,51 @@ class Model implements Pick<WaitingLine, "advance" | "dismiss" | "join" | "leave
   }
 }
 
-const [anybody, session] = endpoints([1, 1])
+const [anybody, ...others] = endpoints([1, 1, 1])
 
-const waiter = fc.record({ isPinned: fc.boolean(), hasTried: fc.boolean(), isQuick: fc.boolean() })
+/** To whom a waiter is pinned, by a place among the others. */
+const pin = fc.constantFrom(undefined, undefined, 0, 1)
+
+const waiter = fc.record({ pin, hasTried: fc.boolean(), isQuick: fc.boolean() })
 
 const events = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ _tag: fc.constant("joins" as const), waiter }) },
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("leaves" as const), who: fc.nat(20) }) },
-    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("room" as const), all: fc.nat(3), pinned: fc.nat(2) }) },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("room" as const), pin, more: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("hopeless" as const), who: fc.nat(20) }) }
   ),
   { maxLength: 60 }
 )
 
+const idOf = (pin: number | undefined): string | undefined => pin === undefined ? undefined : others[pin]!.backend.id
+
 /** What became of whom, in order. */
 const run = (line: Model | WaitingLine, story: typeof events extends fc.Arbitrary<infer A> ? A : never) => {
   const ends: Array<string> = []
   const known: Array<Waiter> = []
-  const room = { all: 0, pinned: 0 }
+  const room = new Map<string | undefined, number>()
+  const give = (pinned: string | undefined, more: number) => room.set(pinned, (room.get(pinned) ?? 0) + more)
   const advance = () =>
-    line.advance(({ context, tried }) => {
-      const kind = context.pinned === undefined ? "all" : "pinned"
+    line.advance(({ context: { pinned }, tried }) => {
       // Whoever has tried the one that has room does not get it.
-      if (room[kind] === 0 || tried.length > 0) return undefined
-      room[kind]--
-      return kind === "all" ? anybody : session
+      if ((room.get(pinned) ?? 0) === 0 || tried.length > 0) return undefined
+      give(pinned, -1)
+      return others.find(({ backend }) => backend.id === pinned) ?? anybody
     })
   for (const event of story) {
     switch (event._tag) {
       case "joins": {
         const name = String(known.length)
-        const { hasTried, isPinned, isQuick } = event.waiter
+        const { hasTried, isQuick, pin } = event.waiter
+        const pinned = idOf(pin)
         const joined: Waiter = {
-          context: isPinned ? { ...anonymous, pinned: "session" } : anonymous,
+          context: { ...anonymous, pinned },
           tried: hasTried ? [anybody!] : [],
           admit: () => {
             ends.push(`${name} is admitted`)
             if (!isQuick) return
-            room[isPinned ? "pinned" : "all"]++
+            give(pinned, 1)
             advance()
           },
           turnAway: () => ends.push(`${name} is turned away`),
@@ -109,8 +115,7 @@ const run = (line: Model | WaitingLine, story: typeof events extends fc.Arbitrar
         if (known[event.who] !== undefined) line.leave(known[event.who]!)
         break
       case "room":
-        room.all += event.all
-        room.pinned += event.pinned
+        give(idOf(event.pin), event.more)
         advance()
         break
       case "hopeless":
