@@ -1,6 +1,9 @@
 /**
  * The whole composition, top to bottom: who needs whom. It has no logic of its own.
  *
+ * A layer that is one value for all balancers is `Layer.fresh` here: Effect builds what is the same value once for a
+ * whole program, so a second balancer in it would have none.
+ *
  *   HttpServer -> Forwarder -> Balancer -> Strategy       Affinity tells the Forwarder who is pinned
  *                     |           |
  *                HttpClient     Pool <- Discovery, Ejection
@@ -56,7 +59,7 @@ export const layerBalancer = ({ ejection, limits, pool }: BalancerOptions = {}):
   never,
   DiscoveryService.Discovery | Strategy
 > =>
-  Layer.merge(Balancer.layer(limits), Discovery.layer).pipe(
+  Layer.merge(Balancer.layer(limits), Layer.fresh(Discovery.layer)).pipe(
     Layer.provide(ejection === undefined ? Ejection.layerNone : Ejection.layer(ejection)),
     Layer.provideMerge(Pool.layer(pool))
   )
@@ -82,7 +85,7 @@ export interface Options {
 }
 
 const probeOf = ({ health }: Settings): NonNullable<Options["probe"]> =>
-  health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), connector) : HttpProbe.layer(health)
+  health.kind === "tcp" ? Layer.provide(TcpProbe.layer(health), Layer.fresh(connector)) : HttpProbe.layer(health)
 
 /** The checks of the settings, unless they are off. */
 const layerChecks = (
@@ -105,7 +108,7 @@ export const layerForwarder = (settings: Settings, { probe, ...forwarding }: Opt
 > =>
   Forwarder.layer({ ...Policies.forwarder(settings), ...forwarding }).pipe(
     Layer.provide(layerAffinity(settings)),
-    Layer.merge(HealthLog.layer),
+    Layer.merge(Layer.fresh(HealthLog.layer)),
     Layer.merge(layerChecks(settings, probe)),
     Layer.provideMerge(Drain.layer({ tunnels: settings.timeout.drain })),
     Layer.provideMerge(layerBalancer({
@@ -116,8 +119,8 @@ export const layerForwarder = (settings: Settings, { probe, ...forwarding }: Opt
   )
 
 /** Answers the requests of an `HttpServer` with the forwarder. */
-export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | HttpServer.HttpServer> = Layer.unwrap(
-  Effect.map(ForwarderService.Forwarder, ({ handle }) => HttpServer.serve(handle))
+export const layerServe: Layer.Layer<never, never, ForwarderService.Forwarder | HttpServer.HttpServer> = Layer.fresh(
+  Layer.unwrap(Effect.map(ForwarderService.Forwarder, ({ handle }) => HttpServer.serve(handle)))
 )
 
 /**

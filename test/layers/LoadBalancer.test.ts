@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,15 +16,18 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Configuration from "../../src/layers/Configuration.ts"
+import * as Static from "../../src/layers/discovery/Static.ts"
 import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import * as Traffic from "../../src/layers/testing/Traffic.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
+import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions } from "../../src/services/Balancer.ts"
 import * as Ejection from "../../src/services/Ejection.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
@@ -530,6 +534,47 @@ describe("an ejection that leaves nobody else", () => {
       yield* TestClock.adjust("1 second")
       assert.include(yield* Fiber.join(another), "reset_before_headers")
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": resets }, { health: { kind: "off" } }))))
+})
+
+describe("two balancers in one program", () => {
+  /** One with ends of its own. Everything else that has no parameters is the same value in both. */
+  const one = (name: string, entries: Array<Entry>) =>
+    LoadBalancer.layer(Configuration.make({ to: [`http://${name}`], health: { kind: "tcp" } })).pipe(
+      Layer.provide(AccessLog.layerMemory(entries)),
+      Layer.provideMerge([FakeBackends.layer({ [`http://${name}`]: respond(name) }), Layer.fresh(FakeServer.layer)])
+    )
+
+  it.effect("have a server, backends, checks and a log each, one inside the other", () => {
+    const outer: Array<Entry> = []
+    const inner: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* text, "a")
+      yield* Effect.gen(function*() {
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* text, "b")
+      }).pipe(Effect.provide(one("b", inner)))
+      assert.strictEqual(yield* text, "a")
+      assert.deepStrictEqual(healthLines(outer), ["HEALTH: HEALTHY http://a - connected"])
+      assert.deepStrictEqual(healthLines(inner), ["HEALTH: HEALTHY http://b - connected"])
+    }).pipe(Effect.provide(one("a", outer)))
+  })
+
+  it.effect("that only choose have a pool each, also as parts of one layer", () => {
+    const First = Context.Service<Balancer["Service"]>("test/First")
+    const Second = Context.Service<Balancer["Service"]>("test/Second")
+    const over = (name: string) =>
+      LoadBalancer.layerBalancer().pipe(
+        Layer.provide([RoundRobin.layer, Static.layer([Backend.make(`http://${name}`)])])
+      )
+    return Effect.gen(function*() {
+      for (const [tag, name] of [[First, "a"], [Second, "b"]] as const) {
+        assert.strictEqual((yield* tag).select(anonymous)?.backend.id, `http://${name}`)
+      }
+    }).pipe(Effect.provide([
+      Layer.effect(First, Balancer).pipe(Layer.provide(over("a"))),
+      Layer.effect(Second, Balancer).pipe(Layer.provide(over("b")))
+    ]))
+  })
 })
 
 describe("options that make no sense", () => {
