@@ -44,10 +44,10 @@ import * as TcpProbe from "./TcpProbe.ts"
 
 /** How a balancer judges and limits. What is left out has its default. */
 export interface BalancerOptions {
-  readonly pool?: PoolService.Policy
-  readonly limits?: BalancerService.Options
+  readonly pool?: PoolService.Policy | undefined
+  readonly limits?: BalancerService.Options | undefined
   /** Without it no failure of what runs on a backend ejects it: only you know which are the backend's. */
-  readonly ejection?: EjectionService.Policy
+  readonly ejection?: EjectionService.Policy | undefined
 }
 
 /**
@@ -76,12 +76,12 @@ const connector = Layer.effect(
 /** What only a program can say. */
 export interface Options {
   /** The key of a request for strategies that hash one, in place of `hash.key`. Without one, any backend may get it. */
-  readonly hashKey?: Extract
+  readonly hashKey?: Extract | undefined
   /**
    * What a check is, in place of what `health.kind` says, unless that is `off`. When checks are made, how long they may
    * take and what follows is as the settings of `health` say.
    */
-  readonly probe?: Layer.Layer<Probe, never, HttpClient.HttpClient>
+  readonly probe?: Layer.Layer<Probe, never, HttpClient.HttpClient> | undefined
 }
 
 const probeOf = ({ health }: Settings): NonNullable<Options["probe"]> =>
@@ -101,12 +101,12 @@ const layerAffinity = ({ sticky: { cookie, ...more } }: Settings): Layer.Layer<n
   cookie === undefined ? Layer.empty : Affinity.layer({ cookie, ...more })
 
 /** Everything but the two ends: the pool, kept up to date, and a forwarder over it. */
-export const layerForwarder = (settings: Settings, { probe, ...forwarding }: Options = {}): Layer.Layer<
+export const layerForwarder = (settings: Settings, { hashKey, probe }: Options = {}): Layer.Layer<
   ForwarderService.Forwarder | BalancerService.Balancer | DrainService.Drain | PoolService.Pool,
   never,
   AccessLog | DiscoveryService.Discovery | HttpClient.HttpClient | Strategy
 > =>
-  Forwarder.layer({ ...Policies.forwarder(settings), ...forwarding }).pipe(
+  Forwarder.layer({ ...Policies.forwarder(settings), ...(hashKey === undefined ? {} : { hashKey }) }).pipe(
     Layer.provide(layerAffinity(settings)),
     Layer.merge(Layer.fresh(HealthLog.layer)),
     Layer.merge(layerChecks(settings, probe)),

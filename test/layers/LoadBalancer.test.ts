@@ -323,6 +323,17 @@ describe("LoadBalancer", () => {
     }).pipe(Effect.provide(lab(three, { strategy: "maglev" }, [], { hashKey })))
   })
 
+  it.effect("hashes and checks as the settings say where a program has an option undefined", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* TestClock.adjust("1 second")
+      const get = Effect.map(FakeServer.request("/", { from: "192.0.2.7" }), (reply) => reply.text)
+      const [owner, ...others] = yield* Effect.replicateEffect(get, 10)
+      assert.deepStrictEqual(others, Array(9).fill(owner))
+      assert.strictEqual(healthLines(entries).length, 3)
+    }).pipe(Effect.provide(lab(three, { strategy: "maglev" }, entries, { hashKey: undefined, probe: undefined })))
+  })
+
   it.effect("checks with a probe of the program, by the settings and with the client of the traffic", () => {
     const asked: Array<string> = []
     const probe = Layer.effect(
