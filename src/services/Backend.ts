@@ -100,10 +100,10 @@ export class Backend extends Schema.Class<Backend>("evenkeel/services/Backend")(
 
 /** What may be said about a backend beyond its origin. */
 export interface Options {
-  readonly id?: string
-  readonly weight?: number
-  readonly tier?: number
-  readonly zone?: string
+  readonly id?: string | undefined
+  readonly weight?: number | undefined
+  readonly tier?: number | undefined
+  readonly zone?: string | undefined
 }
 
 /** What was given is no backend. `message` says what was expected, and what was found. */

@@ -219,5 +219,10 @@ export const schema = <const Name extends string>(
 /** The settings, decoded. */
 export type Settings<Name extends string = string> = ReturnType<typeof schema<Name>>["Type"]
 
+/** The same, but what may be left out may also be undefined. */
+type Lenient<T> = T extends ReadonlyArray<unknown> ? T
+  : T extends object ? { readonly [K in keyof T]: Lenient<T[K]> | undefined }
+  : T
+
 /** The settings as they are written in a file: everything may be left out. */
-export type Input<Name extends string = string> = ReturnType<typeof schema<Name>>["Encoded"]
+export type Input<Name extends string = string> = Lenient<ReturnType<typeof schema<Name>>["Encoded"]>

@@ -18,8 +18,8 @@ import type { TransportFailure } from "./Failure.ts"
  */
 export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", {
   message: Schema.String,
-  answered: Schema.optionalKey(Schema.Boolean),
-  silent: Schema.optionalKey(Schema.Boolean)
+  answered: Schema.optional(Schema.Boolean),
+  silent: Schema.optional(Schema.Boolean)
 }) {}
 
 /**

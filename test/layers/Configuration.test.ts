@@ -97,6 +97,25 @@ describe("Configuration.make", () => {
     assert.deepStrictEqual(settings.trustedProxies.map(IpNetwork.format), ["10.0.0.0/8", "::1/128"])
   })
 
+  it("takes what is undefined for what is left out, also of a backend", () => {
+    const settings = Configuration.make({
+      listen: undefined,
+      to: [{
+        url: "http://a:1",
+        id: undefined,
+        weight: undefined,
+        zone: undefined,
+        tier: undefined,
+        backup: undefined
+      }],
+      health: { path: undefined, interval: undefined },
+      timeout: undefined,
+      retry: { tries: undefined },
+      sticky: { cookie: undefined }
+    })
+    assert.deepStrictEqual(settings, Configuration.make({ to: ["http://a:1"] }))
+  })
+
   it("throws everything that is wrong", () => {
     const wrong = { listen: "x", health: { rise: 0, rize: 1 }, timeout: 3, colour: "red" }
     const words = (run: () => unknown): string => {

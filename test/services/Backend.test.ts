@@ -109,6 +109,11 @@ describe("make", () => {
     assert.strictEqual(backend.weight, 7)
   })
 
+  it("takes an option that is undefined for one that is left out", () => {
+    const options = { id: undefined, weight: undefined, tier: undefined, zone: undefined }
+    assert.deepStrictEqual(make("http://localhost:3001", options), make("http://localhost:3001"))
+  })
+
   it("throws a message that has the value and what was expected", () => {
     assert.throws(
       () => make("localhost:3001"),

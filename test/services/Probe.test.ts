@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { TransportFailure } from "../../src/services/Failure.ts"
-import { fromFailure, originToCheck, type Place } from "../../src/services/Probe.ts"
+import { fromFailure, originToCheck, type Place, ProbeFailed } from "../../src/services/Probe.ts"
 
 describe("originToCheck", () => {
   it.each<readonly [origin: string, place: Place, expected: string]>([
@@ -20,6 +20,13 @@ describe("originToCheck", () => {
     ["unix:/run/app.sock", { address: "b", port: 9000 }, "http://b:9000"]
   ])("of %s with %j is %s", (origin, place, expected) => {
     assert.strictEqual(originToCheck(origin, place), expected)
+  })
+})
+
+describe("ProbeFailed", () => {
+  it("may say that it does not know whether there was an answer", () => {
+    const { answered, silent } = ProbeFailed.make({ message: "no", answered: undefined, silent: undefined })
+    assert.deepStrictEqual([answered, silent], [undefined, undefined])
   })
 })
 

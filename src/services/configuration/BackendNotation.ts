@@ -13,11 +13,11 @@ import { type Complaint, invalid, notation } from "./Codec.ts"
 
 const BackendFields = Schema.Struct({
   url: Schema.String,
-  weight: Schema.optionalKey(Weight),
-  id: Schema.optionalKey(Schema.NonEmptyString),
-  zone: Schema.optionalKey(Zone),
-  tier: Schema.optionalKey(Tier),
-  backup: Schema.optionalKey(Schema.Boolean.annotate({ expected: "true or false" }))
+  weight: Schema.optional(Weight).annotate({ expected: expected.weight }),
+  id: Schema.optional(Schema.NonEmptyString).annotate({ expected: expected.id }),
+  zone: Schema.optional(Zone).annotate({ expected: expected.zone }),
+  tier: Schema.optional(Tier).annotate({ expected: expected.tier }),
+  backup: Schema.optional(Schema.Boolean).annotate({ expected: "true or false" })
 })
 
 const withScheme = (url: string): Complaint => {

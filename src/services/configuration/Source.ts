@@ -68,6 +68,8 @@ const textIn = (annotations: Schema.Annotations.Annotations | undefined, key: st
   return typeof text === "string" ? text : undefined
 }
 
+const expectedOf = (ast: SchemaAST.AST): string | undefined => textIn(SchemaAST.resolve(ast), "expected")
+
 const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): ReadonlyArray<Finding> => {
   switch (issue._tag) {
     case "Pointer":
@@ -79,7 +81,9 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
     case "Composite":
       return issue.issues.flatMap((inner) => findings(inner, path))
     case "AnyOf":
-      return issue.issues.length === 0 ? [{ path }] : issue.issues.flatMap((inner) => findings(inner, path))
+      return issue.issues.length === 0
+        ? [{ path, expected: expectedOf(issue.ast) }]
+        : issue.issues.flatMap((inner) => findings(inner, path))
     case "InvalidValue":
       return [{
         path,
@@ -88,7 +92,7 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
         suggestion: textIn(issue.annotations, "suggestion")
       }]
     case "InvalidType":
-      return [{ path, expected: expected ?? textIn(SchemaAST.resolve(issue.ast), "expected") }]
+      return [{ path, expected: expected ?? expectedOf(issue.ast) }]
     case "UnexpectedKey":
       return [{ path, isUnknown: true }]
     case "MissingKey":
