@@ -15,7 +15,9 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { inspect } from "node:util"
 import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
+import * as PlatformResponse from "../../../src/services/PlatformResponse.ts"
 
 type App = Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
 
@@ -61,6 +63,24 @@ describe("FakeServer", () => {
       headers: { "x-name": "value" },
       cookies: Cookies.fromSetCookie(["a=1", "b=2; Path=/"])
     }))))))
+
+  it.effect("gives back headers that print as what they are, whatever engine they came through", () =>
+    Effect.gen(function*() {
+      const { headers } = yield* FakeServer.request("/")
+      assert.strictEqual(inspect(headers, { showProxy: true }), inspect({ "x-name": "value" }))
+    }).pipe(Effect.provide(serving(Effect.succeed(
+      PlatformResponse.toClient(
+        { status: 200, statusText: "", fields: ["X-Name", "value"], body: undefined },
+        () => bytes("text")
+      )
+    )))))
+
+  it.effect("names a target that is none", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(FakeServer.request("orders/1"))
+      const cause = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "no failure"
+      assert.include(cause, "orders/1 is no target of a request, such as /search?q=1")
+    }).pipe(Effect.provide(serving(Effect.succeed(HttpServerResponse.empty())))))
 
   it.effect("reads no body after HEAD, 204 and 304", () =>
     Effect.gen(function*() {
