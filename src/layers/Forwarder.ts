@@ -32,7 +32,7 @@ import * as ClientAddress from "../services/ClientAddress.ts"
 import { Drain } from "../services/Drain.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
 import * as Failure from "../services/Failure.ts"
-import { defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
+import { checked, defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
 import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
@@ -90,9 +90,9 @@ const handOver = (
   return PlatformResponse.toClient({ ...head, fields }, body)
 }
 
-/** Forwards with these options. */
-export const layer = (
-  options: Options = defaultOptions
+/** Forwards with options that are valid. */
+const forwarding = (
+  options: Options
 ): Layer.Layer<Forwarder, never, AccessLog | Balancer | Drain | HttpClient.HttpClient> =>
   Layer.effect(
     Forwarder,
@@ -249,3 +249,6 @@ export const layer = (
       return Forwarder.of({ handle, inFlight: Effect.sync(() => inFlight) })
     })
   )
+
+/** Forwards with these options. */
+export const layer = (options: Options = defaultOptions): ReturnType<typeof forwarding> => forwarding(checked(options))

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as HashKey from "./HashKey.ts"
 import type * as Hedging from "./Hedging.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Validate from "./Validate.ts"
 
 /** How requests are forwarded. */
 export interface Options {
@@ -48,6 +49,18 @@ export const defaultOptions: Options = {
   exchangeTimeout: Infinity,
   tryTimeout: Infinity,
   hedge: undefined
+}
+
+/** The same options if they are valid; throws otherwise, because a deadline of `NaN` is over before it begins. */
+export const checked = (options: Options): Options => {
+  const { exchangeTimeout, hedge, retry, tryTimeout } = options
+  RetryPolicy.checked(retry)
+  Validate.number("exchangeTimeout", exchangeTimeout, Validate.positive)
+  Validate.number("tryTimeout", tryTimeout, Validate.positive)
+  if (hedge === undefined) return options
+  Validate.number("hedge.after", hedge.after, Validate.someShare)
+  Validate.number("hedge.budget", hedge.budget, Validate.someShare)
+  return options
 }
 
 /** An HTTP application that answers each request with a backend's answer. */

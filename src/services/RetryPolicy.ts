@@ -8,6 +8,7 @@
 import * as Struct from "effect/Struct"
 import * as Failure from "./Failure.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as Validate from "./Validate.ts"
 
 /** Failures after which another try can do no harm, if the request can be repeated or was not sent at all. */
 export type Reason = {
@@ -53,6 +54,18 @@ export const defaultPolicy: Policy = {
   backoff: 25,
   maxWait: undefined,
   budget: RetryBudget.defaultPolicy
+}
+
+/** The same policy if it is valid; throws otherwise, because nothing is ever less than `NaN`. */
+export const checked = (policy: Policy): Policy => {
+  const { backoff, bodyLimit, budget, maxWait, tries } = policy
+  Validate.number("retry.tries", tries, Validate.count)
+  Validate.number("retry.bodyLimit", bodyLimit, Validate.wholeNumber)
+  Validate.number("retry.backoff", backoff, Validate.amount)
+  Validate.number("retry.maxWait", maxWait, Validate.amount)
+  Validate.number("retry.budget.ratio", budget.ratio, Validate.amount)
+  Validate.number("retry.budget.perSecond", budget.perSecond, Validate.amount)
+  return policy
 }
 
 /**

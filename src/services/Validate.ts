@@ -34,11 +34,14 @@ export const someShare: Rule = {
   isValid: (value) => value > 0 && value <= 1
 }
 
+/** None, or any. */
+export const amount: Rule = { expected: "a number of 0 or more", isValid: (value) => value >= 0 }
+
 export const positive: Rule = { expected: "a number above 0", isValid: (value) => value > 0 }
 
-/** Throws unless the number obeys the rule. */
-export const number = (name: string, value: number, { expected, isValid }: Rule): void => {
-  if (!isValid(value)) throw new RangeError(`${name}: expected ${expected}, got ${value}`)
+/** Throws unless the number obeys the rule, or is left out. */
+export const number = (name: string, value: number | undefined, { expected, isValid }: Rule): void => {
+  if (value !== undefined && !isValid(value)) throw new RangeError(`${name}: expected ${expected}, got ${value}`)
 }
 
 /** Throws when the time is shorter than a millisecond, or is `NaN` milliseconds. */

@@ -17,6 +17,7 @@ import * as fc from "fast-check"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import * as Static from "../../src/layers/discovery/Static.ts"
+import * as Forwarder from "../../src/layers/Forwarder.ts"
 import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
@@ -26,10 +27,13 @@ import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import * as Traffic from "../../src/layers/testing/Traffic.ts"
+import * as WireClient from "../../src/layers/wire/WireClient.ts"
+import * as WireServer from "../../src/layers/wire/WireServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Balancer, defaultOptions } from "../../src/services/Balancer.ts"
 import * as Ejection from "../../src/services/Ejection.ts"
+import { defaultOptions as forwarding } from "../../src/services/Forwarder.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
 import { defaultPolicy, Pool } from "../../src/services/Pool.ts"
 import { Probe, ProbeFailed } from "../../src/services/Probe.ts"
@@ -590,6 +594,8 @@ describe("two balancers in one program", () => {
 
 describe("options that make no sense", () => {
   const none = Duration.zero
+  const { retry } = forwarding
+  const headLimits = { headBytes: NaN, fields: 100, targetBytes: 100 }
 
   it.each<readonly [string, () => unknown, string]>([
     ["limits", () => LoadBalancer.layerBalancer({ limits: { ...defaultOptions, maxInFlight: NaN } }), "maxInFlight: "],
@@ -601,6 +607,12 @@ describe("options that make no sense", () => {
       () => LoadBalancer.layerBalancer({ ejection: { ...Ejection.defaultPolicy, successRate: NaN } }),
       "successRate: "
     ],
+    ["deadlines", () => Forwarder.layer({ ...forwarding, tryTimeout: NaN }), "tryTimeout: "],
+    ["retries", () => Forwarder.layer({ ...forwarding, retry: { ...retry, tries: NaN } }), "retry.tries: "],
+    ["hedging", () => Forwarder.layer({ ...forwarding, hedge: { after: 95, budget: 0.02 } }), "hedge.after: "],
+    ["a server's limits", () => WireServer.layer({ port: 0, maxConnections: 0 }), "maxConnections: "],
+    ["a server's heads", () => WireServer.layer({ port: 0, headLimits }), "headLimits.headBytes: "],
+    ["a client's limits", () => WireClient.layer({ maxConnectionsPerOrigin: NaN }), "maxConnectionsPerOrigin: "],
     ["a timetable", () => HealthChecker.layer({ interval: none }), "interval: "],
     ["an HTTP check", () => HttpProbe.layer({ path: "/", timeout: none }), "timeout: "],
     ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "]

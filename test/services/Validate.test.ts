@@ -8,14 +8,19 @@ describe("a number", () => {
     ["wholeNumber", [0, 1, Infinity], [-1, 0.5, NaN, -Infinity]],
     ["share", [0, 0.5, 1], [-0.1, 1.1, NaN, Infinity]],
     ["someShare", [0.01, 1], [0, 1.1, NaN]],
+    ["amount", [0, 0.5, Infinity], [-0.1, NaN]],
     ["positive", [0.1, 2], [0, -1, NaN]]
   ])("that is a %s may be %j, and not %j", (name, right, wrong) => {
     for (const value of right) assert.doesNotThrow(() => Validate.number("x", value, rules[name]))
     for (const value of wrong) assert.throws(() => Validate.number("x", value, rules[name]), RangeError, `got ${value}`)
   })
 
-  const { count, positive, share, someShare, wholeNumber } = Validate
-  const rules = { count, positive, share, someShare, wholeNumber }
+  const { amount, count, positive, share, someShare, wholeNumber } = Validate
+  const rules = { amount, count, positive, share, someShare, wholeNumber }
+
+  it("that is left out is not wrong", () => {
+    assert.doesNotThrow(() => Validate.number("x", undefined, Validate.count))
+  })
 
   it("that is wrong is named, with what was expected", () => {
     assert.throws(

@@ -6,6 +6,7 @@
  */
 import { type FieldLines, isBlank, isNamed } from "../../services/Fields.ts"
 import * as Target from "../../services/Target.ts"
+import * as Validate from "../../services/Validate.ts"
 import { isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
 
 /** HTTP/1.0 or HTTP/1.1. There is no later 1.x, and what claims to speak one is refused as Node refuses it. */
@@ -39,6 +40,13 @@ export interface Limits {
 
 /** 16 KiB and 100 fields as HAProxy has it (101), and 8 KiB for a target as nginx has it. */
 export const defaultLimits: Limits = { headBytes: 16 * 1024, fields: 100, targetBytes: 8 * 1024 }
+
+/** Throws if limits that are given make no sense: a buffer of `NaN` bytes would end the process at a request. */
+export const validate = (limits: Limits | undefined): void => {
+  Validate.number("headLimits.headBytes", limits?.headBytes, Validate.count)
+  Validate.number("headLimits.fields", limits?.fields, Validate.count)
+  Validate.number("headLimits.targetBytes", limits?.targetBytes, Validate.count)
+}
 
 /** `HTTP/x.y` at `at` in the text, where x and y are one digit each (RFC 9112 §2.3). */
 const versionAt = (text: string, at: number): Version | Malformed => {

@@ -17,6 +17,7 @@ import { elementsOf } from "../../services/Fields.ts"
 import * as HeaderFields from "../../services/HeaderFields.ts"
 import * as Message from "../../services/Message.ts"
 import { IsCheck } from "../../services/Probe.ts"
+import * as Validate from "../../services/Validate.ts"
 import { ClientExchange, type OutgoingBody, type Waiting } from "./ClientExchange.ts"
 import { ClientResponse } from "./ClientResponse.ts"
 import { originOf, targetOf } from "./Connect.ts"
@@ -236,6 +237,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return Object.assign(client, { [Message.releases]: true })
 })
 
+const checked = (options: Options): Options => {
+  Head.validate(options.headLimits)
+  Validate.number("maxConnectionsPerOrigin", options.maxConnectionsPerOrigin, Validate.count)
+  return options
+}
+
 /** Sends requests over a pool of keep-alive connections for each origin. */
 export const layer = (options: Options = {}): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, make(options))
+  Layer.effect(HttpClient.HttpClient, make(checked(options)))

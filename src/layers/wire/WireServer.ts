@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Net from "node:net"
 import * as Occasionally from "../../services/Occasionally.ts"
+import * as Validate from "../../services/Validate.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Head from "./Head.ts"
 import { OpenConnections } from "./OpenConnections.ts"
@@ -216,6 +217,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 })
 
+const checked = (options: Options): Options => {
+  Head.validate(options.headLimits)
+  Validate.number("maxBodyBytes", options.maxBodyBytes, Validate.wholeNumber)
+  Validate.number("maxConnections", options.maxConnections, Validate.count)
+  Validate.number("maxConnectionsPerClient", options.maxConnectionsPerClient, Validate.count)
+  return options
+}
+
 /** Listens. Fails with `ServeError` when it cannot. */
 export const layer = (options: Options): Layer.Layer<HttpServer.HttpServer, ServeError> =>
-  Layer.effect(HttpServer.HttpServer, make(options))
+  Layer.effect(HttpServer.HttpServer, make(checked(options)))
