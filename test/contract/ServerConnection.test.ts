@@ -154,6 +154,23 @@ onEachServer("a server", (row, server) => {
   )
 
   row(
+    "whose start is interrupted does not take its port after all",
+    Effect.gen(function*() {
+      const start = (listening = anyPort) =>
+        Effect.scoped(
+          Layer.build(Layer.fresh(server.layer(listening))).pipe(
+            Effect.flatMap((context) => Effect.provideContext(port, context))
+          )
+        )
+      const again = start({ ...anyPort, port: yield* start() })
+      // It looks up the name of its address first.
+      yield* Fiber.interrupt(yield* Effect.forkChild(again, { startImmediately: true }))
+      yield* again
+    }),
+    { NodeHttpServer: "it listens when the name has been looked up" }
+  )
+
+  row(
     "that is closed refuses new connections and closes idle ones",
     Effect.gen(function*() {
       const { close, peer, port } = yield* running(server, Effect.succeed(HttpServerResponse.text("hello")))

@@ -219,6 +219,8 @@ export const layer = (
     Effect.gen(function*() {
       const node = createServer(limits)
       const close = closer(node)
+      // The platform closes what listens. A start that is interrupted while a name is looked up would listen after all.
+      yield* Effect.addFinalizer(() => Effect.sync(() => node.close()))
       const server = yield* NodeHttpServer.make(() => node, {
         port: listen.port,
         ...(listen.host === undefined ? {} : { host: listen.host }),
