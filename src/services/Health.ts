@@ -30,7 +30,7 @@ export type Mode = "Ready" | "Draining" | "Disabled"
 export interface Probe {
   readonly state: "Unknown" | "Unproven" | "Passing" | "Failing"
   readonly streak: number
-  /** Whether the backend answered the last check that failed, so that it could answer requests as well. */
+  /** Whether a backend that is failing answered its last check, so that it could answer requests as well. */
   readonly answered?: boolean
   /** Whether that check got no answer although a request may get one. */
   readonly silent?: boolean
@@ -137,6 +137,15 @@ const withProbe = (health: Health, probe: Probe, why: string): Health => {
   return { ...health, probe, why: probe.state === health.probe.state ? health.why : why }
 }
 
+/** Of one that fails its checks, what the last one says of requests. */
+const withLastCheck = (health: Health, last: Required<Pick<Probe, "answered" | "silent">>): Health => {
+  const { probe } = health
+  const { answered = false, silent = false, state } = probe
+  return state !== "Failing" || (answered === last.answered && silent === last.silent)
+    ? health
+    : { ...health, probe: { ...probe, ...last } }
+}
+
 /** An ejection is longer by up to this share, so that backends that failed together do not all come back together. */
 const jitter = 0.25
 
@@ -153,7 +162,11 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
     case "ModeSet":
       return signal.mode === health.mode ? health : { ...health, mode: signal.mode, why: signal.why }
     case "ProbePassed": {
-      const next = withProbe(health, stepProbe(health.probe, "Passing", policy.rise), signal.why)
+      // One that has to pass more often has answered all the same.
+      const next = withLastCheck(
+        withProbe(health, stepProbe(health.probe, "Passing", policy.rise), signal.why),
+        { answered: true, silent: false }
+      )
       // A backend that answers its probe again may show it with one request before its time is over.
       return circuit._tag === "Open"
         ? { ...next, circuit: { _tag: "Trial", trips: circuit.trips }, why: signal.why }
@@ -162,10 +175,7 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
     case "ProbeFailed": {
       const next = withProbe(health, stepProbe(health.probe, "Failing", policy.fall), signal.why)
       const { answered = false, silent = false } = signal
-      const { probe } = next
-      return probe.state !== "Failing" || ((probe.answered ?? false) === answered && (probe.silent ?? false) === silent)
-        ? next
-        : { ...next, probe: { ...probe, answered, silent } }
+      return withLastCheck(next, { answered, silent })
     }
     case "Tripped": {
       if (circuit._tag === "Open") return health

@@ -159,8 +159,10 @@ describe("HealthLog", () => {
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
         "WARN: Traffic goes to backups, of tier 2: nobody before is well",
         "WARN: No backend is offered traffic: requests are answered 503",
-        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
         "INFO: Backends are offered traffic again",
+        "WARN: Too few backends are well: 1 of 3 are offered traffic, also ill ones",
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "INFO: Ill backends are not offered traffic any more: 1 of 3 are well",
         "INFO: Backups are not needed any more"
       ])
     }).pipe(logging(entries))
@@ -262,8 +264,10 @@ describe("HealthLog", () => {
         "HEALTH: UNHEALTHY http://a.test - Connection refused",
         "HEALTH: UNHEALTHY http://b.test - Connection refused",
         "WARN: No backend is offered traffic: requests are answered 503",
-        "HEALTH: HEALTHY http://a.test - status: 200",
         "INFO: Backends are offered traffic again",
+        "WARN: Too few backends are well: 1 of 2 are offered traffic, also ill ones",
+        "HEALTH: HEALTHY http://a.test - status: 200",
+        "INFO: Ill backends are not offered traffic any more: 1 of 2 are well",
         "INFO: Backends that have left: http://a.test, http://b.test",
         "WARN: No backend is offered traffic: requests are answered 503"
       ])

@@ -450,6 +450,18 @@ describe("panic", () => {
       assert.deepStrictEqual(idsOf((yield* current).eligible), [])
     }).pipe(withPool))
 
+  it.effect("offers one that is back from the first check that it passes, however many more it has to pass", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      for (const id of ["a", "b"]) yield* signal(id, failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), [])
+      yield* signal("a", passed)
+      assert.deepStrictEqual(summary(yield* current), ["a Down", "b Down"])
+      assert.deepStrictEqual(idsOf((yield* current).eligible), ["a"])
+      yield* signal("a", failed)
+      assert.deepStrictEqual(idsOf((yield* current).eligible), [])
+    }).pipe(withPool))
+
   it.effect("is none where the threshold is 0, whatever the checks say", () =>
     Effect.gen(function*() {
       yield* up(a, b)
