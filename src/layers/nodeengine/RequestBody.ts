@@ -32,6 +32,7 @@ export class RequestBody implements Message.RequestBody {
   /** How many bytes may still be kept. */
   private room = 0
   private isRead = false
+  private received = 0
   private hasEnded = false
   private current: Readable | undefined
 
@@ -59,6 +60,12 @@ export class RequestBody implements Message.RequestBody {
     else this.source.once("end", done)
   }
 
+  /** How many bytes have not come yet, or wait to be read. None where the client has not said how many there are. */
+  get left(): number {
+    const { complete, headers } = this.source
+    return complete ? 0 : Math.max(0, Number(headers["content-length"] ?? 0) - this.received)
+  }
+
   settle(): void {
     this.kept = undefined
   }
@@ -77,6 +84,7 @@ export class RequestBody implements Message.RequestBody {
     this.current?.destroy()
     let started = false
     const onData = (chunk: Buffer) => {
+      this.received += chunk.length
       this.keepPiece(chunk)
       if (!body.push(chunk)) source.pause()
     }

@@ -44,9 +44,10 @@ const onIdle = (source: Http.IncomingMessage, socket: Net.Socket): void => {
   else socket.setTimeout(socket.timeout ?? 0)
 }
 
-const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): void => {
+/** Attaches the head of a request, and gives back its body. */
+const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): RequestBody | undefined => {
   const { source } = request
-  if (!(source instanceof Http.IncomingMessage)) return
+  if (!(source instanceof Http.IncomingMessage)) return undefined
   response.on("timeout", (socket) => onIdle(source, socket))
   if (response.socket === null) {
     // It waits behind other responses, and before Node 26 nobody tells it that the client has left.
@@ -56,14 +57,19 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
     source.socket.once("close", leave)
     response.once("close", () => source.socket.off("close", leave))
   }
+  const body = new RequestBody(source, response)
   Message.attachRequestHead(request, {
     method: source.method ?? "GET",
     target: source.url ?? "/",
     fields: source.rawHeaders,
     protocol: "http",
-    body: new RequestBody(source, response)
+    body
   })
+  return body
 }
+
+/** So many bytes of a request that is answered already does the platform read to save the connection. */
+const mostUnwanted = 256 * 1024
 
 /**
  * node:http throws at a reason phrase with bytes that RFC 9112 §4 does not allow; it says nothing
@@ -143,10 +149,12 @@ const withHeads = <E, R>(
       out.destroy()
       return Effect.interrupt
     }
-    attachHead(request, out)
+    const requestBody = attachHead(request, out)
     return Effect.flatMap(app, (response) => {
       if (response.headers["connection"] === "close") closing.add(socket)
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
+      // The platform closes the connection behind the answer: a client that was not told would use it again.
+      if (requestBody !== undefined && requestBody.left > mostUnwanted) out.shouldKeepAlive = false
       const head = response[Message.responseHead]
       return head.body instanceof AnswerBody
         // The platform runs applications uninterruptibly; a client that leaves must stop the backend's answer at once.
