@@ -19,7 +19,12 @@ import { backend, endpoint, idsOf } from "../../endpoints.ts"
 const head: RequestHead = { method: "GET", target: "/orders?token=secret", fields: [], body: undefined }
 
 /** An exchange with books that can be read. */
-const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKey: HashKey.Extract = HashKey.client) =>
+const open = (
+  head: RequestHead,
+  endpoints: ReadonlyArray<Endpoint> = [],
+  hashKey: HashKey.Extract = HashKey.client,
+  withdraw = () => true
+) =>
   Effect.gen(function*() {
     const entries: Array<Entry> = []
     const began: Array<Endpoint> = []
@@ -35,7 +40,7 @@ const open = (head: RequestHead, endpoints: ReadonlyArray<Endpoint> = [], hashKe
       {
         clock: yield* Clock.Clock,
         hashKey,
-        withdraw: () => true,
+        withdraw,
         log: { write: (entry) => void entries.push(entry) },
         balancer: {
           use: () => Effect.die("an exchange takes the three steps"),
@@ -269,6 +274,14 @@ describe("an exchange that ends early", () => {
       assert.deepInclude(completed(), { status: 200, reason: "client_aborted" })
     }))
 
+  it.effect("because the client left in the middle of an answer of our own, whose status is kept", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head)
+      exchange.refused("no_backend")
+      exchange.finish(clientLeft)
+      assert.deepInclude(completed(), { status: 503, reason: "client_aborted" })
+    }))
+
   it.effect("because of a bug of ours: that is no fault of the backend", () =>
     Effect.gen(function*() {
       const { completed, ended, exchange } = yield* open(head)
@@ -289,11 +302,11 @@ describe("an exchange that ends early", () => {
 
   it.effect("because the backend broke off in the middle of the body: that is a failure of the backend", () =>
     Effect.gen(function*() {
-      const { completed, ended, exchange } = yield* open(head)
+      const { completed, ended, exchange, whys } = yield* open(head)
       exchange.begin(a)
       exchange.answered({ status: 200, statusText: "", fields: [], body: undefined })
       exchange.finish(Exit.fail(TransportFailure.make({ reason: "reset_mid_body", message: "Connection reset" })))
-      assert.deepStrictEqual(ended, [["a", "failure", 0]])
+      assert.deepStrictEqual([ended, whys], [[["a", "failure", 0]], ["reset_mid_body"]])
       assert.deepInclude(completed(), { status: 200, reason: "reset_mid_body" })
     }))
 })
@@ -412,6 +425,28 @@ describe("an answer that is set aside", () => {
         backend: "http://a.test",
         failed: [{ backend: "http://b.test", reason: "reset_before_headers" }]
       })
+    }))
+
+  it.effect("is let go when another one is set aside after it, which is kept in its place", () =>
+    Effect.gen(function*() {
+      const released: Array<number> = []
+      const { exchange } = yield* open(head)
+      for (const [endpoint, status] of [[a, 503], [b, 502]] as const) {
+        exchange.begin(endpoint)
+        exchange.answered(answer(status, released))
+        exchange.setAside()
+      }
+      assert.deepStrictEqual(released, [503])
+    }))
+
+  it.effect("is no status of an exchange whose client leaves before it gets it", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head)
+      exchange.begin(a)
+      exchange.answered(answer(503))
+      exchange.setAside()
+      exchange.finish(clientLeft)
+      assert.deepInclude(completed(), { status: 499, reason: "client_aborted", backend: "http://a.test" })
     }))
 
   it.effect("is let go when the client leaves", () =>
@@ -643,5 +678,31 @@ describe("what counts for another try", () => {
       yield* TestClock.adjust(10)
       exchange.failed("deadline_exceeded")
       assert.deepStrictEqual(ended.map(([, outcome]) => outcome), ["failure", "aborted"])
+    }))
+})
+
+describe("a request that is lost with a connection that was kept", () => {
+  it.effect("is sent once more, and the failure is in the log", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head)
+      exchange.mayResend = true
+      exchange.begin(a)
+      assert.isTrue(exchange.resend(a.backend.origin))
+      assert.isFalse(exchange.mayResend)
+      exchange.answered(answer(200))
+      exchange.finish(Exit.void)
+      const failed = [{ backend: "http://a.test", reason: "reset_before_headers" as const }]
+      assert.deepInclude(completed(), { status: 200, tries: 1, failed, isOverBudget: undefined })
+    }))
+
+  it.effect("is not sent again beyond the budget", () =>
+    Effect.gen(function*() {
+      const { completed, exchange } = yield* open(head, [], HashKey.client, () => false)
+      exchange.begin(a)
+      assert.isFalse(exchange.resend(a.backend.origin))
+      exchange.failed("reset_before_headers")
+      exchange.refused("reset_before_headers")
+      exchange.finish(Exit.void)
+      assert.deepInclude(completed(), { status: 502, failed: undefined, isOverBudget: true })
     }))
 })
