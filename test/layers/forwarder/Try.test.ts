@@ -1,13 +1,17 @@
 /**
- * One try: that the balancer hears once of its end, and who is to blame for it. What a try teaches is in the tests of
- * uploads and retries.
+ * One try: that the balancer hears once of its end, and who is to blame for it; and what is known of the body of its
+ * request. What a try teaches is in the tests of uploads and retries.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Try } from "../../../src/layers/forwarder/Try.ts"
-import type { Upload } from "../../../src/layers/forwarder/Upload.ts"
+import { Upload } from "../../../src/layers/forwarder/Upload.ts"
 import type { Balancer } from "../../../src/services/Balancer.ts"
 import { endpoint } from "../../endpoints.ts"
 import * as ManualUpload from "./ManualUpload.ts"
@@ -86,4 +90,48 @@ describe("a try", () => {
         assert.deepStrictEqual(told, ["begun", "aborted", "begun", "failure"])
       }))
   }
+})
+
+describe("the body of a request", () => {
+  it.effect("is awaited and whole as its engine says, until it is complete", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const { complete, upload } = ManualUpload.make(clock)
+      assert.deepStrictEqual([upload.isAwaited, upload.isWhole, upload.expire(1_000)], [true, true, true])
+      complete()
+      assert.deepStrictEqual([upload.isAwaited, upload.isWhole, upload.expire(1_000)], [false, true, false])
+      const { upload: held } = ManualUpload.make(clock, { isAwaited: false, isWhole: false })
+      assert.deepStrictEqual([held.isAwaited, held.isWhole], [false, false])
+    }))
+
+  it.effect("of the platform is awaited while it is pulled, and whole until then", () =>
+    Effect.gen(function*() {
+      const upload = new Upload(yield* Clock.Clock, undefined)
+      const pieces = yield* Queue.unbounded<Uint8Array, Cause.Done>()
+      const isRead = yield* Latch.make()
+      const seen = () => [upload.isAwaited, upload.isWhole, upload.isComplete]
+      assert.deepStrictEqual(seen(), [false, true, false])
+      yield* Effect.forkChild(Stream.runForEach(upload.watch(Stream.fromQueue(pieces)), () => isRead.await))
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(seen(), [true, false, false])
+      yield* Queue.offer(pieces, new Uint8Array(1))
+      yield* TestClock.adjust(0)
+      // It is the backend that does not read.
+      assert.deepStrictEqual(seen(), [false, false, false])
+      yield* isRead.open
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(seen(), [true, false, false])
+      yield* Queue.end(pieces)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(seen(), [false, false, true])
+    }))
+
+  it.effect("was complete when its engine had the last byte, and not when that is read", () =>
+    Effect.gen(function*() {
+      const { complete, upload } = ManualUpload.make(yield* Clock.Clock)
+      complete()
+      yield* TestClock.adjust(1_000)
+      yield* Stream.runDrain(upload.watch(Stream.empty))
+      assert.strictEqual(upload.completeAt, 0)
+    }))
 })
