@@ -102,6 +102,24 @@ describe("first checks", () => {
     }).pipe(checking(new Journal(), ({ id }) => (id === "a" ? passes : refused))))
 })
 
+describe("a check that fails", () => {
+  it.effect("says neither that there was an answer nor that a request may get one, unless its probe does", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b, c)
+      yield* settle
+      const { members } = yield* Ref.get((yield* Pool).state)
+      assert.deepStrictEqual(
+        members.map(({ health }) => [Health.isWorthTrying(health), Health.isSilent(health)]),
+        [[false, false], [true, false], [false, true]]
+      )
+    }).pipe(checking(new Journal(), ({ id }) =>
+      ProbeFailed.make({
+        message: "no luck",
+        ...(id === "b" && { answered: true }),
+        ...(id === "c" && { silent: true })
+      }))))
+})
+
 describe("first checks of many backends", () => {
   const many = (n: number) => Array.from({ length: n }, (_, i) => backend(`b${i}`))
 
@@ -126,6 +144,21 @@ describe("first checks of many backends", () => {
         assert.isAtMost(journal.begun.length - before, 60, `from ${at} ms on`)
       }
       assert.strictEqual(new Set(journal.begun.map(({ id }) => id)).size, 1_100)
+    }).pipe(checking(journal, () => passes))
+  })
+
+  it.effect("give way to everybody else after 16 of them", () => {
+    const journal = new Journal()
+    return Effect.gen(function*() {
+      yield* settle
+      yield* reconcile(...many(300))
+      let before = 0
+      for (let turn = 0; turn < 20; turn++) {
+        yield* Effect.yieldNow
+        assert.isAtMost(journal.begun.length - before, 16)
+        before = journal.begun.length
+      }
+      assert.strictEqual(before, 100)
     }).pipe(checking(journal, () => passes))
   })
 
