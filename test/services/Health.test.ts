@@ -14,7 +14,11 @@ const policies: ReadonlyArray<Health.Policy> = [
 
 const modes: ReadonlyArray<Health.Mode> = ["Ready", "Draining", "Disabled"]
 const probeStates: ReadonlyArray<Health.Probe["state"]> = ["Unknown", "Unproven", "Passing", "Failing"]
-const streaks = [0, 1, 2, 3]
+const probes: ReadonlyArray<Health.Probe> = [0, 1, 2, 3].flatMap((streak) => [
+  ...probeStates.map((state) => ({ state, streak })),
+  { state: "Failing", streak, answered: true, silent: false },
+  { state: "Failing", streak, answered: false, silent: true }
+])
 const trips = [1, 2, 9, 2000]
 const circuits: ReadonlyArray<Health.Circuit> = [
   { _tag: "Closed" },
@@ -25,19 +29,17 @@ const circuits: ReadonlyArray<Health.Circuit> = [
 const change: Health.Change = Object.freeze({ at: 500, why: "before" })
 
 const states: ReadonlyArray<Health.Health> = modes.flatMap((mode) =>
-  probeStates.flatMap((state) =>
-    streaks.flatMap((streak) =>
-      circuits.flatMap((circuit) =>
-        // One that was never ejected, and one that has recovered.
-        (circuit._tag === "Closed" ? [Health.initial.changed.circuit, change] : [change]).map((changed) =>
-          Object.freeze({
-            mode,
-            probe: Object.freeze({ state, streak }),
-            circuit: Object.freeze(circuit),
-            why: "before",
-            changed: Object.freeze({ mode: change, probe: change, circuit: changed })
-          })
-        )
+  probes.flatMap((probe) =>
+    circuits.flatMap((circuit) =>
+      // One that was never ejected, and one that has recovered.
+      (circuit._tag === "Closed" ? [Health.initial.changed.circuit, change] : [change]).map((changed) =>
+        Object.freeze({
+          mode,
+          probe: Object.freeze(probe),
+          circuit: Object.freeze(circuit),
+          why: "before",
+          changed: Object.freeze({ mode: change, probe: change, circuit: changed })
+        })
       )
     )
   )
@@ -48,6 +50,7 @@ const signals: ReadonlyArray<Health.Signal> = [
   { _tag: "ProbePassed", why: "after" },
   { _tag: "ProbeFailed", why: "after" },
   { _tag: "ProbeFailed", why: "after", answered: true },
+  { _tag: "ProbeFailed", why: "after", silent: true },
   { _tag: "Tripped", why: "after" },
   ...[0, 0.5, 1].map((random): Health.Signal => ({ _tag: "Tripped", why: "after", random })),
   { _tag: "Recovered", why: "after" },
@@ -79,7 +82,7 @@ const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.st
 
 describe("transition, for every state and signal", () => {
   it("covers them all", () => {
-    assert.strictEqual(states.length, 3 * 4 * 4 * (13 + 1))
+    assert.strictEqual(states.length, 3 * 6 * 4 * (13 + 1))
     assert.strictEqual(steps.length, states.length * signals.length * moments.length * policies.length)
   })
 
