@@ -572,6 +572,19 @@ describe("the retry budget", () => {
 const resetsLate: FakeBackends.Behaviour = (attempt) =>
   Effect.map(resets(attempt), (answer) => Effect.andThen(Effect.sleep(900), answer))
 
+describe("an answer with a transfer coding that nobody asked for", () => {
+  const coded = respond("coded", { headers: { "transfer-encoding": "gzip" } })
+
+  it.effect("is none, and is let go while the answer of another backend still comes", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* get(25), "nothing yet")
+      assert.strictEqual((yield* receivedBy("http://a"))[0]?.outcome, "aborted")
+      assert.lengthOf(yield* receivedBy("http://b"), 1)
+      yield* (yield* Fakes).script("http://b", coded)
+      assert.strictEqual(yield* post(), "502 reason: protocol_error")
+    }).pipe(Effect.provide(lab({ "http://a": coded, "http://b": trickles(1, "1 second", respond("b")) }))))
+})
+
 describe("the deadline of an exchange", () => {
   it.effect("is 504 deadline_exceeded, and the work on it ends", () => {
     const entries: Array<Entry> = []
