@@ -104,6 +104,8 @@ describe("reconcile", () => {
       const after = yield* current
       assert.notStrictEqual(after.eligible, before.eligible)
       assert.strictEqual(after.eligible[0]?.backend.weight, 7)
+      // Everybody is where they were.
+      assert.strictEqual(after.positions, before.positions)
     }).pipe(withPool))
 
   it.effect("forgets who left: a backend that comes back starts anew", () =>
