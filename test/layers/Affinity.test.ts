@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
@@ -79,8 +80,11 @@ describe("a cookie", () => {
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
 
   it.effect("is the only one of its name: one that a backend sets does not reach the client", () => {
-    const headers = { "set-cookie": "lb=mine; Path=/" }
-    const scripts = { "http://a": respond("a", { headers }), "http://b": respond("b", { headers }) }
+    const sets = (text: string) =>
+      FakeBackends.handle(() =>
+        Effect.succeed(HttpServerResponse.setCookieUnsafe(HttpServerResponse.text(text), "lb", "mine"))
+      )
+    const scripts = { "http://a": sets("a"), "http://b": sets("b") }
     return Effect.gen(function*() {
       const first = yield* FakeServer.request("/")
       assert.strictEqual(first.setCookie.length, 1)

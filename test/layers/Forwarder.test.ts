@@ -8,6 +8,7 @@ import * as Cookies from "effect/http/Cookies"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -320,6 +321,26 @@ describe("a request that fails", () => {
         Layer.provideMerge(
           Logger.layer([Logger.make(({ cause, message }) => said.push([message, Cause.squash(cause)]))])
         )
+      )
+    ))
+  })
+
+  it.effect("because the balancer is stopped is no bug for the log", () => {
+    const said: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { handle } = yield* ForwarderService
+      const request = HttpServerRequest.fromWeb(new Request("http://lb/"))
+      const fiber = yield* handle.pipe(
+        Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+        Effect.scoped,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(said, [])
+    }).pipe(Effect.provide(
+      lab({ "http://a": hangs }).pipe(
+        Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
       )
     ))
   })

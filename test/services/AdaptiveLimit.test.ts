@@ -218,6 +218,14 @@ describe("a window", () => {
     assert.closeTo(state.limit, high + (high * 0.5 + Math.sqrt(high) - high) / 2, 1e-9)
   })
 
+  it("does not lower it for latencies while less than half of it is used", () => {
+    const state = { ...fresh(), limit: 100 }
+    answers(state, 20, 0, 100, 19)
+    const before = state.limit
+    answers(state, 20, 100, 10, 500)
+    assert.strictEqual(state.limit, before)
+  })
+
   it("moves the baseline by a tenth towards lower latencies, and not towards higher ones", () => {
     const state = fresh()
     answers(state, 20, 0, 20, 19)
