@@ -285,6 +285,23 @@ describe("a message that is forwarded", () => {
     }).pipe(Effect.provide(lab({ "http://a": respond("hi") }))))
 })
 
+describe("the count of exchanges", () => {
+  it.effect("has each from its begin to its end, also those that wait", () =>
+    Effect.gen(function*() {
+      const { inFlight } = yield* ForwarderService
+      const fibers = [
+        yield* Effect.forkChild(FakeServer.request("/")),
+        yield* Effect.forkChild(FakeServer.request("/"))
+      ]
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* inFlight, 2)
+      yield* Fiber.interrupt(fibers[0]!)
+      assert.strictEqual(yield* inFlight, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* inFlight, 0)
+    }).pipe(Effect.provide(lab({ "http://a": unreachable }))))
+})
+
 describe("a request that fails", () => {
   it.effect("goes to the next backend while nothing was sent, with its whole body", () => {
     const entries: Array<Entry> = []
