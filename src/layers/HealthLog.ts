@@ -1,5 +1,5 @@
 /**
- * Logs changes of the pool that users care about: a backend's status, who joins and leaves, traffic that goes to backups,
+ * Logs changes of the pool that users care about: a backend's status, who joins, moves and leaves, traffic that goes to backups,
  * panic, and that nobody is offered traffic.
  *
  * Owns what counts as a change, and the words for it but for those about one backend's health, which are in
@@ -41,21 +41,24 @@ const traffic = (tier: number, first: number): Notice =>
 /** So many backends are named in one line. */
 const mostNamed = 3
 
-/** Those of some members whom another state does not have, in words; nothing, if it has all. */
-const missing = (what: string, { members }: PoolState, other: PoolState): ReadonlyArray<Notice> => {
-  const origins = members.filter(({ endpoint }) => !other.positions.has(endpoint.backend.id))
-    .map(({ endpoint }) => endpoint.backend.origin)
-  if (origins.length === 0) return []
-  const more = origins.length > mostNamed ? ` and ${origins.length - mostNamed} more` : ""
-  const message = `Backends that have ${what}: ${origins.slice(0, mostNamed).join(", ")}${more}`
+/** What some backends have done; nothing, if none has. */
+const naming = (what: string, names: ReadonlyArray<string>): ReadonlyArray<Notice> => {
+  if (names.length === 0) return []
+  const more = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : ""
+  const message = `Backends that have ${what}: ${names.slice(0, mostNamed).join(", ")}${more}`
   return [{ _tag: "Notice", level: "INFO", message }]
 }
 
-/** Who has joined and who has left. The first ones of all are told at the start. */
+/** The origins of those whom another state does not have. */
+const missing = ({ members }: PoolState, other: PoolState): ReadonlyArray<string> =>
+  members.filter(({ endpoint }) => !other.positions.has(endpoint.backend.id))
+    .map(({ endpoint }) => endpoint.backend.origin)
+
+/** Who has joined, and who has left. The first ones of all are told at the start. */
 const membership = (before: PoolState, after: PoolState): ReadonlyArray<Notice> =>
   before === empty || before.positions === after.positions
     ? []
-    : [...missing("joined", after, before), ...missing("left", before, after)]
+    : [...naming("joined", missing(after, before)), ...naming("left", missing(before, after))]
 
 const panicBegins = ({ eligible, members }: PoolState): Notice => ({
   _tag: "Notice",
@@ -96,9 +99,12 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
         let hasOthers = state.positions !== known.positions
         let hasOtherUses = false
         for (const notice of membership(known, state)) log.write(notice)
+        const moves: Array<string> = []
         forEachChange(known, state, (member, before) => {
           const { endpoint, health } = member
           const { backend } = endpoint
+          const from = before?.endpoint.backend.origin ?? backend.origin
+          if (from !== backend.origin) moves.push(`${from} to ${backend.origin}`)
           hasOthers ||= endpoint !== before?.endpoint
           hasOtherUses ||= isInUse(member) !== isInUse(before)
           const status = Health.status(health)
@@ -106,6 +112,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
         })
+        for (const notice of naming("moved", moves)) log.write(notice)
         if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))
         if (hasOthers || hasOtherUses || eligible !== known.eligible) tier = tierWithTraffic(state, first)
         known = state

@@ -104,6 +104,24 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says who moves to another address, and not who has another weight", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* reconcile("a", "b")
+      yield* signal("a", passed)
+      const a = Backend.make("http://elsewhere.test", { id: "a" })
+      const b = Backend.make("http://b.test", { id: "b", weight: 2 })
+      yield* Effect.andThen(pool.reconcile([a, b]), settle)
+      yield* signal("a", failed)
+      assert.deepStrictEqual(entries.map(pretty), [
+        "HEALTH: HEALTHY http://a.test - status: 200",
+        "INFO: Backends that have moved: http://a.test to http://elsewhere.test",
+        "HEALTH: UNHEALTHY http://elsewhere.test - Connection refused"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says who joins and who leaves, but for the first ones, and in one line if they are many", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
