@@ -370,6 +370,18 @@ describe("a secret", () => {
       assert.notMatch(inFile.join(), /battery|horse|12345/)
     }))
 
+  it.effect("is not in what is said of the header fields of checks, which may have a password", () =>
+    Effect.gen(function*() {
+      const wrong = ["Authorization Bearer battery-staple", "Host: correct-horse"]
+      const lines = [
+        ...(yield* problems({ flags: { "health-headers": wrong } })),
+        ...(yield* problems({ variables: { EVENKEEL_HEALTH_HEADERS: wrong.join("\n") } })),
+        ...(yield* problems(ofFile(`health:\n  headers: ${JSON.stringify(wrong)}\n`)))
+      ]
+      assert.strictEqual(lines.length, 6)
+      assert.notMatch(lines.join(), /battery|horse/)
+    }))
+
   it.effect.each(["*", "!", "@", "\"\\q", "{"])(
     "is not in what is said of a file that cannot be read: %s",
     (before) =>

@@ -6,14 +6,14 @@ import * as Configuration from "../Configuration.ts"
 import type { Flags } from "../configuration/Flags.ts"
 
 /**
- * A flag for each setting that is not secret and not one of `without`, and one for the file. Values are checked
+ * A flag for each setting that may have one and is not one of `without`, and one for the file. Values are checked
  * with all other sources.
  */
 const flags = (without: ReadonlyArray<string> = []): Record<string, Flag.Flag<ReadonlyArray<string>>> => {
   const flag = (name: string, description: string, placeholder: string) =>
     Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(placeholder), Flag.atLeast(0))
   return Object.fromEntries([
-    ...Configuration.options.filter(({ isSecret, key }) => !isSecret && !without.includes(key)).map((option) =>
+    ...Configuration.options.filter(({ hasFlag, key }) => hasFlag && !without.includes(key)).map((option) =>
       [option.flag, flag(option.flag, option.description, option.placeholder)] as const
     ),
     [

@@ -13,7 +13,9 @@ const unknownFlag = (flag: string, doc: HelpDoc): string => {
   // The flags of a command are unknown before its name.
   if (flagsOf(doc).includes(flag)) return `${flag} has to come after "${command}"`
   const known = options.find((option) => `--${option.flag}` === flag)
-  if (known?.isSecret) return `${flag} is no flag, because others could read it: use a file, or ${known.variable}`
+  if (known?.hasFlag === false) {
+    return `${flag} is no flag, because others could read it: use a file, or ${known.variable}`
+  }
   if (known !== undefined) return `${flag} is no flag of "${command}"`
   return `unknown flag ${flag}${Suggestion.words(Suggestion.nearest(flag, flagsOf(doc)))}`
 }

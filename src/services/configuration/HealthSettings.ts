@@ -31,7 +31,8 @@ export const health = Schema.Struct({
     description: "A header field that health checks have besides.",
     title: "field",
     expected: "a header field such as \"X-Check: deep\"",
-    separator: "line break"
+    separator: "line break",
+    secret: "hidden"
   }),
   host: unset("where the checks go", Authority, {
     description: "The Host field of health checks.",

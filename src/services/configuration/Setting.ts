@@ -19,8 +19,8 @@ interface Entry {
   readonly expected?: string
   /** What separates the items of a list within a text: spaces, unless it is given. */
   readonly separator?: "line break"
-  /** Its values are not shown, and it has no flag, because whoever is on the machine could read that. */
-  readonly secret?: true
+  /** Its values are not shown; `flagless`: nor has it a flag, because whoever is on the machine could read that. */
+  readonly secret?: "hidden" | "flagless"
 }
 
 /** The annotation that holds a default as it is written. */
@@ -97,8 +97,9 @@ export interface Option {
   readonly isList: boolean
   /** What separates the items of a list within a text. */
   readonly separator: "space" | "line break"
-  /** Whether its values must not be shown. It has no flag then. */
+  /** Whether its values must not be shown. */
   readonly isSecret: boolean
+  readonly hasFlag: boolean
   /** Decodes this setting alone. */
   readonly codec: Schema.Codec<unknown>
 }
@@ -128,7 +129,8 @@ const option = (path: ReadonlyArray<string>, ast: SchemaAST.AST): Option => {
     defaultText: textOf(defaultValue),
     isList: SchemaAST.isArrays(SchemaAST.toEncoded(ast)),
     separator: separator === "line break" ? separator : "space",
-    isSecret: secret === true,
+    isSecret: secret !== undefined,
+    hasFlag: secret !== "flagless",
     codec: Schema.make(ast)
   }
 }

@@ -29,7 +29,7 @@ export const sticky = Schema.Struct({
     description: "The keys of the cookie. The first one makes cookies, all are accepted. There is no flag for them.",
     title: "key",
     expected: "a key of 16 characters or more, without spaces",
-    secret: true
+    secret: "flagless"
   }),
   maxAge: unset("the browser's session", PositiveDuration, {
     description: "How long browsers keep the cookie, from when it was set.",
