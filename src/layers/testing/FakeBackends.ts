@@ -18,6 +18,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Cookies from "effect/http/Cookies"
 import * as HttpClient from "effect/http/HttpClient"
 import { HttpClientError, TransportError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -117,6 +118,14 @@ class Host {
   }
 }
 
+/** A cookie among the header fields is one as any other: clients of the platform look for cookies in one place only. */
+const withCookies = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
+  const line = response.headers["set-cookie"]
+  return line === undefined
+    ? response
+    : HttpServerResponse.mergeCookies(response, Cookies.fromSetCookie(line))
+}
+
 const fails = (reason: TransportFailure["reason"], message: string) => () =>
   Effect.fail(TransportFailure.make({ reason, message }))
 
@@ -202,7 +211,7 @@ export const layer = (
     const client = HttpClient.make((request, url, signal) => {
       const host = hosts.get(url.origin)
       return (host === undefined ? Effect.fail(connectionRefused) : exchange(host, request, url, signal)).pipe(
-        Effect.map((response) => HttpServerResponse.toClientResponse(response, { request })),
+        Effect.map((response) => HttpServerResponse.toClientResponse(withCookies(response), { request })),
         Effect.mapError((cause) => new HttpClientError({ reason: new TransportError({ request, cause }) }))
       )
     })

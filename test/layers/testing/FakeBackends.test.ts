@@ -4,6 +4,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Cookies from "effect/http/Cookies"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -72,6 +73,18 @@ describe("FakeBackends answers", () => {
     }).pipe(Effect.provide(FakeBackends.layer({
       "http://a:80/": respond("from a"),
       "http://b:3000": respond("from b", { status: 404, headers: { "x-name": "b" } })
+    }))))
+
+  it.effect("with its cookies, also those that are given as a header field", () =>
+    Effect.gen(function*() {
+      const { cookies } = yield* HttpClient.get("http://a")
+      const lines = Cookies.toSetCookieHeaders(cookies)
+      assert.deepStrictEqual(lines, ["theme=dark", "visit=1; Path=/; HttpOnly"])
+    }).pipe(Effect.provide(FakeBackends.layer({
+      "http://a": respond("from a", {
+        headers: { "set-cookie": "visit=1; Path=/; HttpOnly" },
+        cookies: Cookies.fromSetCookie("theme=dark")
+      })
     }))))
 
   it.effect("after a delay, and not sooner", () =>
