@@ -12,7 +12,7 @@ import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
-import type { PickContext, Picker, Strategy } from "../../services/Strategy.ts"
+import type { Accepts, PickContext, Picker, Strategy } from "../../services/Strategy.ts"
 import { pickerFor, type Report } from "./Guarded.ts"
 import type { Limits } from "./Limits.ts"
 import * as Pins from "./Pins.ts"
@@ -37,6 +37,12 @@ const areOnTrialOrTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): bo
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
+/**
+ * To be asked before a search: one in vain is as many turns of who goes in turn, and so could be over and over again the
+ * turn of the same one.
+ */
+const canBeFound = ({ endpoints }: Tier, accepts: Accepts): boolean => endpoints.some(accepts)
+
 /** The picker of a level, if anything was picked with it. */
 const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined => {
   for (const tier of tiers) if (tier.level === level) return tier.used
@@ -60,8 +66,9 @@ export class Selection {
   private readonly parts: Parts
   private readonly usesSlowStart: boolean
   private makePicker: MakePicker
-  private eligible: ReadonlyArray<Endpoint> = []
+  private followed: PoolState = empty
   private tiers: ReadonlyArray<Tier> = []
+  private areAllOnTrial = false
   private known: PoolState = empty
   private tiersOfEjected: ReadonlyArray<Tier> = []
 
@@ -83,8 +90,8 @@ export class Selection {
   /** Goes on with another strategy. */
   swap(strategy: Strategy["Service"]): void {
     this.makePicker = this.guarded(strategy)
-    this.eligible = this.tiers = this.tiersOfEjected = []
-    this.known = empty
+    this.tiers = this.tiersOfEjected = []
+    this.followed = this.known = empty
   }
 
   /** Where an exchange has to go, if it is pinned and its backend may be used and was not tried. */
@@ -142,18 +149,31 @@ export class Selection {
   /** What `select` gives without regard to pins: of the first tier in which anybody can be taken. */
   choose(context: PickContext, tried: Tried): Endpoint | undefined {
     const state = this.parts.pool.current()
-    if (state.eligible !== this.eligible) {
-      this.eligible = state.eligible
-      this.tiers = tiersOf(this.makePicker, state.eligible, this.tiers)
-    }
-    const endpoint = this.chooseOf(this.tiers, context, tried)
-    if (endpoint !== undefined || !areOnTrialOrTried(state.eligible, tried)) return endpoint
+    if (state !== this.followed) this.follow(state)
+    if (this.areAllOnTrial) return this.chooseLast(state, context, tried)
+    return this.chooseOf(this.tiers, context, tried) ??
+      (areOnTrialOrTried(state.eligible, tried) ? this.chooseLast(state, context, tried) : undefined)
+  }
+
+  private follow(state: PoolState): void {
+    if (state.eligible !== this.followed.eligible) this.tiers = tiersOf(this.makePicker, state.eligible, this.tiers)
+    this.areAllOnTrial = areOnTrialOrTried(state.eligible, [])
+    this.followed = state
+  }
+
+  /** Of those who are asked where nobody else is left. */
+  private chooseLast(state: PoolState, context: PickContext, tried: Tried): Endpoint | undefined {
     const isSpare = (endpoint: Endpoint): boolean => this.isSpare(endpoint) && !isAmong(tried, endpoint)
+    return this.find(context, hasRoomBut(tried)) ?? this.find(context, isSpare) ??
+      (areTried(state.eligible, tried) ? this.chooseOf(this.ejectedIn(state), context, tried) : undefined)
+  }
+
+  /** Somebody of the first tier in which anybody is accepted. */
+  private find(context: PickContext, accepts: Accepts): Endpoint | undefined {
     for (const tier of this.tiers) {
-      const spare = tier.search(context, isSpare)
-      if (spare !== undefined) return spare
+      if (canBeFound(tier, accepts)) return tier.search(context, accepts)
     }
-    return areTried(state.eligible, tried) ? this.chooseOf(this.ejectedIn(state), context, tried) : undefined
+    return undefined
   }
 
   private chooseOf(tiers: ReadonlyArray<Tier>, context: PickContext, tried: Tried): Endpoint | undefined {
@@ -177,8 +197,7 @@ export class Selection {
     }
     const isFree = (endpoint: Endpoint): boolean =>
       hasRoom(endpoint) && !isAmong(tried, endpoint) && this.shareOf(endpoint) === 1
-    // A search in vain is as many turns of who goes in turn, and so could be over and over again the turn of the same one.
-    if (tier.endpoints.some(isFree)) return tier.search(context, isFree)
+    if (canBeFound(tier, isFree)) return tier.search(context, isFree)
     return passedOver ?? (this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : undefined)
   }
 

@@ -119,6 +119,33 @@ describe("those that are warming", () => {
     }).pipe(over(strategies.first, { ...slowStart, ...single })))
 })
 
+describe("those on trial", () => {
+  it.effect.each(["round-robin", "weighted-round-robin"] as const)(
+    "have their turns as ever, where nobody else is left, with %s",
+    (name) =>
+      Effect.forEach([2, 3, 4, 5], (n) =>
+        Effect.gen(function*() {
+          const pool = yield* Pool
+          const { begin, select } = yield* Balancer
+          const ids = Array.from({ length: n }, (_, i) => `a${i}`)
+          // Half of all may be ejected.
+          const dead = ids.map((id) => `dead-${id}`)
+          yield* join(...[...ids, ...dead].map((id) => named(id)))
+          for (const id of ids) {
+            yield* pool.signal(id, { _tag: "Tripped", why: "too many failures" })
+            yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+          }
+          for (const id of dead) yield* pool.signal(id, { _tag: "ProbeFailed", why: "Connection refused" })
+          const got = Array.from({ length: 4 * n }, () => {
+            const endpoint = select(anonymous)!
+            begin(endpoint)
+            return endpoint.backend.id
+          })
+          for (const id of ids) assert.strictEqual(got.filter((one) => one === id).length, 4, got.join(" "))
+        }).pipe(over(strategies[name])), { discard: true })
+  )
+})
+
 describe("those who are only ejected", () => {
   it.effect("are spared as long as somebody else is only full, and asked where everybody else was tried", () =>
     Effect.gen(function*() {
