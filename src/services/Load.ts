@@ -54,9 +54,9 @@ export interface Load {
   readonly window: Window
   /** When the backend was last forgiven: older tries that still fail are not held against it. `NaN` if it never was. */
   forgivenAt: number
-  /** How many tries may be in flight: the ceiling, or less where there is an adaptive limit. */
+  /** How many tries may be in flight: as configured, less where there is an adaptive limit, or the ceiling of a trial. */
   limit: number
-  /** The highest that the limit may be: lower than configured during a trial, see `isOnTrial`. */
+  /** The highest that the limit may be during a trial, see `isOnTrial`; it says nothing when there is none. */
   ceiling: number
   /** Whether the backend is on trial: the ceiling is then the tries that are left from before it, and one more. */
   isOnTrial: boolean

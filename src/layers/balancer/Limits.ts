@@ -1,5 +1,5 @@
 /**
- * The limit of each endpoint: its ceiling, or less where the limit is adaptive.
+ * The limit of each endpoint: the highest that there may be, less where it is adaptive, or that of a trial.
  *
  * Owns when a limit changes, and the place of a trial beside what is still open from before it. How an adaptive limit
  * behaves is in `services/AdaptiveLimit`, which knows of no trials: it goes on from where it was when one is over.
@@ -50,8 +50,7 @@ export class Limits {
 
   /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
   follow(load: Load, isOnTrial: boolean, now: number): void {
-    if (!isOnTrial) load.ceiling = this.maxInFlight
-    else if (!load.isOnTrial) beginTrial(load, now)
+    if (isOnTrial && !load.isOnTrial) beginTrial(load, now)
     load.isOnTrial = isOnTrial
     if (this.isAdaptive) load.adaptive ??= AdaptiveLimit.make(this.maxInFlight, now, this.random)
     this.apply(load)
