@@ -1,6 +1,6 @@
 /**
- * Logs changes of the pool that users care about: a backend's status, who joins, moves and leaves, traffic that goes to backups,
- * panic, and that nobody is offered traffic.
+ * Logs changes of the pool that users care about: a backend's status, who joins, moves and leaves, traffic that goes to
+ * backups, panic, and that nobody is offered traffic.
  *
  * Owns what counts as a change, and the words for it but for those about one backend's health, which are in
  * `services/HealthWords`.
@@ -18,7 +18,7 @@ import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } fro
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
 
-/** Whether it has traffic. A trial is one request at a time, and does not count. */
+/** Whether it has traffic. A trial is one request at a time, unless nobody else is left, and does not count. */
 const isInUse = (member: Member | undefined): boolean =>
   member !== undefined && Health.isEligible(member.health) && !Health.isOnTrial(member.health)
 

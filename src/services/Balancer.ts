@@ -85,10 +85,10 @@ export class Balancer extends Context.Service<Balancer, {
   ) => Effect.Effect<A, E | NoBackend | Overloaded, R>
   /**
    * Chooses an endpoint that is not among those `tried` and has room: that to which the context is pinned, if it may
-   * be used, and none when it is full and nothing was tried, because `wait` waits for it. Where all who are eligible were
-   * tried, or nobody is, one that is only ejected. The first of three steps
-   * that do what `use` does, for a data path that cannot afford a closure per request; `begin` and `end` are the other
-   * two and come in pairs.
+   * be used, and none when it is full and nothing was tried, because `wait` waits for it. Where all others were tried, or
+   * there are none, one on trial beyond its limit, up to the one that it has otherwise, and then one that is only
+   * ejected. The first of three steps that do what `use` does, for a data path that cannot afford a closure per request;
+   * `begin` and `end` are the other two and come in pairs.
    */
   readonly select: (context: PickContext, tried?: ReadonlyArray<Endpoint>) => Endpoint | undefined
   /**

@@ -231,7 +231,7 @@ export const hasRecovered = ({ changed, circuit, probe }: Health): boolean =>
 /** Whether real traffic has taken it out for a while. */
 export const isEjected = ({ circuit }: Health): boolean => circuit._tag === "Open"
 
-/** Whether it has to show, one exchange at a time, that it can be used again. */
+/** Whether it has to show, with one exchange at a time where others are left, that it can be used again. */
 export const isOnTrial = ({ circuit }: Health): boolean => circuit._tag === "Trial"
 
 const passesChecks = ({ probe }: Health): boolean => probe.state !== "Failing" && probe.state !== "Unproven"

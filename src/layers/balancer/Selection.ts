@@ -3,8 +3,8 @@
  *
  * Owns the tiers of the endpoints that are eligible now. A proposal is not taken where the endpoint was tried, is full,
  * or is warming and it is not its turn; then another one is searched for, and if there is none, in the next tier. Where
- * an exchange has tried all of them, or there are none, it gets one that is only ejected. Not here: the limit for all
- * endpoints together, the queue, and counting.
+ * an exchange has tried all who are not on trial, or there are none, it gets one on trial, also beyond the one exchange
+ * of that, and then one that is only ejected. Not here: the limit for all endpoints together, the queue, and counting.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -85,7 +85,7 @@ export const make = (
       release,
       begin: () => {
         const other = exchange.select()
-        // Nobody is so slow that one who is ejected would be worth it.
+        // Nobody is so slow that one who is ejected, or a second request of a trial, would be worth it.
         if (other === undefined || !balancer.canTake(other)) return
         const policy = { ratio: budget, perSecond: 0 }
         if (!RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) return
@@ -141,7 +141,7 @@ export const make = (
       let endpoint = select()
       const left = timeLeft(exchange)
       const asked = patience(answer)
-      // Whoever is only ejected is asked where an error is all that is to be had.
+      // Whoever is only ejected, or on trial already, is asked where an error is all that is to be had.
       const isAgain = endpoint === undefined || (wait + asked < left && !balancer.canTake(endpoint))
       if (isAgain) {
         wait += asked

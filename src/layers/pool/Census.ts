@@ -23,7 +23,7 @@ interface Tally {
   ejected: number
   /** Ejected, but its checks fail as well. */
   ejectedAndFailing: number
-  /** Well, but on trial with one request at a time. */
+  /** Well, but on trial. */
   onTrial: number
 }
 
@@ -136,11 +136,11 @@ export class Census {
   }
 
   /**
-   * Whether one more may be ejected. A member on trial takes one request at a time, and so counts as ejected, unless
-   * nobody asks it: where all clients are pinned to others, its trial would never be over. One whose checks fail does
-   * not count, because they have taken it out. Where the candidate's checks fail as well, or a later tier stands by,
-   * those that are well will do better, however many are ejected already. Where nobody is well, any member is as good as
-   * the other, and each that is ejected counts.
+   * Whether one more may be ejected. A member on trial takes one request at a time while others are left, and so counts
+   * as ejected, unless nobody asks it: where all clients are pinned to others, its trial would never be over. One whose
+   * checks fail does not count, because they have taken it out. Where the candidate's checks fail as well, or a later
+   * tier stands by, those that are well will do better, however many are ejected already. Where nobody is well, any
+   * member is as good as the other, and each that is ejected counts.
    */
   mayEject(candidate: Member, { eligible, members }: PoolState, { maxEjected }: Policy, now: number): boolean {
     if (maxEjected === 0) return false
