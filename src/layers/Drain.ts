@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { Balancer } from "../services/Balancer.ts"
-import { defaultOptions, Drain, type Options } from "../services/Drain.ts"
+import { defaultOptions, Drain, type Options, TakenBack } from "../services/Drain.ts"
 import type { Load } from "../services/Load.ts"
 import { memberOf, Pool } from "../services/Pool.ts"
 
@@ -31,11 +32,14 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
       /** How often a backend was drained. */
       const drains = new WeakMap<Load, number>()
 
-      /** Whether this drain is still the last one, of a backend that was not taken back. */
-      const goesOn = (id: string, load: Load, drain: number): boolean => {
-        const member = memberBy(id)
-        return drains.get(load) === drain && !(member?.endpoint.load === load && member.health.mode === "Ready")
-      }
+      /** Fails where the backend is used again. Another one with its id is not it. */
+      const failIfTakenBack = (id: string, load: Load) =>
+        Effect.suspend(() => {
+          const member = memberBy(id)
+          return member?.endpoint.load === load && member.health.mode === "Ready"
+            ? Effect.fail(TakenBack.make({ id, why: member.health.changed.mode.why }))
+            : Effect.void
+        })
 
       const cutTunnels = (load: Load) =>
         Effect.sync(() => {
@@ -50,11 +54,12 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
           drains.set(load, drain)
           yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
           // Again and again, because one that was asked for before may open only now.
-          const cutting = Effect.suspend(() => goesOn(id, load, drain) ? cutTunnels(load) : Effect.never)
-          yield* Effect.raceFirst(
+          const cutting = Effect.suspend(() => drains.get(load) === drain ? cutTunnels(load) : Effect.never)
+          yield* Effect.raceAllFirst([
             balancer.untilIdle(id),
-            Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutting, Schedule.spaced(cutEvery))))
-          )
+            Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutting, Schedule.spaced(cutEvery)))),
+            Stream.runForEach(pool.changes, () => failIfTakenBack(id, load))
+          ])
         }),
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()

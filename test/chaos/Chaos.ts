@@ -87,10 +87,10 @@ const director = Effect.fnUntraced(function*(
   const drainOff = (id: string): Effect.Effect<unknown> => {
     const load = memberOf(scene.state(), id)?.endpoint.load
     scene.each((oracle) => oracle.onMode?.(id, "Draining"))
-    const drained = Effect.map(
-      drain.drain(id, "chaos"),
-      () => scene.each((oracle) => load !== undefined && oracle.onDrained?.(id, load))
-    )
+    const drained = Effect.match(drain.drain(id, "chaos"), {
+      onSuccess: () => scene.each((oracle) => load !== undefined && oracle.onDrained?.(id, load)),
+      onFailure: () => scene.each((oracle) => load !== undefined && oracle.onTakenBack?.(id, load))
+    })
     return Effect.forkDetach(drained, { startImmediately: true })
   }
   return (event: Event): Effect.Effect<unknown> => {

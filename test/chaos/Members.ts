@@ -73,6 +73,11 @@ export const members: Make = (scene, complain) => {
   const modes = new Map<string, Health.Mode>()
   const draining = new Map<Load, string>()
 
+  const isTakenBack = (id: string, load: Load): boolean => {
+    const member = memberOf(scene.state(), id)
+    return member?.endpoint.load === load && isReady(member)
+  }
+
   const compare = (before: Member, after: Member, pool: PoolState): void => {
     const id = idOf(after)
     if (before.endpoint.load !== after.endpoint.load) complain(`what was known of ${id} is lost`)
@@ -101,7 +106,8 @@ export const members: Make = (scene, complain) => {
     onDrained: (id, load) => {
       draining.delete(load)
       const member = memberOf(scene.state(), id)
-      // Sessions go on there, and so does who is back.
+      if (isTakenBack(id, load)) complain(`${id} is said to be drained, and was taken back`)
+      // Sessions go on there.
       if (member?.endpoint.load !== load || member.health.mode !== "Draining" || sticky.cookie !== undefined) return
       const joinedAt = scene.loads.get(load)!
       // The loser of two tries at a time gives its place back before its backend knows.
@@ -111,6 +117,10 @@ export const members: Make = (scene, complain) => {
         outcome === undefined && at >= joinedAt && !scene.hasAnsweredIll(id, target) && !mayHaveLost(target)
       )
       if (open.length > 0) complain(`${id} is said to be drained, and works on ${open.map(({ target }) => target)}`)
+    },
+    onTakenBack: (id, load) => {
+      draining.delete(load)
+      if (!isTakenBack(id, load)) complain(`${id} is said to be taken back, and is not`)
     },
     onChange: (before, after) => {
       for (const id of modes.keys()) if (memberOf(after, id) === undefined) modes.delete(id)
@@ -139,7 +149,10 @@ export const members: Make = (scene, complain) => {
         const wanted = modes.get(idOf(member)) ?? "Ready"
         if (member.health.mode !== wanted) complain(`${idOf(member)} is ${member.health.mode} instead of ${wanted}`)
       }
-      for (const [load, id] of draining) if (load.inFlight === 0) complain(`nobody was told that ${id} is drained`)
+      for (const [load, id] of draining) {
+        if (load.inFlight === 0) complain(`nobody was told that ${id} is drained`)
+        if (isTakenBack(id, load)) complain(`nobody was told that ${id} was taken back`)
+      }
     }
   }
 }

@@ -34,6 +34,8 @@ export interface Oracle {
   readonly onMode?: (id: string, mode: Mode) => void
   /** A drain that was asked for is over. */
   readonly onDrained?: (id: string, load: Load) => void
+  /** A drain that was asked for has failed, because its backend is used again. */
+  readonly onTakenBack?: (id: string, load: Load) => void
   /** The pool is another one. */
   readonly onChange?: (before: PoolState, after: PoolState) => void
   /** Everybody has done what there was to do at this moment. So many exchanges are counted as open. */

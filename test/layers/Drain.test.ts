@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
@@ -10,7 +11,7 @@ import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
 import { Balancer } from "../../src/services/Balancer.ts"
-import { Drain } from "../../src/services/Drain.ts"
+import { Drain, TakenBack } from "../../src/services/Drain.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { backend, endpoint } from "../endpoints.ts"
 
@@ -108,6 +109,23 @@ describe("a backend that drains", () => {
         cutsAfter((pool) => pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })),
         (cuts) => assert.strictEqual(cuts, 0)
       ))
+
+    it.effect("is not drained when it is taken back, and whoever waits is told at once", () =>
+      Effect.gen(function*() {
+        const pool = yield* Pool
+        yield* pool.reconcile([backend("a")])
+        const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+        const { begin } = yield* Balancer
+        const { drain } = yield* Drain
+        begin(endpoint)
+        const draining = yield* Effect.forkChild(Effect.flip(drain("a", "deploy")), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.isUndefined(draining.pollUnsafe())
+        yield* pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })
+        const error = yield* Fiber.join(draining)
+        assert.instanceOf(error, TakenBack)
+        assert.strictEqual(error.message, "a was taken back before it was drained: the deploy is off")
+      }).pipe(lab))
 
     it.effect("keeps its tunnels for their time when it is taken back and drained once more", () =>
       Effect.map(
