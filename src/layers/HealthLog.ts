@@ -18,19 +18,22 @@ import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } fro
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
   endpoints.reduce((least, { backend: { tier } }) => Math.min(least, tier), Infinity)
 
+const isWell = (member: Member | undefined): boolean => member !== undefined && Health.isEligible(member.health)
+
 /** Whether it has traffic. A trial is one request at a time, unless nobody else is left, and does not count. */
 const isInUse = (member: Member | undefined): boolean =>
-  member !== undefined && Health.isEligible(member.health) && !Health.isOnTrial(member.health)
+  member !== undefined && isWell(member) && !Health.isOnTrial(member.health)
 
 /**
  * The tier that has the traffic, if `first` is the first one of all; infinite when nobody is well, also where a panic
  * offers everybody.
  */
 const tierWithTraffic = (state: PoolState, first: number): number => {
-  const isIn = ({ backend: { id } }: Endpoint): boolean => isInUse(memberOf(state, id))
-  return state.eligible.some((endpoint) => endpoint.backend.tier === first && isIn(endpoint))
-    ? first
-    : tierOf(state.eligible.filter(isIn))
+  const those = (are: typeof isInUse) => ({ backend: { id } }: Endpoint): boolean => are(memberOf(state, id))
+  const inUse = those(isInUse)
+  if (state.eligible.some((endpoint) => endpoint.backend.tier === first && inUse(endpoint))) return first
+  const tier = tierOf(state.eligible.filter(inUse))
+  return tier === Infinity ? tierOf(state.eligible.filter(those(isWell))) : tier
 }
 
 const traffic = (tier: number, first: number): Notice =>

@@ -244,6 +244,23 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says that backups have the traffic also where all that are left are on trial", () => {
+    const entries: Array<Entry> = []
+    const tiers = ["a", "b"].map((id, tier) => Backend.make(`http://${id}.test`, { id, tier }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(tiers), settle))
+      for (const id of ["a", "b"]) yield* signal(id, passed)
+      yield* signal("b", { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+      for (const _ of [1, 2]) yield* signal("b", passed)
+      yield* signal("a", failed)
+      for (const _ of [1, 2]) yield* signal("a", passed)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well",
+        "INFO: Backups are not needed any more"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says that the pool is in panic, and when it is not any more", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
