@@ -70,6 +70,9 @@ const textIn = (annotations: Schema.Annotations.Annotations | undefined, key: st
 
 const expectedOf = (ast: SchemaAST.AST): string | undefined => textIn(SchemaAST.resolve(ast), "expected")
 
+const keysOf = (ast: SchemaAST.AST): ReadonlyArray<string> =>
+  SchemaAST.isObjects(ast) ? ast.propertySignatures.map(({ name }) => String(name)) : []
+
 const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): ReadonlyArray<Finding> => {
   switch (issue._tag) {
     case "Pointer":
@@ -94,7 +97,7 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
     case "InvalidType":
       return [{ path, expected: expected ?? expectedOf(issue.ast) }]
     case "UnexpectedKey":
-      return [{ path, isUnknown: true }]
+      return [{ path, isUnknown: true, suggestion: Suggestion.nearest(String(path.at(-1)), keysOf(issue.ast)) }]
     case "MissingKey":
       return [{ path, message: "is missing" }]
     default:
@@ -117,7 +120,9 @@ const suggest = (finding: Finding, option: Option, found: unknown): string | und
 /** A finding as a line. `value` is the raw value of the whole setting. */
 const describe = (finding: Finding, option: Option, value: unknown, source: Source): string => {
   const path = [...option.path, ...finding.path]
-  if (finding.isUnknown) return `${source.where(path, "key")}: unknown key "${formatPath(path)}"`
+  if (finding.isUnknown) {
+    return `${source.where(path, "key")}: unknown key "${formatPath(path)}"${Suggestion.words(finding.suggestion)}`
+  }
   const depth = finding.path.length
   const wanted = option.isList && depth === 0
     ? "a list"
