@@ -68,7 +68,7 @@ describe.concurrent("the examples", { timeout: 60_000 }, () => {
 
   it("load.ts: the settings of a file, but for what a flag says, and nothing from the environment", async () => {
     assert.deepStrictEqual(await run("load.ts", { PORT: "none", EVENKEEL_TO: "nobody" }), [
-      "round-robin http://10.0.0.1:3000 http://10.0.0.2:3000"
+      "weighted-round-robin http://10.0.0.1:3000 http://10.0.0.2:3000"
     ])
   })
 

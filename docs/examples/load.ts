@@ -8,8 +8,10 @@ const file = fileURLToPath(new URL("evenkeel.yaml", import.meta.url))
 
 const program = Effect.gen(function*() {
   // Flags by their names without the dashes, each with a list of texts. They beat what is in the file.
-  const { settings, warnings } = yield* Configuration.load({ config: [file], strategy: ["round-robin"] })
-  for (const warning of warnings) yield* Console.warn(`warning: ${warning}`)
+  const { settings, warnings } = yield* Configuration.load({ config: [file], strategy: ["weighted-round-robin"] })
+  for (const warning of [...warnings, ...(yield* Configuration.oddities(settings))]) {
+    yield* Console.warn(`warning: ${warning}`)
+  }
   yield* Console.log(settings.strategy, settings.to.map(({ origin }) => origin).join(" "))
 })
 

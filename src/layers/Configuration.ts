@@ -8,7 +8,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { type Input, schema, type Settings } from "../services/Configuration.ts"
+import * as Service from "../services/Configuration.ts"
 import * as Consistency from "../services/configuration/Consistency.ts"
 import * as Ineffective from "../services/configuration/Ineffective.ts"
 import { optionsOf } from "../services/configuration/Setting.ts"
@@ -16,16 +16,23 @@ import { ConfigurationError, fromValue, merge, type Source } from "../services/c
 import * as Environment from "./configuration/Environment.ts"
 import * as File from "./configuration/File.ts"
 import * as Flags from "./configuration/Flags.ts"
+import * as Oddities from "./configuration/Oddities.ts"
 import { defaultFor, defaultText, strategies, type StrategyName } from "./strategies/index.ts"
 
-const settings = schema(Struct.keys(strategies), defaultFor(undefined), defaultText)
+const settings = Service.schema(Struct.keys(strategies), defaultFor(undefined), defaultText)
 
 /** Every setting, for help texts, flags and documents. */
 export const options = optionsOf(settings)
 
+/** All settings, decoded. */
+export type Settings = Service.Settings<StrategyName>
+
+/** Settings as they are written in a file: everything may be left out. */
+export type Input = Service.Input<StrategyName>
+
 /** Settings, and what the operator should know about them and how they were given. */
 export interface Loaded {
-  readonly settings: Settings<StrategyName>
+  readonly settings: Settings
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -42,8 +49,7 @@ const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, Configura
   })
 
 /** The same as `make`, with what is odd about the settings, and what is wrong with them as a value. */
-export const check = (input: Input<StrategyName>): Result.Result<Loaded, ConfigurationError> =>
-  decode([fromValue(input)])
+export const check = (input: Input): Result.Result<Loaded, ConfigurationError> => decode([fromValue(input)])
 
 /**
  * Settings from code, written as in a file; what is left out has its default. Throws a `ConfigurationError` that names
@@ -51,8 +57,13 @@ export const check = (input: Input<StrategyName>): Result.Result<Loaded, Configu
  *
  *   Configuration.make({ to: ["http://localhost:3001"], health: { interval: "1s" } })
  */
-export const make = (input: Input<StrategyName> = {}): Settings<StrategyName> =>
-  Result.getOrThrow(check(input)).settings
+export const make = (input: Input = {}): Settings => Result.getOrThrow(check(input)).settings
+
+/**
+ * What is odd about settings, however they were given, in a line each: such as weights that the strategy ignores. The
+ * program logs it at its start, after the warnings of `load`.
+ */
+export const oddities: (settings: Settings) => Effect.Effect<ReadonlyArray<string>> = Oddities.of
 
 /** The flag that names a file of settings. */
 export const fileFlag = "config"

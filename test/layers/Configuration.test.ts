@@ -702,6 +702,15 @@ describe("settings that contradict each other", () => {
     assert.match(warnings[0]!, /shorter than 9007199254740991 tries of timeout\.try \(1s\) with the waits between them/)
   })
 
+  it.effect("are told apart from what is odd about settings however they were given", () =>
+    Effect.gen(function*() {
+      const to = [{ url: "http://a", weight: 3 }, "http://b"]
+      const settings = Configuration.make({ to, strategy: "round-robin", queue: { size: 0, timeout: "2s" } })
+      const [line = "", ...more] = yield* Configuration.oddities(settings)
+      assert.deepStrictEqual(more, [])
+      assert.match(line, /^The strategy round-robin ignores weights; these honour them: weighted-round-robin, /)
+    }))
+
   it("are thrown by make", () => {
     assert.throws(
       () => Configuration.make({ timeout: { try: "1s", connect: "1s" } }),

@@ -6,8 +6,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import { AccessLog, type Notice } from "../../services/AccessLog.ts"
 import type { Backend } from "../../services/Backend.ts"
-import type { Loaded } from "../Configuration.ts"
-import * as Warnings from "./Warnings.ts"
+import * as Configuration from "../Configuration.ts"
 
 const describe = ({ origin, tier, weight, zone }: Backend): string => {
   const more = [
@@ -18,14 +17,14 @@ const describe = ({ origin, tier, weight, zone }: Backend): string => {
   return more.length === 0 ? origin : `${origin} (${more.join(", ")})`
 }
 
-const describeChecks = ({ health }: Loaded["settings"]): string =>
+const describeChecks = ({ health }: Configuration.Settings): string =>
   health.kind === "off"
     ? "Health checker is off"
     : `Health checker started (checking every ${Duration.format(health.interval)})`
 
 /** Announces the load balancer. `more` are lines that follow, for the port that it listens on. */
 export const layer = (
-  { settings, warnings }: Loaded,
+  { settings, warnings }: Configuration.Loaded,
   more: (port: number) => ReadonlyArray<string>
 ): Layer.Layer<never, never, AccessLog | HttpServer.HttpServer> =>
   Layer.effectDiscard(
@@ -40,6 +39,6 @@ export const layer = (
       say("INFO", `Backend servers: ${settings.to.map(describe).join(", ")}`)
       say("INFO", describeChecks(settings))
       for (const line of more(port)) say("INFO", line)
-      for (const warning of [...warnings, ...(yield* Warnings.about(settings))]) say("WARN", warning)
+      for (const warning of [...warnings, ...(yield* Configuration.oddities(settings))]) say("WARN", warning)
     })
   )

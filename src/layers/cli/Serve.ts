@@ -10,7 +10,7 @@ import { setFlagsFromString } from "node:v8"
 import { AccessLog } from "../../services/AccessLog.ts"
 import { Forwarder } from "../../services/Forwarder.ts"
 import * as AccessLogLayer from "../AccessLog.ts"
-import type { Loaded } from "../Configuration.ts"
+import type { Loaded, Settings } from "../Configuration.ts"
 import * as LoadBalancer from "../LoadBalancer.ts"
 import * as Wire from "../Wire.ts"
 import * as Announcement from "./Announcement.ts"
@@ -33,7 +33,7 @@ export interface Companions {
 }
 
 /** undici is loaded only where it is used: it takes a fifth of the time to start. */
-const engineOf = (settings: Loaded["settings"]) =>
+const engineOf = (settings: Settings) =>
   settings.engine === "wire" ? Wire.layer(settings) : Layer.unwrap(
     Effect.map(Effect.promise(() => import("../NodeEngine.ts")), (NodeEngine) => NodeEngine.layer(settings))
   )

@@ -1,8 +1,8 @@
 /**
  * Settings that were given and have no effect, because of what another one says.
  *
- * Owns which ones need which. What depends on the strategy is in `cli/Warnings`, limits that contradict each other in
- * `Consistency`.
+ * Owns which ones need which. What depends on the strategy is in `layers/configuration/Oddities`, limits that contradict
+ * each other in `Consistency`.
  */
 import type { Settings } from "../Configuration.ts"
 import type { Given } from "./Consistency.ts"

@@ -1,14 +1,16 @@
 /**
- * What is odd about valid settings, beyond what loading them says: it depends on the strategies, or is only about how a
- * program runs.
+ * What is odd about valid settings, however they were given: it depends on the strategy, on the backends, or on what is
+ * outside, such as browsers.
+ *
+ * What has no effect although it was given is in `services/configuration/Ineffective`.
  */
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
+import type * as Configuration from "../../services/Configuration.ts"
 import { Strategy } from "../../services/Strategy.ts"
-import type { Loaded } from "../Configuration.ts"
 import { strategies, type StrategyName } from "../strategies/index.ts"
 
-type Settings = Loaded["settings"]
+type Settings = Configuration.Settings<StrategyName>
 
 /** The strategies of which something is true. */
 const namesWhere = (isTrue: (strategy: Strategy["Service"]) => boolean): Effect.Effect<ReadonlyArray<StrategyName>> =>
@@ -66,8 +68,8 @@ const aboutSticky = ({ sticky: { cookie, keys, path } }: Settings): ReadonlyArra
       : [])
   ]
 
-/** A line for each oddity. */
-export const about = Effect.fnUntraced(function*(settings: Settings) {
+/** A line for each. */
+export const of = Effect.fnUntraced(function*(settings: Settings) {
   return [
     ...aboutZone(settings),
     ...aboutSubset(settings),
