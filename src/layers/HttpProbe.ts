@@ -22,13 +22,13 @@ export interface Options extends Probe.Place {
   readonly path: string
   readonly timeout: Duration.Duration
   /** GET, unless it is given. */
-  readonly method?: "GET" | "HEAD" | "OPTIONS" | "POST"
+  readonly method?: "GET" | "HEAD" | "OPTIONS" | "POST" | undefined
   /** Fields besides, which may replace our own. */
-  readonly headers?: ReadonlyArray<{ readonly name: string; readonly value: string }>
+  readonly headers?: ReadonlyArray<{ readonly name: string; readonly value: string }> | undefined
   /** The `Host` field: that of the URL, unless it is given. */
   readonly host?: string | undefined
   /** The statuses that pass: 200 to 399, unless they are given. */
-  readonly status?: ReadonlyArray<Probe.StatusRange>
+  readonly status?: ReadonlyArray<Probe.StatusRange> | undefined
   /** A text that must be in the first 64 KiB of the body. */
   readonly body?: string | undefined
 }

@@ -31,9 +31,9 @@ export interface Probe {
   readonly state: "Unknown" | "Unproven" | "Passing" | "Failing"
   readonly streak: number
   /** Whether a backend that is failing answered its last check, so that it could answer requests as well. */
-  readonly answered?: boolean
+  readonly answered?: boolean | undefined
   /** Whether that check got no answer although a request may get one. */
-  readonly silent?: boolean
+  readonly silent?: boolean | undefined
 }
 
 /** What real traffic says. `trips` counts ejections in a row, and each lasts longer than the one before. */
@@ -75,7 +75,7 @@ export interface Policy {
   /** No ejection lasts longer, but for its jitter. */
   readonly maxEjectionTime: Duration.Duration
   /** Whether a backend that has just joined is offered traffic before its first check has passed: `up`, unless given. */
-  readonly initial?: Initial
+  readonly initial?: Initial | undefined
 }
 
 /**
@@ -98,11 +98,16 @@ export type Signal =
   /**
    * `answered` if it was the answer that was wrong; `silent` if there was none, which need not be so for requests.
    */
-  | { readonly _tag: "ProbeFailed"; readonly why: string; readonly answered?: boolean; readonly silent?: boolean }
+  | {
+    readonly _tag: "ProbeFailed"
+    readonly why: string
+    readonly answered?: boolean | undefined
+    readonly silent?: boolean | undefined
+  }
   /**
    * Real traffic failed too often, or the trial failed. `random` is from 0 to 1 and spreads the end of the ejection.
    */
-  | { readonly _tag: "Tripped"; readonly why: string; readonly random?: number }
+  | { readonly _tag: "Tripped"; readonly why: string; readonly random?: number | undefined }
   /** The trial exchange succeeded. */
   | { readonly _tag: "Recovered"; readonly why: string }
   /** Time has passed; an ejection may be over. */

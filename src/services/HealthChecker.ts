@@ -13,7 +13,7 @@ export interface Timetable {
   /** From the start of one check of a healthy backend to the start of the next, before jitter. */
   readonly interval: Duration.Duration
   /** How long a check may take, whatever limit it has itself. 10 s unless it is given. */
-  readonly timeout?: Duration.Duration
+  readonly timeout?: Duration.Duration | undefined
 }
 
 /** The same timetable if it is valid; throws otherwise, because an interval of 0 would check without a pause. */

@@ -24,7 +24,7 @@ export interface PickContext {
    */
   readonly pinned?: string | undefined
   /** Whether it becomes a tunnel if the backend agrees. One that drains takes none, not even of those pinned to it. */
-  readonly isUpgrade?: boolean
+  readonly isUpgrade?: boolean | undefined
 }
 
 /** A context that says nothing: the first try of an anonymous exchange. */
@@ -69,9 +69,9 @@ export class Strategy extends Context.Service<Strategy, {
   /**
    * Set by a strategy that gives every backend the same share; giving weights to it is then a mistake worth a warning.
    */
-  readonly ignoresWeights?: boolean
+  readonly ignoresWeights?: boolean | undefined
   /** Set by a strategy that sends the same key to the same backend. */
-  readonly usesKey?: boolean
+  readonly usesKey?: boolean | undefined
   readonly make: (endpoints: ReadonlyArray<Endpoint>) => Picker
 }>()("evenkeel/services/Strategy") {}
 

@@ -61,8 +61,8 @@ export const cutBy = (death: Effect.Effect<void>) => (answer: Answer): Answer =>
  * ever without `until`.
  */
 export interface Period {
-  readonly from?: Duration.Input
-  readonly until?: Duration.Input
+  readonly from?: Duration.Input | undefined
+  readonly until?: Duration.Input | undefined
 }
 
 const limitsOf = ({ from = 0, until = Duration.infinity }: Period) =>

@@ -63,11 +63,11 @@ export type { Received } from "./Received.ts"
 /** The time limits of the client layer, which are the engines' unless they are given. */
 export interface Options {
   /** For a connection to a backend. */
-  readonly connectTimeout?: Duration.Input
+  readonly connectTimeout?: Duration.Input | undefined
   /** From the end of the request to the head of the response. */
-  readonly responseTimeout?: Duration.Input
+  readonly responseTimeout?: Duration.Input | undefined
   /** Between two reads of a response's body. */
-  readonly idleTimeout?: Duration.Input
+  readonly idleTimeout?: Duration.Input | undefined
 }
 
 /**

@@ -52,7 +52,7 @@ export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", {
 /** Who sends a request. */
 export interface Options {
   /** The client's address: 127.0.0.1, unless it is given. */
-  readonly from?: string
+  readonly from?: string | undefined
 }
 
 type Request = (

@@ -31,9 +31,9 @@ export interface Law {
   readonly runs: number
   readonly space: PoolCase.Space
   /** The highest weight, where it hangs on what the strategy promises. */
-  readonly maxWeightFor?: (bounds: Verdicts.Bounds) => number
+  readonly maxWeightFor?: ((bounds: Verdicts.Bounds) => number) | undefined
   /** Pools that are tried as well, because chance would hardly find them. */
-  readonly always?: ReadonlyArray<ReadonlyArray<number>>
+  readonly always?: ReadonlyArray<ReadonlyArray<number>> | undefined
   /** What is wrong, or `undefined`. May throw, which is wrong as well. */
   readonly judge: (trial: Verdicts.Sample) => string | undefined
 }
@@ -133,7 +133,7 @@ export const laws: ReadonlyArray<Law> = [
 export interface Subject<E = never> extends Verdicts.Bounds {
   readonly layer: Layer.Layer<Strategy, E>
   /** For other pools than those of the default seed, 1. */
-  readonly seed?: number
+  readonly seed?: number | undefined
 }
 
 /** A law that does not hold. The message has everything that is needed to see it happen again. */

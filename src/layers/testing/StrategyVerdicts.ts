@@ -11,16 +11,16 @@ import type { ManualClock } from "./ManualClock.ts"
 /** How exact a strategy has to be. */
 export interface Bounds {
   /** `other` for a strategy that gives neither equal shares nor shares by weight, and may leave somebody out. */
-  readonly shares?: "by promise" | "other"
+  readonly shares?: "by promise" | "other" | undefined
   /** How far a share may be off, as a share of all requests. 0.02 unless it says otherwise. */
-  readonly shareTolerance?: number
+  readonly shareTolerance?: number | undefined
   /**
    * The share of all keys that may move for no reason when a backend goes or gets another weight. 0.05 unless it says
    * otherwise.
    */
-  readonly moveTolerance?: number
+  readonly moveTolerance?: number | undefined
   /** The highest weight with which no more keys move than that. 100 unless it says otherwise. */
-  readonly moveMaxWeight?: number
+  readonly moveMaxWeight?: number | undefined
 }
 
 /** A strategy on one pool. */
@@ -75,8 +75,8 @@ const serve = (
   options: {
     readonly requests: number
     readonly concurrency: number
-    readonly endOf?: (endpoint: Load.Endpoint) => End
-    readonly onPick?: (endpoint: Load.Endpoint, n: number) => void
+    readonly endOf?: ((endpoint: Load.Endpoint) => End) | undefined
+    readonly onPick?: ((endpoint: Load.Endpoint, n: number) => void) | undefined
   }
 ): ReadonlyMap<Load.Endpoint, number> => {
   const { concurrency, endOf = () => good, onPick, requests } = options

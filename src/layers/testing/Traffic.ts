@@ -32,20 +32,22 @@ export interface Options {
   /** How long requests are sent. The last answers come later. */
   readonly duration: Duration.Input
   /** Asked before each request whether those before were enough. Without it, requests are sent for all of `duration`. */
-  readonly enough?: () => boolean
+  readonly enough?: (() => boolean) | undefined
   /** GET only, unless they are given. */
-  readonly methods?: Methods
+  readonly methods?: Methods | undefined
   /** How the requests are apart: `even`, unless it is given; `poisson` is as those of independent clients are. */
-  readonly spacing?: "even" | "poisson"
+  readonly spacing?: "even" | "poisson" | undefined
   /**
    * The request with this number, from 0: without it `/<number>`, with the body `body of <number>`
    * where a method has one.
    */
-  readonly request?: (method: HttpMethod.HttpMethod, number: number) => HttpClientRequest.HttpClientRequest
+  readonly request?:
+    | ((method: HttpMethod.HttpMethod, number: number) => HttpClientRequest.HttpClientRequest)
+    | undefined
   /** How long a client waits for the end of an answer before it leaves: 30 s, unless it is given. */
-  readonly patience?: Duration.Input
+  readonly patience?: Duration.Input | undefined
   /** Who has answered: what the answer says, unless it is given. */
-  readonly backendOf?: (reply: Reply) => string
+  readonly backendOf?: ((reply: Reply) => string) | undefined
 }
 
 /** One request and what its client has seen. Times are milliseconds. */
