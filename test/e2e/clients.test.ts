@@ -4,6 +4,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -11,9 +12,9 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import { AccessLog, type Completed } from "../../src/services/AccessLog.ts"
 import * as Subjects from "../contract/support/Subjects.ts"
 
 const clients = [
@@ -60,6 +61,37 @@ const resets = listening(({ socket }) => (socket as Net.Socket).resetAndDestroy(
 /** Nobody listens there any more. */
 const gone = Effect.tap(fine, ({ server }) => closed(server))
 
+/** One request through a balancer over these backends, of which the first one is asked first. */
+const send = (
+  server: Subjects.Server,
+  client: typeof clients[number],
+  backends: ReadonlyArray<Backend>,
+  init: RequestInit = {}
+) =>
+  Effect.gen(function*() {
+    const settings = Configuration.make({
+      to: backends.map(({ origin }) => origin),
+      strategy: "first",
+      health: { kind: "off" }
+    })
+    const completed = yield* Deferred.make<Completed>()
+    const log = Layer.succeed(AccessLog, {
+      write: (entry) => {
+        if (entry._tag === "Completed") Deferred.doneUnsafe(completed, Effect.succeed(entry))
+      }
+    })
+    const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
+    const balancer = Layer.provideMerge(LoadBalancer.layer(settings), ends)
+    return yield* Effect.gen(function*() {
+      const { address } = yield* HttpServer.HttpServer
+      const url = HttpServer.formatAddress(address)
+      const response = yield* Effect.promise((signal) => fetch(url, { ...init, signal }))
+      const isCut = yield* Effect.promise(() => response.text().then(() => false, () => true))
+      const { reason } = yield* Deferred.await(completed)
+      return { status: response.status, isCut, reason, bodies: backends.flatMap(({ bodies }) => bodies) }
+    }).pipe(Effect.provide(Layer.provide(balancer, log)))
+  })
+
 /** One request through a balancer over an ill backend and a good one, of which the ill one is asked first. */
 const exchange = (
   server: Subjects.Server,
@@ -72,22 +104,17 @@ const exchange = (
     // The good one listens first: it must not get the port that the ill one has given up.
     const second = yield* good
     const first = yield* ill
-    const settings = Configuration.make({
-      to: [first.origin, second.origin],
-      strategy: "first",
-      health: { kind: "off" }
-    })
-    const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
-    const balancer = Layer.provideMerge(LoadBalancer.layer(settings), ends)
-    return yield* Effect.gen(function*() {
-      const { address } = yield* HttpServer.HttpServer
-      const url = HttpServer.formatAddress(address)
-      const { status } = yield* Effect.promise((signal) => fetch(url, { ...init, signal }))
-      return { status, bodies: [...first.bodies, ...second.bodies] }
-    }).pipe(Effect.provide(Layer.provide(balancer, AccessLog.layerNone)))
+    return yield* send(server, client, [first, second], init)
   })
 
 const moved = listening((response) => response.writeHead(302, { location: "/elsewhere" }).end())
+
+const saysNothing = listening((response) => response.writeHead(204).end())
+
+const breaksOff = listening((response) => {
+  response.writeHead(200, { "content-length": "10" })
+  response.write("hello", () => (response.socket as Net.Socket).resetAndDestroy())
+})
 
 const uploads: Readonly<Record<string, () => RequestInit>> = {
   "": () => ({ body: "HELLO" }),
@@ -97,6 +124,18 @@ const uploads: Readonly<Record<string, () => RequestInit>> = {
 for (const server of Subjects.servers) {
   for (const client of clients) {
     describe(`the forwarder between ${server.name} and ${client.name}`, () => {
+      it.live("brings an answer without a body whole", () =>
+        Effect.gen(function*() {
+          const { isCut, reason, status } = yield* send(server, client, [yield* saysNothing])
+          assert.deepStrictEqual({ isCut, reason, status }, { isCut: false, reason: undefined, status: 204 })
+        }))
+
+      it.live("cuts an answer that breaks off, and says that this was its backend", () =>
+        Effect.gen(function*() {
+          const { isCut, reason, status } = yield* send(server, client, [yield* breaksOff])
+          assert.deepStrictEqual({ isCut, reason, status }, { isCut: true, reason: "reset_mid_body", status: 200 })
+        }))
+
       for (const [what, ill] of [["that resets connections", resets], ["where nobody listens", gone]] as const) {
         it.live(`goes on to another backend with a GET to one ${what}`, () =>
           Effect.gen(function*() {
