@@ -1239,6 +1239,25 @@ describe("a pin", () => {
         }).pipe(narrow(), impatient)
     )
 
+    it.effect("takes one place only when there is room just as it goes elsewhere", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b")
+        const { begin, end, select, wait } = yield* Balancer
+        const b = select(to("b"))!
+        begin(b)
+        const taken: Array<string> = []
+        const take = (endpoint: Endpoint): void => {
+          begin(endpoint)
+          taken.push(endpoint.backend.id)
+          // Others may have their turn before it goes on.
+          if (taken.length === 1) end(b, "success", 1_000)
+        }
+        const waiting = yield* Effect.forkChild(wait(to("b"), [], take), { startImmediately: true })
+        yield* TestClock.adjust(1_000)
+        assert.strictEqual((yield* Fiber.join(waiting)).backend.id, "a")
+        assert.deepStrictEqual([taken, yield* inFlight], [["a"], [1, 0]])
+      }).pipe(narrow()))
+
     it.effect("leaves its place when it is interrupted in the same step", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
