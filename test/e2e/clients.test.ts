@@ -8,6 +8,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
@@ -122,6 +124,16 @@ const uploads: Readonly<Record<string, () => RequestInit>> = {
 }
 
 for (const server of Subjects.servers) {
+  it.live(`a client without a body for an answer leaves it empty, on ${server.name}`, () =>
+    Effect.gen(function*() {
+      const layer = Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null))))
+      )
+      const { isCut, reason, status } = yield* send(server, { name: "HttpClient.make", layer }, [yield* fine])
+      assert.deepStrictEqual({ isCut, reason, status }, { isCut: false, reason: undefined, status: 200 })
+    }))
+
   for (const client of clients) {
     describe(`the forwarder between ${server.name} and ${client.name}`, () => {
       it.live("brings an answer without a body whole", () =>

@@ -85,7 +85,7 @@ describe("the log", () => {
     }).pipe(Effect.provide(lab({ "http://a": respond("a") }, {}, entries)))
   })
 
-  it.effect("that throws costs nobody an answer", () => {
+  it.effect("that throws costs nobody an answer, and is a line every ten seconds", () => {
     const said: Array<unknown> = []
     const broken = Layer.succeed(AccessLogService, {
       write: () => {
@@ -95,7 +95,13 @@ describe("the log", () => {
     return Effect.gen(function*() {
       for (let i = 0; i < 3; i++) assert.strictEqual((yield* FakeServer.request("/")).status, 200)
       assert.strictEqual((yield* loadOf("http://a")).inFlight, 0)
-      assert.deepStrictEqual(said, [["The access log has a bug; lines are lost", new Error("a bug")]])
+      const line = ["The access log has a bug; lines are lost", new Error("a bug")]
+      yield* TestClock.adjust(9_999)
+      yield* FakeServer.request("/")
+      assert.deepStrictEqual(said, [line])
+      yield* TestClock.adjust(1)
+      yield* FakeServer.request("/")
+      assert.deepStrictEqual(said, [line, line])
     }).pipe(Effect.provide(
       lab({ "http://a": respond("a") }, {}, broken).pipe(
         Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
@@ -333,6 +339,8 @@ describe("a request that fails", () => {
       const { status, text } = yield* FakeServer.request("/")
       assert.deepStrictEqual([status, text.split("\n").at(-2)], [500, "reason: internal_error"])
       assert.deepStrictEqual(said, [[["A request could not be forwarded"], new Error("a bug")]])
+      const json = yield* FakeServer.request(HttpClientRequest.get("/", { headers: { accept: "application/json" } }))
+      assert.deepInclude(JSON.parse(json.text), { status: 500, reason: "internal_error" })
     }).pipe(Effect.provide(
       lab({ "http://a": respond("a") }, { isTrustedProxy }).pipe(
         Layer.provideMerge(
