@@ -134,8 +134,43 @@ describe("the waiting line", () => {
         fc.property(events, fc.integer({ min: 0, max: 8 }), (story, size) => {
           assert.deepStrictEqual(run(new WaitingLine({ order, size }), story), run(new Model({ order, size }), story))
         }),
-        { numRuns: 500 }
+        { numRuns: 3_000 }
       )
+    }
+  )
+
+  it.each(["oldest", "newest"] as const)(
+    "asks once where there is no room and the %s goes first, and for each pin",
+    (order) => {
+      const line = new WaitingLine({ order, size: 2_000 })
+      let looks = 0
+      const join = (pinned: string | undefined): Waiter => {
+        const context = { ...anonymous, pinned }
+        const waiter: Waiter = {
+          get context() {
+            looks++
+            return context
+          },
+          tried: [],
+          admit: () => {},
+          turnAway: () => {},
+          giveUp: () => {}
+        }
+        line.join(waiter)
+        return waiter
+      }
+      let asked = 0
+      const advance = () => line.advance(() => void asked++)
+      for (let i = 0; i < 1_000; i++) join(undefined)
+      const pinned = join("a")
+      for (let i = 0; i < 1_000; i++) join(undefined)
+      advance()
+      assert.strictEqual(asked, 2)
+      line.leave(pinned)
+      looks = 0
+      advance()
+      assert.strictEqual(asked, 3)
+      assert.isBelow(looks, 10)
     }
   )
 })
