@@ -75,19 +75,12 @@ export const within = (
   upload: Upload | undefined
 ): Sending => {
   if (millis === Infinity) return sending
-  return Effect.suspend(() => {
-    // An answer that comes at the same instant must not be lost, because nobody would let go of it.
-    let late: HttpClientResponse | undefined
-    const noting = Effect.map(sending, (response) => late = response)
-    // Looked at before the try is interrupted, which waits for nobody then.
-    const over = Effect.flatMap(Effect.sleep(Math.max(0, millis)), () =>
-      Effect.fail(
-        upload?.expire(millis)
-          ? TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" })
-          : TransportFailure.make({ reason, message: "No answer in time" })
-      ))
-    return Effect.raceFirst(noting, over).pipe(
-      Effect.catch((failure) => late === undefined ? Effect.fail(failure) : Effect.succeed(late))
-    )
-  })
+  // Looked at before the try is interrupted, which waits for nobody then.
+  const over = Effect.flatMap(Effect.sleep(Math.max(0, millis)), () =>
+    Effect.fail(
+      upload?.expire(millis)
+        ? TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" })
+        : TransportFailure.make({ reason, message: "No answer in time" })
+    ))
+  return Effect.raceFirst(sending, over)
 }
