@@ -29,7 +29,10 @@ import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { AccessLog as AccessLogService, type Entry, pretty } from "../../src/services/AccessLog.ts"
 import * as Backend from "../../src/services/Backend.ts"
+import type { Balancer as BalancerService } from "../../src/services/Balancer.ts"
+import { Drain as DrainService } from "../../src/services/Drain.ts"
 import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
+import * as Message from "../../src/services/Message.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import type { Strategy } from "../../src/services/Strategy.ts"
 
@@ -41,14 +44,15 @@ const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
   options: Partial<Options> = {},
   log: Array<Entry> | Layer.Layer<AccessLogService> = [],
-  strategy: Layer.Layer<Strategy> = RoundRobin.layer
+  strategy: Layer.Layer<Strategy> = RoundRobin.layer,
+  drain: Layer.Layer<DrainService, never, BalancerService | Pool> = Drain.layer()
 ) =>
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(
       Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
     )),
     Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options })),
-    Layer.provide(Drain.layer()),
+    Layer.provide(drain),
     Layer.provide(Balancer.layer()),
     Layer.provide(Ejection.layerNone),
     Layer.provide([strategy, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
@@ -72,6 +76,13 @@ const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
     yield* TestClock.adjust(ms)
     return fiber.pollUnsafe()
   })
+
+/** Forwards a request without a server. Its exchange is over with the scope. */
+const forward = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.flatMap(
+    ForwarderService,
+    ({ handle }) => Effect.provideService(handle, HttpServerRequest.HttpServerRequest, request)
+  )
 
 const stream = (...chunks: ReadonlyArray<string>): Stream.Stream<Uint8Array> =>
   Stream.fromIterable(chunks.map((chunk) => new TextEncoder().encode(chunk)))
@@ -184,6 +195,53 @@ describe("a message that is forwarded", () => {
     }).pipe(
       Effect.provide(lab({ "http://a": respond("hi") }, { isTrustedProxy: (address) => address === "10.0.0.1" }))
     ))
+
+  it.effect.each<readonly [who: string, url: string, (request: HttpServerRequest.HttpServerRequest) => typeof request]>(
+    [
+      ["whoever changed the request", "http://lb/", (request) => request.modify({ protocol: "https" })],
+      ["the head of its engine", "http://lb/", (request) =>
+        Message.attachRequestHead(request, {
+          method: "GET",
+          target: "/",
+          fields: [],
+          body: undefined,
+          protocol: "https"
+        })],
+      ["its URL", "https://lb/", (request) => request]
+    ]
+  )("came over TLS if %s says so", ([, url, from]) =>
+    Effect.gen(function*() {
+      yield* forward(from(HttpServerRequest.fromWeb(new Request(url))))
+      const [seen] = yield* receivedBy("http://a")
+      assert.strictEqual(seen?.headers["x-forwarded-proto"], "https")
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }))))
+
+  it.effect("comes from no proxy where the client has no address", () => {
+    const asked: Array<string> = []
+    const isTrustedProxy = (address: string) => asked.push(address) > 0
+    return Effect.gen(function*() {
+      const headers = { "x-forwarded-proto": "https" }
+      yield* forward(HttpServerRequest.fromWeb(new Request("http://lb/", { headers })))
+      const [seen] = yield* receivedBy("http://a")
+      assert.deepStrictEqual([asked, seen?.headers["x-forwarded-proto"]], [[], "http"])
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }, { isTrustedProxy })))
+  })
+
+  it.effect("is kept for another try until its answer is certain, and no longer", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const body: Message.RequestBody = {
+        keep: () => said.push("keep"),
+        settle: () => said.push("settle"),
+        whenComplete: (done) => done(),
+        isWhole: true,
+        isAwaited: false
+      }
+      const request = HttpServerRequest.fromWeb(new Request("http://lb/", { method: "PUT", body: "hello" }))
+      const head = { method: "PUT", target: "/", fields: ["Content-Length", "5"], body }
+      const { status } = yield* forward(Message.attachRequestHead(request, head))
+      assert.deepStrictEqual([status, said], [200, ["keep", "settle"]])
+    }).pipe(Effect.provide(lab({ "http://a": refuses, "http://b": respond("hi") }))))
 
   it.effect("names the backend as its host if the option says so", () =>
     Effect.gen(function*() {
@@ -416,6 +474,40 @@ describe("a request that fails", () => {
       assert.strictEqual(pretty(entries.at(-1)!), "RESPONSE: GET / <- http://a [200] 0ms reset_mid_body")
       assert.deepInclude(yield* loadOf("http://a"), { inFlight: 0, total: 1, failed: 1 })
     }).pipe(Effect.provide(lab({ "http://a": breaksOff(3, respond("hello")) }, {}, entries)))
+  })
+})
+
+describe("a tunnel", () => {
+  it.effect("is known to the drain of its backend until it is over", () => {
+    const said: Array<string> = []
+    const drain = Layer.succeed(DrainService, {
+      drain: () => Effect.void,
+      tunnel: ({ backend }) => {
+        said.push(`opened to ${backend.origin}`)
+        return () => said.push("over")
+      }
+    })
+    return Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const request = HttpServerRequest.fromWeb(new Request("http://lb/"))
+      yield* Effect.provideService(forward(request), Scope.Scope, scope)
+      assert.deepStrictEqual(said, ["opened to http://a"])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(said, ["opened to http://a", "over"])
+      yield* FakeServer.request("/")
+      assert.lengthOf(said, 2)
+    }).pipe(Effect.provide(
+      lab(
+        {
+          "http://a": handle(() => Effect.succeed(HttpServerResponse.empty({ status: 101 }))),
+          "http://b": respond("b")
+        },
+        {},
+        [],
+        RoundRobin.layer,
+        drain
+      )
+    ))
   })
 })
 
