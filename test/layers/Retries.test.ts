@@ -292,6 +292,17 @@ describe("a backend's 502, 503 or 504", () => {
     }).pipe(Effect.provide(lab({ "http://a": endless, "http://b": respond("b") }, {}, entries)))
   })
 
+  it.effect("is let go while the better answer of another backend still comes", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(1_000)
+      const { inFlight, received } = yield* Fakes
+      assert.deepStrictEqual([received("http://a")[0]?.outcome, inFlight("http://b")], ["aborted", 1])
+    }).pipe(Effect.provide(lab({
+      "http://a": trickles(1, "1 second", respond("not now", { status: 503 })),
+      "http://b": trickles(1, "1 second", respond("at last"))
+    }))))
+
   it.effect.each([502, 503, 504])("reaches the client when the other one fails worse (%i)", (status) => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
