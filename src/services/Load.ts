@@ -125,7 +125,7 @@ const failureLatency = 1_000
  * time has passed. So bad news is believed immediately and good news when it lasts.
  */
 const observe = (load: Load, latency: number, now: number): void => {
-  if (load.latency === 0 || latency > load.latency) load.latency = latency
+  if (latency > load.latency) load.latency = latency
   // The clock may have been set back.
   else load.latency = latency + (load.latency - latency) * Math.exp(-Math.max(0, now - load.latencyAt) / latencyMemory)
   load.latencyAt = now
