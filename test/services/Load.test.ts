@@ -70,6 +70,8 @@ describe("a try whose request is still coming at its end", () => {
     assert.deepStrictEqual(Load.recent(load, 0), { total: 1, succeeded: 1 })
     end("failure")
     assert.deepInclude(load, { inFlight: 0, consecutiveFailures: 1, latency: 1_000 })
+    end("aborted")
+    assert.strictEqual(load.latency, 1_000)
   })
 })
 
@@ -104,6 +106,16 @@ describe("an answer whose head came before its end", () => {
     assert.deepInclude(load, { inFlight: 1, tunnels: 1, latency: 20 })
     Load.end(load, "success", 60_000, 60_000, "tunnel")
     assert.deepInclude(load, { inFlight: 0, tunnels: 0 })
+  })
+
+  it.each(["answered", "tunnel"] as const)("is a success when its client leaves (%s)", (stage) => {
+    const load = Load.make()
+    attempt(load, "failure", 1, 60_000)
+    Load.begin(load)
+    Load.answered(load, 20, 60_000, stage)
+    Load.end(load, "aborted", 60_000, 60_000, stage)
+    assert.deepInclude(load, { consecutiveFailures: 0, tunnels: 0 })
+    assert.deepStrictEqual(Load.recent(load, 60_000), { total: 2, succeeded: 1 })
   })
 })
 
@@ -198,6 +210,14 @@ describe("the window", () => {
     assert.deepStrictEqual(Load.recent(load, 31_000), { total: 1, succeeded: 1 })
   })
 
+  it("is empty after any pause of 30 seconds or more", () => {
+    for (let pause = 10; pause <= 30; pause++) {
+      const load = Load.make()
+      for (let bucket = 0; bucket < 10; bucket++) attempt(load, bucket % 2 ? "success" : "failure", 1, bucket * 3_000)
+      assert.deepStrictEqual(Load.recent(load, (9 + pause) * 3_000), { total: 0, succeeded: 0 })
+    }
+  })
+
   it("agrees with a list of all that happened, whenever it is asked", () => {
     fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(20_000))), (events) => {
       const load = Load.make()
@@ -231,15 +251,17 @@ describe("the window", () => {
 describe("a failure of a try from before its backend was forgiven", () => {
   it("is one of all and nothing more", () => {
     const load = Load.make()
-    for (let i = 0; i < 3; i++) Load.begin(load)
+    for (let i = 0; i < 4; i++) Load.begin(load)
     Load.forgive(load, 2_000)
-    Load.end(load, "failure", 500, 2_400, "sent", 1_999)
-    assert.deepInclude(load, { failed: 1, failures: 0, consecutiveFailures: 0, inFlight: 2, latency: 0 })
+    Load.end(load, "failure", 300, 2_400, "sent", 1_999)
+    assert.deepInclude(load, { failed: 1, failures: 0, consecutiveFailures: 0, inFlight: 3, latency: 0 })
+    Load.end(load, "failure", 401, 2_400)
+    assert.deepInclude(load, { failed: 2, failures: 0, consecutiveFailures: 0, latency: 0 })
     Load.end(load, "failure", 400, 2_400)
-    assert.deepInclude(load, { failed: 2, failures: 1, consecutiveFailures: 1 })
+    assert.deepInclude(load, { failed: 3, failures: 1, consecutiveFailures: 1 })
     // The clock was set back, and nobody knows when that try began.
     Load.end(load, "failure", 1, 1_900)
-    assert.deepInclude(load, { failed: 3, failures: 2, consecutiveFailures: 2 })
+    assert.deepInclude(load, { failed: 4, failures: 2, consecutiveFailures: 2 })
   })
 })
 
