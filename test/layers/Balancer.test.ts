@@ -938,6 +938,23 @@ describe("a strategy that throws", () => {
       ]])
     }).pipe(over(broken(parts), { maxInFlight: 1 }), Effect.provide(logger))
   })
+
+  it.effect("that makes no picker at all keeps nobody from a backend, and is in the log once", () => {
+    lines.length = 0
+    const unready = Layer.succeed(Strategy, { name: "unready", make: (): Picker => Reflect.get({}, "picker") })
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b")
+      const { select } = yield* Balancer
+      for (let i = 0; i < 3; i++) {
+        assert.isDefined(select(anonymous))
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.deepStrictEqual(lines, [[
+        "The strategy or its key has a bug, so that anybody is taken",
+        new TypeError("the strategy unready has made no picker")
+      ]])
+    }).pipe(over(unready), Effect.provide(logger))
+  })
 })
 
 describe("a pin", () => {
