@@ -1256,6 +1256,31 @@ describe("a pin", () => {
         }).pipe(narrow(), impatient)
     )
 
+    it.effect.each([0, 1, 2, 3, 4, 5])(
+      "takes one place only when there is room %i steps after its time is over",
+      (steps) =>
+        Effect.gen(function*() {
+          yield* reconcile("a", "b")
+          const { begin, end, select, wait } = yield* Balancer
+          const b = select(to("b"))!
+          begin(b)
+          const waiting = yield* Effect.forkChild(impatient(wait(to("b"), [], begin)), { startImmediately: true })
+          // Its time begins before anybody else does anything.
+          yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+          const clock = yield* Clock.Clock
+          const ending = Effect.gen(function*() {
+            while (clock.currentTimeMillisUnsafe() < 1_000) yield* Effect.yieldNow
+            for (let i = 0; i < steps; i++) yield* Effect.yieldNow
+            end(b, "success", 1_000)
+          })
+          yield* Effect.forkChild(ending, { startImmediately: true })
+          yield* TestClock.adjust(1_000)
+          const endpoint = yield* Fiber.join(waiting)
+          end(endpoint, "success", 1)
+          assert.deepStrictEqual(yield* inFlight, [0, 0])
+        }).pipe(narrow())
+    )
+
     it.effect("takes one place only when there is room just as it goes elsewhere", () =>
       Effect.gen(function*() {
         yield* reconcile("a", "b")
