@@ -27,8 +27,14 @@ describe("the observed quantile", () => {
     }))
   })
 
-  it("follows a change within some thousand observations", () => {
-    const latencies = after(Array<number>(100_000).fill(10))
+  it("is that of as many as were asked for, and of no other one", () => {
+    const latencies = after([...Array<number>(95).fill(10), ...Array<number>(5).fill(5_000)])
+    assert.approximately(quantile(latencies, 0.95)!, 10, 1)
+    assert.approximately(quantile(latencies, 0.96)!, 5_000, 450)
+  })
+
+  it.each([0, 10])("follows a change from %i ms within some thousand observations", (before) => {
+    const latencies = after(Array<number>(100_000).fill(before))
     for (let i = 0; i < 4_000; i++) observe(latencies, 500)
     assert.approximately(quantile(latencies, 0.5)!, 500, 50)
     assert.isAtMost(latencies.total, 4_000)

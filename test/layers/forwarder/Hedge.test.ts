@@ -7,6 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { hedged, type Race } from "../../../src/layers/forwarder/Hedge.ts"
 import type { Sending } from "../../../src/layers/forwarder/Sender.ts"
 import { TransportFailure } from "../../../src/services/Failure.ts"
+import type { End } from "../../../src/services/Outcome.ts"
 
 /** Answers after so many milliseconds. It cannot be stopped before. */
 const answers = (status: number, millis: number): Sending =>
@@ -23,14 +24,15 @@ const fails = (millis: number): Sending =>
 /** A race whose second try begins after 10 ms, and the statuses of the answers that were let go. */
 const start = (first: Sending, second: Sending) => {
   const released: Array<number> = []
+  const ends: Array<readonly [firstWins: boolean, failure: End | undefined]> = []
   const race: Race = {
     delay: 10,
     begin: () => second,
-    end: () => {},
+    end: (...end) => ends.push(end),
     isGood: ({ status }) => status < 500,
     release: ({ status }) => Effect.sync(() => void released.push(status))
   }
-  return Effect.map(Effect.forkChild(hedged(first, race)), (fiber) => ({ fiber, released }))
+  return Effect.map(Effect.forkChild(hedged(first, race)), (fiber) => ({ fiber, released, ends }))
 }
 
 describe("a race of two tries", () => {
@@ -57,5 +59,14 @@ describe("a race of two tries", () => {
       yield* TestClock.adjust(100)
       assert.strictEqual((yield* Fiber.join(fiber)).status, 503)
       assert.deepStrictEqual(released, [])
+    }))
+
+  it.effect("brings an answer rather than a bug, which is an internal error", () =>
+    Effect.gen(function*() {
+      const dies = Effect.delay(Effect.die(new Error("a bug")), 20)
+      const { ends, fiber } = yield* start(dies, answers(503, 100))
+      yield* TestClock.adjust(200)
+      assert.strictEqual((yield* Fiber.join(fiber)).status, 503)
+      assert.deepStrictEqual(ends, [[false, "internal_error"]])
     }))
 })
