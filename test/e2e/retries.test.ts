@@ -1,4 +1,5 @@
 /** Requests that are sent again on real sockets: with their whole body, and after answers that ask for it. */
+import { setTimeout as sleep } from "node:timers/promises"
 import { assert, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Peer } from "./support/Peer.ts"
 
@@ -265,6 +266,45 @@ onEachEngine("a try that is given up", (test) => {
     await slow.deserted()
     assert.strictEqual(lb.inFlight, 0)
     assert.strictEqual(lb.members[0]!.endpoint.load.failed, 0)
+  })
+})
+
+onEachEngine("an answer that is worse than that of the second of two tries", (test) => {
+  test("is let go while the better one still comes", async (lab) => {
+    let isBusy = false
+    let bothAreAsked = (): void => {}
+    const bothAsked = new Promise<void>((resolve) => bothAreAsked = resolve)
+    const sick = await lab.raw(async (peer) => {
+      while (true) {
+        await peer.request()
+        if (isBusy) await bothAsked
+        await peer.send(isBusy ? message("HTTP/1.1 503 Busy", "Content-Length: 100") + "not now" : ok)
+      }
+    })
+    const living = await lab.raw(async (peer) => {
+      while (true) {
+        await peer.request()
+        if (!isBusy) await peer.send(ok)
+        else {
+          bothAreAsked()
+          // The other answer is to come before.
+          await sleep(50)
+          await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 4"))
+          await sick.deserted()
+          await peer.send("done")
+        }
+      }
+    })
+    const lb = await lab.balancer([sick, living], { hedge: { after: 0.95, budget: 1 } })
+    const client = await lab.connect(lb)
+    for (let i = 0; i < 100; i++) await client.exchange(get)
+    isBusy = true
+    const { body, status } = await client.exchange(get)
+    assert.deepStrictEqual([status, body.toString()], [200, "done"])
+    assert.deepInclude(await lb.completed(101), {
+      backend: living.origin,
+      failed: [{ backend: sick.origin, reason: 503 }]
+    })
   })
 })
 
