@@ -208,6 +208,22 @@ describe("a cookie", () => {
       assert.deepStrictEqual([text, set?.slice(0, 3)], ["b", "lb="])
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
 
+  it.effect("is not set for who leaves while the exchange is under way", () =>
+    Effect.gen(function*() {
+      // The cookies are made, which takes a time that no clock of a test knows.
+      yield* visit()
+      yield* (yield* Fakes).script("http://a", delayed(100, respond("a")))
+      const pending = yield* Effect.forkChild(visit("lb=gone"), { startImmediately: true })
+      yield* join("http://b")
+      yield* TestClock.adjust(1_000)
+      assert.deepStrictEqual(yield* Fiber.join(pending), { text: "a", set: undefined, cookie: "lb=gone" })
+    }).pipe(Effect.provide(lab({ "http://a": respond("a") }))))
+
+  it.effect("is of no use where there is no backend, and does no harm", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* visit("lb=gone")).text, "503")
+    }).pipe(Effect.provide(lab({}))))
+
   it.effect("is there for who joins while cookies are being made", () =>
     Effect.gen(function*() {
       yield* join("http://a")

@@ -6,7 +6,7 @@ import { factor, off } from "../../src/services/SlowStart.ts"
 const thirtySeconds = { ...off, duration: Duration.seconds(30) }
 
 describe("the share of a backend that is warming", () => {
-  it.each([[0, 0.1], [1_000, 0.1], [3_000, 0.1], [6_000, 0.2], [15_000, 0.5], [30_000, 1], [1e9, 1]])(
+  it.each([[0, 0.1], [1_000, 0.1], [3_000, 0.1], [6_000, 0.2], [15_000, 0.5], [30_000, 1], [45_000, 1], [1e9, 1]])(
     "is after %d ms of 30 s %d",
     (elapsed, expected) => assert.closeTo(factor(elapsed, thirtySeconds), expected, 1e-12)
   )
