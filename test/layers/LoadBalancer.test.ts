@@ -600,6 +600,9 @@ describe("options that make no sense", () => {
   it.each<readonly [string, () => unknown, string]>([
     ["limits", () => LoadBalancer.layerBalancer({ limits: { ...defaultOptions, maxInFlight: NaN } }), "maxInFlight: "],
     ["a policy of the pool", () => LoadBalancer.layerBalancer({ pool: { ...defaultPolicy, rise: 0 } }), "rise: "],
+    ["a threshold of checks", () => PoolLayer.layer({ ...defaultPolicy, fall: 1.5 }), "fall: "],
+    ["the share that may be ejected", () => PoolLayer.layer({ ...defaultPolicy, maxEjected: 50 }), "maxEjected: "],
+    ["the longest ejection", () => PoolLayer.layer({ ...defaultPolicy, maxEjectionTime: none }), "maxEjectionTime: "],
     ["panic", () => PoolLayer.layer({ ...defaultPolicy, panicThreshold: NaN }), "panicThreshold: "],
     ["ejections", () => PoolLayer.layer({ ...defaultPolicy, ejectionTime: none }), "ejectionTime: "],
     [
@@ -607,9 +610,21 @@ describe("options that make no sense", () => {
       () => LoadBalancer.layerBalancer({ ejection: { ...Ejection.defaultPolicy, successRate: NaN } }),
       "successRate: "
     ],
+    [
+      "failures in a row",
+      () => LoadBalancer.layerBalancer({ ejection: { ...Ejection.defaultPolicy, consecutiveFailures: 0 } }),
+      "consecutiveFailures: "
+    ],
+    [
+      "the volume for a rate",
+      () => LoadBalancer.layerBalancer({ ejection: { ...Ejection.defaultPolicy, minimumVolume: NaN } }),
+      "minimumVolume: "
+    ],
+    ["the deadline of all tries", () => Forwarder.layer({ ...forwarding, exchangeTimeout: NaN }), "exchangeTimeout: "],
     ["deadlines", () => Forwarder.layer({ ...forwarding, tryTimeout: NaN }), "tryTimeout: "],
     ["retries", () => Forwarder.layer({ ...forwarding, retry: { ...retry, tries: NaN } }), "retry.tries: "],
     ["hedging", () => Forwarder.layer({ ...forwarding, hedge: { after: 95, budget: 0.02 } }), "hedge.after: "],
+    ["a budget", () => Forwarder.layer({ ...forwarding, hedge: { after: 0.95, budget: 2 } }), "hedge.budget: "],
     ["a server's limits", () => WireServer.layer({ port: 0, maxConnections: 0 }), "maxConnections: "],
     ["a server's heads", () => WireServer.layer({ port: 0, headLimits }), "headLimits.headBytes: "],
     ["a client's limits", () => WireClient.layer({ maxConnectionsPerOrigin: NaN }), "maxConnectionsPerOrigin: "],
