@@ -642,6 +642,20 @@ describe("concurrent updates", () => {
       }).pipe(eager(operations), withPool)
   )
 
+  it.effect("have what has changed in common, but not all that ever has", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      const before = yield* current
+      yield* signal("a", passed)
+      yield* signal("b", passed)
+      const after = yield* current
+      assert.strictEqual(after.journal, before.journal)
+      for (let i = 0; i < 5_000; i++) yield* signal("a", i % 2 ? passed : failed)
+      const { journal } = yield* current
+      assert.notStrictEqual(journal, before.journal)
+      assert.isAtMost(journal.length, 2_000)
+    }).pipe(withPool))
+
   it.effect("are shown even when the updating fiber is interrupted meanwhile", () =>
     Effect.gen(function*() {
       const pool = yield* Pool
