@@ -253,6 +253,18 @@ describe("ejections", () => {
       assert.deepStrictEqual(summary(yield* current), ["a Down", "b Ejected", "c Up"])
     }).pipe(withPool))
 
+  it.effect("do not count one that its checks take out during its trial", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      yield* signal("a", tripped)
+      yield* signal("a", passed)
+      yield* signal("a", failed)
+      assert.strictEqual(memberOf(yield* current, "a").health.circuit._tag, "Trial")
+      yield* signal("b", tripped)
+      yield* signal("c", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Down", "b Ejected", "c Up"])
+    }).pipe(withPool))
+
   it.effect("count those as well where nobody is well, and the checks of all fail", () =>
     Effect.gen(function*() {
       const all = ["a", "b", "c", "d", "e"]
@@ -287,6 +299,47 @@ describe("ejections", () => {
       yield* TestClock.adjust("1 minute")
       yield* signal("b", tripped)
       assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Up", "c Up"])
+    }).pipe(withPool))
+
+  it.effect("spare the last one also where its trial had to wait for a request", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      yield* signal("a", tripped)
+      yield* signal("a", passed)
+      yield* signal("b", failed)
+      yield* TestClock.adjust("1 minute")
+      yield* signal("a", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Down"])
+    }).pipe(withPool))
+
+  it.effect("spare the last one beside one that is on trial, whatever share is allowed", () =>
+    Effect.gen(function*() {
+      yield* up(a, b)
+      yield* signal("a", tripped)
+      yield* signal("a", passed)
+      yield* signal("b", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Up"])
+    }).pipe(Effect.provide(PoolLayer.layer({ ...defaultPolicy, maxEjected: 1 }))))
+
+  it.effect("may take a whole tier where a backup is on a trial that nobody asks for", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, make("http://c.test", { id: "c", tier: 1 }))
+      yield* signal("c", tripped)
+      yield* signal("c", passed)
+      yield* TestClock.adjust("1 minute")
+      for (const id of ["a", "b"]) yield* signal(id, tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Ejected", "c Trial"])
+    }).pipe(withPool))
+
+  it.effect("are no more than the share of a pool that has shrunk, also for who does not stand the trial", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c, backend("d"))
+      yield* signal("a", tripped)
+      yield* signal("b", tripped)
+      yield* signal("a", passed)
+      yield* reconcile(a, b, c)
+      yield* signal("a", tripped)
+      assert.deepStrictEqual(summary(yield* current), ["a Trial", "b Ejected", "c Up"])
     }).pipe(withPool))
 
   it.effect("take who does not stand the trial, where one other is left", () =>
@@ -351,6 +404,16 @@ describe("backends that were not checked yet", () => {
       yield* reconcile(a, b, spare("d"), spare("e"))
       yield* signal("d", passed)
       assert.deepStrictEqual(yield* offered, ["a", "b", "d", "e"])
+    }).pipe(withCaution))
+
+  it.effect("wait in a later tier, too, as soon as that has the traffic", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, spare("d"), spare("e"))
+      yield* signal("a", passed)
+      yield* signal("d", passed)
+      assert.deepStrictEqual(yield* offered, ["a", "d", "e"])
+      yield* signal("a", failed)
+      assert.deepStrictEqual(yield* offered, ["d"])
     }).pipe(withCaution))
 
   it.effect("take part in a panic", () =>
