@@ -44,7 +44,7 @@ const makeTurns = Effect.fnUntraced(function*(pool: Pool["Service"]) {
     Effect.map((checks) => {
       for (const check of checks) Deferred.doneUnsafe(check, Effect.void)
     }),
-    Effect.andThen(Effect.yieldNow),
+    // Gives way each time.
     Effect.forever,
     Effect.forkScoped
   )
