@@ -647,6 +647,18 @@ describe("an adaptive limit", () => {
       assert.deepInclude(endpoint.load, { tunnels: 5, limit: limit - 1 })
     }).pipe(one))
 
+  it.effect("does not grow for a tunnel that ends beside fewer than half of it", () =>
+    Effect.gen(function*() {
+      yield* join("a")
+      const { answered, begin, end, select } = yield* Balancer
+      const endpoint = select(anonymous)!
+      for (let i = 0; i < 3; i++) begin(endpoint)
+      answered(endpoint, 20, 0, "tunnel")
+      end(endpoint, "success", 2_000, undefined, "tunnel")
+      yield* answer(endpoint, "success")
+      assert.deepInclude(endpoint.load, { inFlight: 2, tunnels: 0, limit: 6 })
+    }).pipe(one))
+
   it.effect("has room for who waits as soon as a tunnel is one", () =>
     Effect.gen(function*() {
       yield* join("a")
