@@ -7,10 +7,10 @@ import * as Load from "../../src/services/Load.ts"
 
 /**
  * What happens next, each a while after the one before: an old try ends, or one that had ended goes on, whose answer is
- * handed over after all; the trial begins if it may, or it ends.
+ * handed over after all; the trial begins if it may, or it ends; or something else about the backend changes.
  */
 const step = fc.record({
-  what: fc.constantFrom("old ends", "old goes on", "trial begins", "trial ends"),
+  what: fc.constantFrom("old ends", "old goes on", "trial begins", "trial ends", "pool changes"),
   pause: fc.nat(5)
 })
 
@@ -43,6 +43,7 @@ describe("the place of a trial", () => {
           // As soon as there is room beside the old ones the trial may begin, and never another one beside it.
           assert.strictEqual(mayBegin, trial === undefined && before.length < maxInFlight)
           if (what === "old ends" && before.length > 0) end(before.pop()!)
+          if (what === "pool changes") limits.follow(load, true, now)
           if (what === "old goes on") {
             Load.begin(load, true)
             limits.resume(load)
