@@ -516,6 +516,20 @@ describe("an adaptive limit", () => {
       assert.strictEqual(first!.load.limit, 4)
     }).pipe(one))
 
+  it.effect("shrinks with answers that break off", () =>
+    Effect.gen(function*() {
+      yield* join("a")
+      const { answered, begin, end } = yield* Balancer
+      const [first] = yield* fill
+      for (let i = 0; i < 40; i++) {
+        yield* TestClock.adjust(5)
+        answered(first!, 20, yield* Clock.currentTimeMillis, "answered")
+        end(first!, "failure", 20, "reset_mid_body", "answered")
+        begin(first!)
+      }
+      assert.isBelow(first!.load.limit, 6)
+    }).pipe(one))
+
   it.effect("grows when half of it is in flight, with the try that has ended", () =>
     Effect.gen(function*() {
       yield* join("a")
