@@ -236,7 +236,8 @@ const forwarding = (
           const over = drain.tunnel(answering, () => answer.body?.release())
           yield* Scope.addFinalizer(scope, Effect.sync(over))
         }
-        const stream = () => bodyOf(response)
+        const brokeOff = (cause: Cause.Cause<unknown>) => Effect.sync(() => exchange.brokeOff(cause))
+        const stream = () => Stream.onError(bodyOf(response), brokeOff)
         const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
         const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))
         return handOver(answer, pin, cookie, body)

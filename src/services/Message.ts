@@ -10,6 +10,7 @@
  * `PlatformResponse`, the rules for what may be forwarded in `HeaderFields`.
  */
 import type * as Stream from "effect/Stream"
+import type { Reason } from "./Failure.ts"
 import type { FieldLines } from "./Fields.ts"
 
 /** The body of a request as its engine has it. It may have no bytes. */
@@ -24,6 +25,11 @@ export interface RequestBody {
   whenComplete(done: () => void): void
   /** It will not be sent again. */
   settle(): void
+  /**
+   * Why the client has not got all of the response, for an engine that writes it behind the platform's back: where there
+   * is a middleware, the scope of such a request closes as after a success.
+   */
+  readonly brokenBy?: Reason | undefined
 }
 
 /** Decides whether a request that was lost with a reused connection may be sent once more. */

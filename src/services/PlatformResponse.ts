@@ -4,7 +4,6 @@
  *
  * What the platform's interface has besides is derived only for servers that ask. Not here: which head the client gets.
  */
-import * as Hash from "effect/Hash"
 import * as Cookies from "effect/http/Cookies"
 import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
@@ -70,15 +69,7 @@ const handlerFor = (part: "headers" | "cookies" | "body"): ProxyHandler<Answer> 
 
 const [headersHandler, cookiesHandler, bodyHandler] = [handlerFor("headers"), handlerFor("cookies"), handlerFor("body")]
 
-/**
- * The platform hashes a response that breaks off on its way. By what it consists of, it would come to the connections
- * behind the head, of which not everything can be read.
- */
-const responseProto: object = Object.assign(Object.create(Object.getPrototypeOf(HttpServerResponse.empty())), {
-  [Hash.symbol](): number {
-    return Hash.random(this)
-  }
-})
+const responseProto: object = Object.getPrototypeOf(HttpServerResponse.empty())
 
 /**
  * The response to send to the client: `head` as it is to be on the wire, and `body` for servers that know only the

@@ -10,13 +10,17 @@ import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Configuration from "../../src/layers/Configuration.ts"
+import * as Static from "../../src/layers/discovery/Static.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
+import { strategyOf } from "../../src/layers/strategies/index.ts"
 import { AccessLog, type Completed } from "../../src/services/AccessLog.ts"
+import { Forwarder } from "../../src/services/Forwarder.ts"
 import * as Subjects from "../contract/support/Subjects.ts"
 
 const clients = [
@@ -63,12 +67,20 @@ const resets = listening(({ socket }) => (socket as Net.Socket).resetAndDestroy(
 /** Nobody listens there any more. */
 const gone = Effect.tap(fine, ({ server }) => closed(server))
 
+interface Options {
+  readonly init?: RequestInit
+  /** Around the forwarder. */
+  readonly middleware?: HttpMiddleware.HttpMiddleware
+  /** Whether the client leaves when it has the head of the answer. */
+  readonly leaves?: boolean
+}
+
 /** One request through a balancer over these backends, of which the first one is asked first. */
 const send = (
   server: Subjects.Server,
   client: typeof clients[number],
   backends: ReadonlyArray<Backend>,
-  init: RequestInit = {}
+  { init = {}, leaves = false, middleware }: Options = {}
 ) =>
   Effect.gen(function*() {
     const settings = Configuration.make({
@@ -83,11 +95,20 @@ const send = (
       }
     })
     const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
-    const balancer = Layer.provideMerge(LoadBalancer.layer(settings), ends)
+    const serve = Layer.unwrap(Effect.map(
+      Forwarder,
+      ({ handle }) => middleware === undefined ? HttpServer.serve(handle) : HttpServer.serve(handle, middleware)
+    ))
+    const balancer = serve.pipe(
+      Layer.provide(LoadBalancer.layerForwarder(settings)),
+      Layer.provide([strategyOf(settings), Static.layer(settings.to)]),
+      Layer.provideMerge(ends)
+    )
     return yield* Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
       const url = HttpServer.formatAddress(address)
       const response = yield* Effect.promise((signal) => fetch(url, { ...init, signal }))
+      if (leaves) yield* Effect.promise(async () => response.body?.cancel())
       const isCut = yield* Effect.promise(() => response.text().then(() => false, () => true))
       const { reason } = yield* Deferred.await(completed)
       return { status: response.status, isCut, reason, bodies: backends.flatMap(({ bodies }) => bodies) }
@@ -106,7 +127,7 @@ const exchange = (
     // The good one listens first: it must not get the port that the ill one has given up.
     const second = yield* good
     const first = yield* ill
-    return yield* send(server, client, [first, second], init)
+    return yield* send(server, client, [first, second], { init })
   })
 
 const moved = listening((response) => response.writeHead(302, { location: "/elsewhere" }).end())
@@ -117,6 +138,11 @@ const breaksOff = listening((response) => {
   response.writeHead(200, { "content-length": "10" })
   response.write("hello", () => (response.socket as Net.Socket).resetAndDestroy())
 })
+
+const goesOn = listening((response) => response.writeHead(200).write("hello"))
+
+/** It does nothing, and all the same the platform tells nobody behind it that an answer has failed. */
+const middleware: HttpMiddleware.HttpMiddleware = (app) => app
 
 const uploads: Readonly<Record<string, () => RequestInit>> = {
   "": () => ({ body: "HELLO" }),
@@ -147,6 +173,20 @@ for (const server of Subjects.servers) {
           const { isCut, reason, status } = yield* send(server, client, [yield* breaksOff])
           assert.deepStrictEqual({ isCut, reason, status }, { isCut: true, reason: "reset_mid_body", status: 200 })
         }))
+
+      it.live("says the same behind a middleware", () =>
+        Effect.gen(function*() {
+          const { isCut, reason, status } = yield* send(server, client, [yield* breaksOff], { middleware })
+          assert.deepStrictEqual({ isCut, reason, status }, { isCut: true, reason: "reset_mid_body", status: 200 })
+        }))
+
+      for (const [where, more] of [["", {}], [" behind a middleware", { middleware }]] as const) {
+        it.live(`says that the client has left in the middle of an answer${where}`, () =>
+          Effect.gen(function*() {
+            const { reason, status } = yield* send(server, client, [yield* goesOn], { ...more, leaves: true })
+            assert.deepStrictEqual({ reason, status }, { reason: "client_aborted", status: 200 })
+          }))
+      }
 
       for (const [what, ill] of [["that resets connections", resets], ["where nobody listens", gone]] as const) {
         it.live(`goes on to another backend with a GET to one ${what}`, () =>

@@ -4,6 +4,7 @@
  * Owns which try is the current one, the answer that is kept while another try may find a better one, and that no try
  * is left without an end. What a try tells the balancer is in `Try`. It neither translates nor sends.
  */
+import type * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type AccessLog, type FailedTry, loggedPath } from "../../services/AccessLog.ts"
@@ -72,6 +73,8 @@ export class Exchange implements History, PickContext, Resending {
   private failures: Array<FailedTry> | undefined
   /** Why the client gets an answer of our own, or none. */
   private reason: Failure.Reason | undefined
+  /** Why the client has not got all of the answer, if a server has asked for it as a stream. */
+  private brokenBy: Failure.Reason | undefined
   /** `null` until it is asked for. */
   private hashKey: string | undefined | null = null
 
@@ -228,12 +231,18 @@ export class Exchange implements History, PickContext, Resending {
     this.reason = reason
   }
 
+  /** The stream of the answer has broken off, or the client has left it. */
+  brokeOff(cause: Cause.Cause<unknown>): void {
+    this.brokenBy ??= Failure.fromCause(cause)
+  }
+
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.dropAside()
     this.endRace(false, undefined)
     const { current, reason: refusal } = this
-    if (Exit.isFailure(exit)) this.reason = Failure.fromCause(exit.cause)
+    if (Exit.isFailure(exit)) this.brokeOff(exit.cause)
+    this.reason = this.brokenBy ?? this.head.body?.brokenBy ?? this.reason
     const { reason } = this
     const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
     const now = this.books.clock.currentTimeMillisUnsafe()

@@ -6,7 +6,7 @@
  */
 import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
-import { TransportFailure } from "../../services/Failure.ts"
+import { type Reason, TransportFailure } from "../../services/Failure.ts"
 import { type FieldLines, valueOf } from "../../services/Fields.ts"
 import type { RequestBody } from "../../services/Message.ts"
 import type { Connection } from "./Connection.ts"
@@ -74,6 +74,7 @@ export class ServerExchange implements Listener, RequestBody {
   hasBegun = false
   /** Whether the connection is gone, so that nobody reads a response. */
   isAborted = false
+  private failure: TransportFailure | undefined
 
   constructor(
     connection: AcceptedConnection,
@@ -109,6 +110,10 @@ export class ServerExchange implements Listener, RequestBody {
 
   settle(): void {
     this.body?.settle()
+  }
+
+  get brokenBy(): Reason | undefined {
+    return this.isAborted ? "client_aborted" : this.failure?.reason
   }
 
   /** RFC 9110 §10.1.1. Not after the response, which says enough. */
@@ -200,6 +205,7 @@ export class ServerExchange implements Listener, RequestBody {
     const { done } = this
     if (done === undefined) return
     this.done = undefined
+    this.failure = failure
     done(failure)
     if (failure === undefined) this.connection.onResponded()
   }
