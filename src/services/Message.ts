@@ -53,6 +53,8 @@ export interface RequestHead {
   readonly upgrade?: string | undefined
   /** Whether the client asked for trailers, with `TE` (RFC 9110 §10.1.4), on an engine that forwards them. */
   readonly acceptsTrailers?: boolean | undefined
+  /** Whether a program has changed the target or a field, which may be none that can be sent. */
+  readonly isAltered?: boolean | undefined
 }
 
 /** The head of a request on its way to a backend. */

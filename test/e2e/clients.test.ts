@@ -8,10 +8,12 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
@@ -31,6 +33,8 @@ const clients = [
 
 interface Backend {
   readonly origin: string
+  /** The heads of the requests that it got. */
+  readonly heads: Array<Pick<Http.IncomingMessage, "headers" | "url">>
   /** The bodies of the requests that it got. */
   readonly bodies: Array<string>
 }
@@ -44,8 +48,10 @@ const closed = (server: Http.Server) =>
 const listening = (answer: (response: Http.ServerResponse) => void) =>
   Effect.acquireRelease(
     Effect.callback<Backend & { readonly server: Http.Server }>((resume) => {
+      const heads: Backend["heads"] = []
       const bodies: Array<string> = []
       const server = Http.createServer((request, response) => {
+        heads.push(request)
         let body = ""
         request.setEncoding("utf8").on("data", (piece: string) => body += piece).on("end", () => {
           bodies.push(body)
@@ -54,7 +60,7 @@ const listening = (answer: (response: Http.ServerResponse) => void) =>
       })
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as Net.AddressInfo
-        resume(Effect.succeed({ origin: `http://127.0.0.1:${port}`, bodies, server }))
+        resume(Effect.succeed({ origin: `http://127.0.0.1:${port}`, heads, bodies, server }))
       })
     }),
     ({ server }) => closed(server)
@@ -69,6 +75,8 @@ const gone = Effect.tap(fine, ({ server }) => closed(server))
 
 interface Options {
   readonly init?: RequestInit
+  /** What an application does with the request before the forwarder has it. */
+  readonly change?: (request: HttpServerRequest) => HttpServerRequest
   /** Around the forwarder. */
   readonly middleware?: HttpMiddleware.HttpMiddleware
   /** Whether the client leaves when it has the head of the answer. */
@@ -80,7 +88,7 @@ const send = (
   server: Subjects.Server,
   client: typeof clients[number],
   backends: ReadonlyArray<Backend>,
-  { init = {}, leaves = false, middleware }: Options = {}
+  { change = (request) => request, init = {}, leaves = false, middleware }: Options = {}
 ) =>
   Effect.gen(function*() {
     const settings = Configuration.make({
@@ -95,10 +103,10 @@ const send = (
       }
     })
     const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
-    const serve = Layer.unwrap(Effect.map(
-      Forwarder,
-      ({ handle }) => middleware === undefined ? HttpServer.serve(handle) : HttpServer.serve(handle, middleware)
-    ))
+    const serve = Layer.unwrap(Effect.map(Forwarder, ({ handle }) => {
+      const app = Effect.updateService(handle, HttpServerRequest, change)
+      return middleware === undefined ? HttpServer.serve(app) : HttpServer.serve(app, middleware)
+    }))
     const balancer = serve.pipe(
       Layer.provide(LoadBalancer.layerForwarder(settings)),
       Layer.provide([strategyOf(settings), Static.layer(settings.to)]),
@@ -140,6 +148,9 @@ const breaksOff = listening((response) => {
 })
 
 const goesOn = listening((response) => response.writeHead(200).write("hello"))
+
+/** What comes after the end of a line is a field, or another request. */
+const injection = "HTTP/1.1\r\nx-evil: 1\r\n\r\nGET /evil"
 
 /** It does nothing, and all the same the platform tells nobody behind it that an answer has failed. */
 const middleware: HttpMiddleware.HttpMiddleware = (app) => app
@@ -185,6 +196,62 @@ for (const server of Subjects.servers) {
           Effect.gen(function*() {
             const { reason, status } = yield* send(server, client, [yield* goesOn], { ...more, leaves: true })
             assert.deepStrictEqual({ reason, status }, { reason: "client_aborted", status: 200 })
+          }))
+      }
+
+      it.live("sends what an application has changed", () =>
+        Effect.gen(function*() {
+          const backend = yield* fine
+          const init = { method: "PUT", body: "HELLO", headers: { "x-secret": "1", "x-other": "2" } }
+          const change = (request: HttpServerRequest) => {
+            const headers = Headers.set(Headers.remove(request.headers, "x-secret"), "x-user", "ann")
+            return request.modify({ url: "/elsewhere?a", headers })
+          }
+          yield* send(server, client, [backend], { init, change })
+          const [{ headers, url } = assert.fail("nothing came")] = backend.heads
+          assert.strictEqual(url, "/elsewhere?a")
+          const { "x-other": other, "x-secret": secret, "x-user": user } = headers
+          assert.deepStrictEqual([other, secret, user], ["2", undefined, "ann"])
+          assert.deepStrictEqual(backend.bodies, ["HELLO"])
+        }))
+
+      // Other servers have no more than the record of what an application says.
+      if (server.name === "WireServer") {
+        for (const length of ["3", "300", undefined]) {
+          it.live(`sends the body as it comes, whatever an application says of its length: ${length}`, () =>
+            Effect.gen(function*() {
+              const backend = yield* fine
+              yield* send(server, client, [backend], {
+                init: { method: "PUT", body: "HELLO" },
+                change: (request) => {
+                  const headers = Headers.remove(request.headers, "content-length")
+                  return request.modify({
+                    headers: length === undefined ? headers : Headers.set(headers, "content-length", length)
+                  })
+                }
+              })
+              assert.deepStrictEqual(backend.bodies, ["HELLO"])
+              assert.lengthOf(backend.heads, 1)
+            }))
+        }
+      }
+
+      for (
+        const [what, changes] of [
+          ["a target", { url: `/a ${injection}` }],
+          ["a field", { headers: Headers.fromInput({ host: "example.com", "x-a": `1 ${injection}` }) }]
+        ] as const
+      ) {
+        it.live(`never sends ${what} that an application has made out of which the backend would read more`, () =>
+          Effect.gen(function*() {
+            const backend = yield* fine
+            const change = (request: HttpServerRequest) => request.modify(changes)
+            const { reason } = yield* send(server, client, [backend], { change })
+            if (client.name === "WireClient") assert.strictEqual(reason, "bad_request")
+            for (const { headers, url } of backend.heads) {
+              assert.notProperty(headers, "x-evil")
+              assert.notStrictEqual(url, "/evil")
+            }
           }))
       }
 

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import { valueOf } from "../../services/Fields.ts"
+import { toFields } from "../../services/HeaderRecord.ts"
 import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
 import { BodyTooLarge } from "./BodyReader.ts"
@@ -43,6 +44,8 @@ const asReceived: View = {
   protocol: undefined
 }
 
+const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"])
+
 /** Brings modules that no forwarded request needs. */
 const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
 
@@ -66,7 +69,7 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     super(fields, content, view.headers)
     this.source = source
     this.view = view
-    this[Message.requestHead] = {
+    const head = {
       method,
       target,
       fields,
@@ -74,7 +77,22 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
       body: source,
       upgrade: Persistence.upgradeOf(source.options, fields, version),
       acceptsTrailers: Persistence.acceptsTrailers(source.options, fields)
-    }
+    } as const
+    const isAltered = view.url !== undefined || view.headers !== undefined
+    this[Message.requestHead] = isAltered ? { ...head, ...this.altered(), isAltered } : head
+  }
+
+  /**
+   * What a program has changed is forwarded as it says, but for the framing, which is that of the body as it comes. A
+   * target with an authority leaves that as the `Host`.
+   */
+  private altered(): Pick<Message.RequestHead, "target" | "fields"> {
+    const { headers, url } = this.view
+    const { fields, target } = this.source.request
+    if (headers === undefined && Target.authorityOf(target) === undefined) return { target: url ?? target, fields }
+    const framing = fields.filter((_, i) => framingFields.has(fields[i - (i % 2)]!.toLowerCase()))
+    const others = toFields(Headers.removeMany(this.headers, framingFields))
+    return { target: url ?? target, fields: [...others, ...framing] }
   }
 
   protected override failure(cause: unknown): HttpServerError {

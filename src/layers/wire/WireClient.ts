@@ -24,7 +24,7 @@ import { originOf, targetOf } from "./Connect.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Framing from "./Framing.ts"
-import { isToken } from "./Grammar.ts"
+import { isTarget, isToken } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { empty, fromBody, fromFlow } from "./OutgoingBody.ts"
 import { ServerExchange } from "./ServerExchange.ts"
@@ -159,10 +159,20 @@ const encode = (request: HttpClientRequest) =>
     )
   )
 
+/** What our own server has received was checked there; of a head that a program has made or changed, nobody knows. */
+const isSendable = ({ fields, method, upgrade = "" }: Message.SentHead): boolean =>
+  isToken(method, 0, method.length) && Head.areSendable([...fields, "upgrade", upgrade])
+
 /** A request that is to be sent as its head says. Its body is that of one of our own connections, or the platform's. */
 const sendExactly = (pools: Pools, request: HttpClientRequest & Message.WithSentHead) => {
   const head = request[Message.sentHead]
-  if (!(head.body instanceof ServerExchange)) {
+  const isOurs = head.body instanceof ServerExchange
+  const isChecked = isOurs && head.isAltered !== true
+  if (!isChecked && !(isTarget(head.target, 0, head.target.length) && isSendable(head))) {
+    const message = "the target, the method, or the name or value of a header is invalid"
+    return Effect.fail(transportError(request, TransportFailure.make({ reason: "bad_request", message })))
+  }
+  if (!isOurs) {
     return Effect.flatMap(encode(request), ({ outgoing }) => transmit(pools, request, head, outgoing))
   }
   const { body, framing } = head.body
@@ -192,14 +202,14 @@ const sendAny = (pools: Pools) => (request: HttpClientRequest, url: URL, signal:
       fields.push("content-length", "0")
     }
     const { connection = "", upgrade } = headers
-    if (!isToken(method, 0, method.length) || !Head.areSendable([...fields, "upgrade", upgrade ?? ""])) {
+    const target = url.pathname + url.search
+    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
+    if (!isSendable(head)) {
       return Effect.fail(
         encodeError(request, new TypeError("the method, or the name or value of a header, is invalid"))
       )
     }
-    const target = url.pathname + url.search
     const isLast = elementsOf(connection).includes("close")
-    const head = { origin: originOf(url), method, target, fields, body: undefined, upgrade }
     const sending = Effect.flatMap(
       IsCheck,
       (isExtra) => transmit(pools, request, head, outgoing, { isExtra, isLast, signal })
