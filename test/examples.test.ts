@@ -72,6 +72,10 @@ describe.concurrent("the examples", { timeout: 60_000 }, () => {
     ])
   })
 
+  it("router.ts: routes of its own, and the rest for the backends", async () => {
+    assert.deepStrictEqual(await run("router.ts"), ["204 ", "200 backend: /hello", "200 backend: /users?id=7"])
+  })
+
   it("drain.ts: a backend finishes what it has, stays out, comes back, and another strategy takes over", async () => {
     const lines = await run("drain.ts")
     assert.deepStrictEqual(lines.slice(0, 3), ["answered by a", "a is drained", "answered by b"])
@@ -152,6 +156,7 @@ describe.concurrent("the examples", { timeout: 60_000 }, () => {
       "http-checks.ts",
       "http-parts.ts",
       "load.ts",
+      "router.ts",
       "serve.ts",
       "strategy-laws.test.ts",
       "test-under-traffic.test.ts",

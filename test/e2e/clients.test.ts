@@ -14,6 +14,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Http from "node:http"
 import type * as Net from "node:net"
@@ -75,6 +76,8 @@ const gone = Effect.tap(fine, ({ server }) => closed(server))
 
 interface Options {
   readonly init?: RequestInit
+  /** What an application does with the answer of the forwarder. */
+  readonly amend?: (response: HttpServerResponse.HttpServerResponse) => typeof response
   /** What an application does with the request before the forwarder has it. */
   readonly change?: (request: HttpServerRequest) => HttpServerRequest
   /** Around the forwarder. */
@@ -88,7 +91,7 @@ const send = (
   server: Subjects.Server,
   client: typeof clients[number],
   backends: ReadonlyArray<Backend>,
-  { change = (request) => request, init = {}, leaves = false, middleware }: Options = {}
+  { amend = (response) => response, change = (request) => request, init = {}, leaves = false, middleware }: Options = {}
 ) =>
   Effect.gen(function*() {
     const settings = Configuration.make({
@@ -104,7 +107,7 @@ const send = (
     })
     const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
     const serve = Layer.unwrap(Effect.map(Forwarder, ({ handle }) => {
-      const app = Effect.updateService(handle, HttpServerRequest, change)
+      const app = Effect.map(Effect.updateService(handle, HttpServerRequest, change), amend)
       return middleware === undefined ? HttpServer.serve(app) : HttpServer.serve(app, middleware)
     }))
     const balancer = serve.pipe(
@@ -119,7 +122,13 @@ const send = (
       if (leaves) yield* Effect.promise(async () => response.body?.cancel())
       const isCut = yield* Effect.promise(() => response.text().then(() => false, () => true))
       const { reason } = yield* Deferred.await(completed)
-      return { status: response.status, isCut, reason, bodies: backends.flatMap(({ bodies }) => bodies) }
+      return {
+        headers: response.headers,
+        status: response.status,
+        isCut,
+        reason,
+        bodies: backends.flatMap(({ bodies }) => bodies)
+      }
     }).pipe(Effect.provide(Layer.provide(balancer, log)))
   })
 
@@ -146,6 +155,8 @@ const breaksOff = listening((response) => {
   response.writeHead(200, { "content-length": "10" })
   response.write("hello", () => (response.socket as Net.Socket).resetAndDestroy())
 })
+
+const says = listening((response) => response.writeHead(200, { "x-secret": "1", "x-other": "1" }).end("fine"))
 
 const goesOn = listening((response) => response.writeHead(200).write("hello"))
 
@@ -213,6 +224,26 @@ for (const server of Subjects.servers) {
           const { "x-other": other, "x-secret": secret, "x-user": user } = headers
           assert.deepStrictEqual([other, secret, user], ["2", undefined, "ann"])
           assert.deepStrictEqual(backend.bodies, ["HELLO"])
+        }))
+
+      it.live("sends the client what an application has changed in the answer", () =>
+        Effect.gen(function*() {
+          const { headers, isCut, status } = yield* send(server, client, [yield* says], {
+            amend: (response) =>
+              HttpServerResponse.setHeader(
+                HttpServerResponse.removeHeader(HttpServerResponse.setStatus(response, 203), "x-secret"),
+                "x-more",
+                "2"
+              )
+          })
+          const [secret, other, more] = ["x-secret", "x-other", "x-more"].map((name) => headers.get(name))
+          assert.deepStrictEqual({ isCut, status, secret, other, more }, {
+            isCut: false,
+            status: 203,
+            secret: null,
+            other: "1",
+            more: "2"
+          })
         }))
 
       // Other servers have no more than the record of what an application says.
