@@ -9,6 +9,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Types from "effect/Types"
 import * as Backend from "./Backend.ts"
 import { contentLengthOf, toFields, toHeaders } from "./HeaderRecord.ts"
@@ -22,15 +23,23 @@ import {
   type WithSentHead
 } from "./Message.ts"
 
-/** A web `Request` with a body need not have framing headers; every other source has. */
-const hasWebBody = (source: object): boolean => source instanceof Request && source.body !== null
+const isFramed = (headers: object): boolean => "content-length" in headers || "transfer-encoding" in headers
+
+/**
+ * Whether what a request was made of has a body. A web `Request` with one need not have framing headers, and a middleware
+ * leaves them out where it decodes the body.
+ */
+const hasBody = (source: object): boolean => {
+  if (source instanceof Request) return source.body !== null
+  if (hasRequestHead(source)) return isFramed(toHeaders(source[requestHead].fields))
+  return "headers" in source && Predicate.isObject(source.headers) && isFramed(source.headers)
+}
 
 /** The head of a request that was received, whatever engine received it. */
 export const headOf = (request: HttpServerRequest): RequestHead => {
   if (hasRequestHead(request)) return request[requestHead]
   const fields = toFields(request.headers)
-  const framed = "content-length" in request.headers || "transfer-encoding" in request.headers
-  if (!framed && hasWebBody(request.source)) fields.push("transfer-encoding", "chunked")
+  if (!isFramed(request.headers) && hasBody(request.source)) fields.push("transfer-encoding", "chunked")
   return { method: request.method, target: request.url, fields, body: undefined }
 }
 

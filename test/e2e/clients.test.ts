@@ -11,13 +11,16 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
-import type * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import type { HttpPlatform } from "effect/http/HttpPlatform"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import { gzipSync } from "node:zlib"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import * as Static from "../../src/layers/discovery/Static.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
@@ -74,13 +77,20 @@ const resets = listening(({ socket }) => (socket as Net.Socket).resetAndDestroy(
 /** Nobody listens there any more. */
 const gone = Effect.tap(fine, ({ server }) => closed(server))
 
+type App = Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  unknown,
+  HttpPlatform | HttpServerRequest | Scope.Scope
+>
+
+const changing = (change: (request: HttpServerRequest) => HttpServerRequest) => (handle: App): App =>
+  Effect.updateService(handle, HttpServerRequest, change)
+
 interface Options {
   readonly init?: RequestInit
-  /** What an application does with the answer of the forwarder. */
-  readonly amend?: (response: HttpServerResponse.HttpServerResponse) => typeof response
-  /** What an application does with the request before the forwarder has it. */
-  readonly change?: (request: HttpServerRequest) => HttpServerRequest
-  /** Around the forwarder. */
+  /** What an application does with the forwarder's answer, and before the forwarder has the request. */
+  readonly around?: (handle: Forwarder["Service"]["handle"]) => App
+  /** Around the application, and around the sending of its answer. */
   readonly middleware?: HttpMiddleware.HttpMiddleware
   /** Whether the client leaves when it has the head of the answer. */
   readonly leaves?: boolean
@@ -91,7 +101,7 @@ const send = (
   server: Subjects.Server,
   client: typeof clients[number],
   backends: ReadonlyArray<Backend>,
-  { amend = (response) => response, change = (request) => request, init = {}, leaves = false, middleware }: Options = {}
+  { around = (handle) => handle, init = {}, leaves = false, middleware }: Options = {}
 ) =>
   Effect.gen(function*() {
     const settings = Configuration.make({
@@ -107,7 +117,7 @@ const send = (
     })
     const ends = Layer.merge(server.layer({ port: 0, shutdownTimeout: Duration.zero }), client.layer)
     const serve = Layer.unwrap(Effect.map(Forwarder, ({ handle }) => {
-      const app = Effect.map(Effect.updateService(handle, HttpServerRequest, change), amend)
+      const app = around(handle)
       return middleware === undefined ? HttpServer.serve(app) : HttpServer.serve(app, middleware)
     }))
     const balancer = serve.pipe(
@@ -120,10 +130,12 @@ const send = (
       const url = HttpServer.formatAddress(address)
       const response = yield* Effect.promise((signal) => fetch(url, { ...init, signal }))
       if (leaves) yield* Effect.promise(async () => response.body?.cancel())
-      const isCut = yield* Effect.promise(() => response.text().then(() => false, () => true))
+      const text = yield* Effect.promise(() => response.text().catch(() => undefined))
+      const isCut = text === undefined
       const { reason } = yield* Deferred.await(completed)
       return {
         headers: response.headers,
+        text,
         status: response.status,
         isCut,
         reason,
@@ -157,6 +169,10 @@ const breaksOff = listening((response) => {
 })
 
 const says = listening((response) => response.writeHead(200, { "x-secret": "1", "x-other": "1" }).end("fine"))
+
+const much = "much of the same. ".repeat(1_000)
+
+const saysMuch = listening((response) => response.setHeader("content-type", "text/plain").end(much))
 
 const goesOn = listening((response) => response.writeHead(200).write("hello"))
 
@@ -218,7 +234,7 @@ for (const server of Subjects.servers) {
             const headers = Headers.set(Headers.remove(request.headers, "x-secret"), "x-user", "ann")
             return request.modify({ url: "/elsewhere?a", headers })
           }
-          yield* send(server, client, [backend], { init, change })
+          yield* send(server, client, [backend], { init, around: changing(change) })
           const [{ headers, url } = assert.fail("nothing came")] = backend.heads
           assert.strictEqual(url, "/elsewhere?a")
           const { "x-other": other, "x-secret": secret, "x-user": user } = headers
@@ -229,12 +245,13 @@ for (const server of Subjects.servers) {
       it.live("sends the client what an application has changed in the answer", () =>
         Effect.gen(function*() {
           const { headers, isCut, status } = yield* send(server, client, [yield* says], {
-            amend: (response) =>
+            around: Effect.map((response) =>
               HttpServerResponse.setHeader(
                 HttpServerResponse.removeHeader(HttpServerResponse.setStatus(response, 203), "x-secret"),
                 "x-more",
                 "2"
               )
+            )
           })
           const [secret, other, more] = ["x-secret", "x-other", "x-more"].map((name) => headers.get(name))
           assert.deepStrictEqual({ isCut, status, secret, other, more }, {
@@ -246,26 +263,47 @@ for (const server of Subjects.servers) {
           })
         }))
 
+      it.live("sends a body of which an application does not say any more how long it is", () =>
+        Effect.gen(function*() {
+          const backend = yield* fine
+          const change = (request: HttpServerRequest) =>
+            request.modify({ headers: Headers.remove(request.headers, "content-length") })
+          const init = { method: "PUT", body: "HELLO" }
+          yield* send(server, client, [backend], { init, around: changing(change) })
+          assert.deepStrictEqual(backend.bodies, ["HELLO"])
+        }))
+
       // Other servers have no more than the record of what an application says.
       if (server.name === "WireServer") {
-        for (const length of ["3", "300", undefined]) {
-          it.live(`sends the body as it comes, whatever an application says of its length: ${length}`, () =>
+        it.live.each(["3", "300"])(
+          "sends the body as it comes, whatever an application says of its length: %s",
+          (length) =>
             Effect.gen(function*() {
               const backend = yield* fine
-              yield* send(server, client, [backend], {
-                init: { method: "PUT", body: "HELLO" },
-                change: (request) => {
-                  const headers = Headers.remove(request.headers, "content-length")
-                  return request.modify({
-                    headers: length === undefined ? headers : Headers.set(headers, "content-length", length)
-                  })
-                }
-              })
+              const change = (request: HttpServerRequest) =>
+                request.modify({ headers: Headers.set(request.headers, "content-length", length) })
+              const init = { method: "PUT", body: "HELLO" }
+              yield* send(server, client, [backend], { init, around: changing(change) })
               assert.deepStrictEqual(backend.bodies, ["HELLO"])
-              assert.lengthOf(backend.heads, 1)
-            }))
-        }
+            })
+        )
       }
+
+      it.live("sends a body that a middleware has decoded", () =>
+        Effect.gen(function*() {
+          const backend = yield* fine
+          const init = { method: "PUT", body: gzipSync("HELLO"), headers: { "content-encoding": "gzip" } }
+          yield* send(server, client, [backend], { init, around: HttpMiddleware.decompression() })
+          assert.deepStrictEqual(backend.bodies, ["HELLO"])
+          assert.notProperty(backend.heads[0]?.headers, "content-encoding")
+        }))
+
+      it.live("brings an answer that a middleware has compressed", () =>
+        Effect.gen(function*() {
+          const around = HttpMiddleware.compression({ algorithms: ["gzip"] })
+          const { headers, text } = yield* send(server, client, [yield* saysMuch], { around })
+          assert.deepStrictEqual([headers.get("content-encoding"), text], ["gzip", much])
+        }))
 
       for (
         const [what, changes] of [
@@ -277,7 +315,7 @@ for (const server of Subjects.servers) {
           Effect.gen(function*() {
             const backend = yield* fine
             const change = (request: HttpServerRequest) => request.modify(changes)
-            const { reason } = yield* send(server, client, [backend], { change })
+            const { reason } = yield* send(server, client, [backend], { around: changing(change) })
             if (client.name === "WireClient") assert.strictEqual(reason, "bad_request")
             for (const { headers, url } of backend.heads) {
               assert.notProperty(headers, "x-evil")

@@ -4,8 +4,10 @@
  * Owns the hand-over, what is kept of a short body for another try, and `100 Continue`, which the client waits for. It
  * neither parses nor frames.
  */
+import type * as Cause from "effect/Cause"
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
+import { fromCause, type Reason } from "../../services/Failure.ts"
 import type * as Message from "../../services/Message.ts"
 
 /**
@@ -35,6 +37,7 @@ export class RequestBody implements Message.RequestBody {
   private received = 0
   private hasEnded = false
   private current: Readable | undefined
+  brokenBy: Reason | undefined
 
   constructor(source: Http.IncomingMessage, response: Http.ServerResponse) {
     this.source = source
@@ -68,6 +71,11 @@ export class RequestBody implements Message.RequestBody {
 
   settle(): void {
     this.kept = undefined
+  }
+
+  /** The client has not got all of the response. */
+  brokeOff(cause: Cause.Cause<unknown>): void {
+    this.brokenBy = fromCause(cause)
   }
 
   private keepPiece(chunk: Buffer): void {

@@ -9,6 +9,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerError, ResponseError, type ServeError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -155,11 +156,19 @@ const withHeads = <E, R>(
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
       // The platform closes the connection behind the answer: a client that was not told would use it again.
       if (requestBody !== undefined && requestBody.left > mostUnwanted) out.shouldKeepAlive = false
-      const head = response[Message.responseHead]
-      return head.body instanceof AnswerBody
-        // The platform runs applications uninterruptibly; a client that leaves must stop the backend's answer at once.
-        ? Effect.interruptible(write(request, response, out, head, head.body.readable))
-        : Effect.succeed(response)
+      const { body } = response[Message.responseHead]
+      if (!(body instanceof AnswerBody)) return Effect.succeed(response)
+      // What a middleware has asked for in this way comes before, and may have made another response of it.
+      const handler = HttpEffect.appendPreResponseHandler((request, sent) =>
+        Message.hasResponseHead(sent)
+          // The platform runs applications uninterruptibly; a client that leaves must stop the backend's answer at once.
+          ? Effect.onError(
+            Effect.interruptible(write(request, sent, out, sent[Message.responseHead], body.readable)),
+            (cause) => Effect.sync(() => requestBody?.brokeOff(cause))
+          )
+          : Effect.succeed(sent)
+      )
+      return Effect.as(handler, response)
     })
   })
 

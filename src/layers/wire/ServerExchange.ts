@@ -8,14 +8,14 @@ import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
 import { type Reason, TransportFailure } from "../../services/Failure.ts"
 import { type FieldLines, valueOf } from "../../services/Fields.ts"
-import type { RequestBody } from "../../services/Message.ts"
+import * as Message from "../../services/Message.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import { formatResponse, type RequestLine } from "./Head.ts"
 import { type Listener, MessageWriter } from "./MessageWriter.ts"
-import type { Options } from "./Persistence.ts"
+import * as Persistence from "./Persistence.ts"
 
 /** The connection of a client, as its exchange sees it. */
 export interface AcceptedConnection extends Connection {
@@ -59,11 +59,11 @@ const connectionLines = (isLast: boolean, version: 0 | 1, upgrade: string | unde
   return version === 0 ? "Connection: keep-alive\r\n" : ""
 }
 
-export class ServerExchange implements Listener, RequestBody {
+export class ServerExchange implements Listener, Message.RequestBody, Message.WithRequestHead {
   readonly connection: AcceptedConnection
   readonly request: RequestLine
   /** Of the request's `Connection` field. */
-  readonly options: Options
+  readonly options: Persistence.Options
   readonly framing: Framing.Framing
   readonly body: Flow | undefined
   /** What works on the request. */
@@ -79,7 +79,7 @@ export class ServerExchange implements Listener, RequestBody {
   constructor(
     connection: AcceptedConnection,
     request: RequestLine,
-    options: Options,
+    options: Persistence.Options,
     framing: Framing.Framing,
     body: Flow | undefined
   ) {
@@ -88,6 +88,20 @@ export class ServerExchange implements Listener, RequestBody {
     this.options = options
     this.framing = framing
     this.body = body
+  }
+
+  /** For the request, and for whoever has it as the source of another one. */
+  get [Message.requestHead](): Message.RequestHead {
+    const { options, request: { fields, method, target, version } } = this
+    return {
+      method,
+      target,
+      fields,
+      protocol: "http",
+      body: this,
+      upgrade: Persistence.upgradeOf(options, fields, version),
+      acceptsTrailers: Persistence.acceptsTrailers(options, fields)
+    }
   }
 
   keep(maxBytes: number): void {

@@ -24,7 +24,6 @@ import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
 import { BodyTooLarge } from "./BodyReader.ts"
 import { IncomingMessage, ReceivedBody } from "./IncomingMessage.ts"
-import * as Persistence from "./Persistence.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 
 /** What a view of a request may have otherwise than the request. */
@@ -65,20 +64,11 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
   private cookieRecord: ReadonlyRecord<string, string> | undefined
 
   constructor(source: ServerExchange, content: ReceivedBody = new ReceivedBody(source.body), view: View = asReceived) {
-    const { fields, method, target, version } = source.request
-    super(fields, content, view.headers)
+    super(source.request.fields, content, view.headers)
     this.source = source
     this.view = view
-    const head = {
-      method,
-      target,
-      fields,
-      protocol: "http",
-      body: source,
-      upgrade: Persistence.upgradeOf(source.options, fields, version),
-      acceptsTrailers: Persistence.acceptsTrailers(source.options, fields)
-    } as const
     const isAltered = view.url !== undefined || view.headers !== undefined
+    const head = source[Message.requestHead]
     this[Message.requestHead] = isAltered ? { ...head, ...this.altered(), isAltered } : head
   }
 
