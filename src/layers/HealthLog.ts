@@ -109,7 +109,8 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           const from = before?.endpoint.backend.origin ?? backend.origin
           if (from !== backend.origin) moves.push(`${from} to ${backend.origin}`)
           hasOthers ||= endpoint !== before?.endpoint
-          hasOtherUses ||= isInUse(member) !== isInUse(before)
+          // In a panic the same ones may be offered although one of them is well now, or not any more.
+          hasOtherUses ||= isInUse(member) !== isInUse(before) || isWell(member) !== isWell(before)
           const status = Health.status(health)
           if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })

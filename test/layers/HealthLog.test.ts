@@ -261,6 +261,26 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("says that backups have the traffic when the first of them is on trial, also in a panic", () => {
+    const entries: Array<Entry> = []
+    const [a, ...backups] = ["a", "b", "c", "d"].map((id, i) => Backend.make(`http://${id}.test`, { id, tier: i && 1 }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile([a!, ...backups]), settle))
+      for (const id of ["b", "c", "d", "a"]) yield* signal(id, passed)
+      yield* signal("b", { _tag: "Tripped", why: "5 failures in a row", random: 0 })
+      for (const _ of [1, 2]) yield* signal("b", passed)
+      for (const id of ["b", "c", "d"]) {
+        for (const _ of [1, 2, 3]) yield* signal(id, { _tag: "ProbeFailed", why: "503", answered: true })
+      }
+      yield* signal("a", failed)
+      const before = entries.length
+      for (const _ of [1, 2]) yield* signal("b", passed)
+      assert.deepStrictEqual(entries.slice(before).filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Traffic goes to backups, of tier 1: nobody before is well"
+      ])
+    }).pipe(logging(entries))
+  })
+
   it.effect("says that the pool is in panic, and when it is not any more", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
