@@ -13,6 +13,7 @@
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
@@ -236,7 +237,9 @@ const forwarding = (
           const over = drain.tunnel(answering, () => answer.body?.release())
           yield* Scope.addFinalizer(scope, Effect.sync(over))
         }
-        const brokeOff = (cause: Cause.Cause<unknown>) => Effect.sync(() => exchange.brokeOff(cause))
+        const own = Fiber.getCurrent()
+        const brokeOff = (cause: Cause.Cause<unknown>) =>
+          Effect.sync(() => exchange.brokeOff(cause, Fiber.getCurrent() === own))
         const stream = () => Stream.onError(bodyOf(response), brokeOff)
         const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
         const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))

@@ -75,6 +75,8 @@ export class Exchange implements History, PickContext, Resending {
   private reason: Failure.Reason | undefined
   /** Why the client has not got all of the answer, if a server has asked for it as a stream. */
   private brokenBy: Failure.Reason | undefined
+  /** Whether somebody has begun to read the answer and has left it. */
+  private isLeft = false
   /** `null` until it is asked for. */
   private hashKey: string | undefined | null = null
 
@@ -231,9 +233,14 @@ export class Exchange implements History, PickContext, Resending {
     this.reason = reason
   }
 
-  /** The stream of the answer has broken off, or the client has left it. */
-  brokeOff(cause: Cause.Cause<unknown>): void {
-    this.brokenBy ??= Failure.fromCause(cause)
+  /**
+   * The stream of the answer has broken off, or the client has left it. Whoever changes it on its way, such as a
+   * middleware that compresses, reads it in another fiber than that of the request, which is not told who has left.
+   */
+  brokeOff(cause: Cause.Cause<unknown>, isOwnFiber = true): void {
+    const reason = Failure.fromCause(cause)
+    if (reason === "draining" && !isOwnFiber) this.isLeft = true
+    else this.brokenBy ??= reason
   }
 
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
@@ -242,7 +249,7 @@ export class Exchange implements History, PickContext, Resending {
     this.endRace(false, undefined)
     const { current, reason: refusal } = this
     if (Exit.isFailure(exit)) this.brokeOff(exit.cause)
-    this.reason = this.brokenBy ?? this.head.body?.brokenBy ?? this.reason
+    this.reason = this.brokenBy ?? this.head.body?.brokenBy ?? (this.isLeft ? "client_aborted" : this.reason)
     const { reason } = this
     const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
     const now = this.books.clock.currentTimeMillisUnsafe()

@@ -74,7 +74,8 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
   hasBegun = false
   /** Whether the connection is gone, so that nobody reads a response. */
   isAborted = false
-  private failure: TransportFailure | undefined
+  /** Why the client has not got all of the response, whatever becomes of the connection then. */
+  brokenBy: Reason | undefined
 
   constructor(
     connection: AcceptedConnection,
@@ -124,10 +125,6 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
 
   settle(): void {
     this.body?.settle()
-  }
-
-  get brokenBy(): Reason | undefined {
-    return this.isAborted ? "client_aborted" : this.failure?.reason
   }
 
   /** RFC 9110 §10.1.1. Not after the response, which says enough. */
@@ -206,11 +203,14 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
   /** The client has left. An application that is interrupted gives up a response that it sends. */
   abort(): void {
     this.isAborted = true
+    // A response that has begun and is not under way is complete, or was cut by us.
+    if (!this.hasBegun || this.done !== undefined) this.brokenBy ??= "client_aborted"
     this.fiber?.interruptUnsafe(undefined, ClientAbort.annotation)
   }
 
   /** There is no more time. An application that is interrupted answers that, unless it has begun to answer. */
   terminate(): void {
+    if (this.done !== undefined) this.brokenBy ??= "draining"
     this.fiber?.interruptUnsafe()
     if (this.hasBegun) this.giveUp()
   }
@@ -219,7 +219,7 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
     const { done } = this
     if (done === undefined) return
     this.done = undefined
-    this.failure = failure
+    this.brokenBy ??= failure?.reason
     done(failure)
     if (failure === undefined) this.connection.onResponded()
   }
