@@ -256,6 +256,16 @@ const behind = (error: unknown): TransportFailure | undefined => {
   return cause instanceof TransportFailure ? cause : undefined
 }
 
+/** Why the body of a request did not come: it is the client's mistake, as far as a server or a middleware has read it. */
+export const ofBody = (error: unknown): TransportFailure => {
+  const isTooLarge = HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError" &&
+    error.reason.reason === "BodyTooLarge"
+  return behind(error) ?? TransportFailure.make({
+    reason: isTooLarge ? "body_too_large" : "bad_request",
+    message: error instanceof Error ? error.message : "the body of the request cannot be read"
+  })
+}
+
 /** Why an exchange ended before its end, from the cause that its scope was closed with. */
 export const fromCause = (cause: Cause.Cause<unknown>): Reason => {
   for (const part of cause.reasons) {

@@ -145,6 +145,22 @@ onEachPair((server, client) => {
       assert.notProperty(backend.heads[0]?.headers, "content-encoding")
     }))
 
+  for (
+    const [what, body, reason, status] of [
+      ["cannot be decoded", Buffer.from("no gzip at all"), "bad_request", 400],
+      ["is longer than a middleware allows", gzipSync(Buffer.alloc(2_000)), "body_too_large", 413]
+    ] as const
+  ) {
+    it.live(`says that the client is to blame for a body that ${what}`, () =>
+      Effect.gen(function*() {
+        const answer = yield* send(server, client, [yield* fine, yield* fine], {
+          init: { method: "PUT", body, headers: { "content-encoding": "gzip" } },
+          around: HttpMiddleware.decompression({ maxDecompressedSize: 1_000 })
+        })
+        assert.deepStrictEqual([answer.reason, answer.status, answer.bodies], [reason, status, []])
+      }))
+  }
+
   it.live("brings an answer that a middleware has compressed", () =>
     Effect.gen(function*() {
       const around = HttpMiddleware.compression({ algorithms: ["gzip"] })

@@ -125,7 +125,7 @@ export const make = (
     },
     /** The current try has brought no answer, and ends for this reason. */
     fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Failure.Reason => {
-      const { message, reason } = Failure.behindTry(error)
+      const { message, reason } = exchange.upload?.failure ?? Failure.behindTry(error)
       if (reason === "overloaded") noteShortage(message)
       exchange.failed(reason)
       return reason

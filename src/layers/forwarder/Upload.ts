@@ -4,11 +4,14 @@
  * Owns the moment from which a backend is timed: before it, the time is the client's. Requests without a body have none
  * of these. What comes of it for a try is in `Try`.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
+import { ofBody, type TransportFailure } from "../../services/Failure.ts"
 import type { RequestBody } from "../../services/Message.ts"
 
 export class Upload {
@@ -20,6 +23,8 @@ export class Upload {
   private isTaken = false
   /** Whether a try has ended before it had half of its time for itself. */
   private isLate = false
+  /** Why the rest of it does not come, for which no backend is to blame. */
+  failure: TransportFailure | undefined
 
   /** `body` is the engine's, if it has one of its own. The platform's has to be watched. */
   constructor(clock: Clock.Clock, body: RequestBody | undefined) {
@@ -67,7 +72,10 @@ export class Upload {
         }).pipe(Effect.onExit((exit) =>
           Effect.sync(() => {
             this.isPulled = false
-            if (Exit.isFailure(exit) && Pull.isDoneCause(exit.cause)) this.complete()
+            if (Exit.isSuccess(exit)) return
+            if (Pull.isDoneCause(exit.cause)) return this.complete()
+            const error = Cause.findErrorOption(exit.cause)
+            if (Option.isSome(error)) this.failure = ofBody(error.value)
           })
         ))
       ))
