@@ -55,12 +55,21 @@ const reportEvery = 10_000
 
 const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
 
-/** The body of a backend's response, for servers that know only the platform's interface. */
-const bodyOf = (response: HttpClientResponse): Stream.Stream<Uint8Array, Failure.TransportFailure> =>
-  response.stream.pipe(
+/**
+ * The body of a backend's response, for servers that know only the platform's interface. The exchange is told how it
+ * breaks off, and whether that was in the fiber that has asked for it, which is that of the request.
+ */
+const bodyOf = (
+  response: HttpClientResponse,
+  exchange: Exchange
+): Stream.Stream<Uint8Array, Failure.TransportFailure> => {
+  const own = Fiber.getCurrent()
+  return response.stream.pipe(
     Stream.catchReason("HttpClientError", "EmptyBodyError", noBody),
-    Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message }))
+    Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message })),
+    Stream.onError((cause) => Effect.sync(() => exchange.brokeOff(cause, Fiber.getCurrent() === own)))
   )
+}
 
 /**
  * Why a request is not answered by itself: there is a bug, which goes to the log, or no time any more. The platform sends
@@ -237,10 +246,7 @@ const forwarding = (
           const over = drain.tunnel(answering, () => answer.body?.release())
           yield* Scope.addFinalizer(scope, Effect.sync(over))
         }
-        const own = Fiber.getCurrent()
-        const brokeOff = (cause: Cause.Cause<unknown>) =>
-          Effect.sync(() => exchange.brokeOff(cause, Fiber.getCurrent() === own))
-        const stream = () => Stream.onError(bodyOf(response), brokeOff)
+        const stream = () => bodyOf(response, exchange)
         const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
         const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))
         return handOver(answer, pin, cookie, body)
