@@ -53,7 +53,7 @@ export interface RequestHead {
   readonly upgrade?: string | undefined
   /** Whether the client asked for trailers, with `TE` (RFC 9110 §10.1.4), on an engine that forwards them. */
   readonly acceptsTrailers?: boolean | undefined
-  /** Whether a program has changed the target or a field, which may be none that can be sent. */
+  /** Whether a program has changed the target, a field or the address, which may be none that can be sent. */
   readonly isAltered?: boolean | undefined
 }
 

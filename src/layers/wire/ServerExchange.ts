@@ -93,7 +93,12 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
 
   /** For the request, and for whoever has it as the source of another one. */
   get [Message.requestHead](): Message.RequestHead {
-    const { options, request: { fields, method, target, version } } = this
+    return this.headWith(this.request.target, this.request.fields)
+  }
+
+  /** The head with this target and these fields, which may be others than those that came. */
+  headWith(target: string, fields: FieldLines): Message.RequestHead {
+    const { options, request: { method, version } } = this
     return {
       method,
       target,

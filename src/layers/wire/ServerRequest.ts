@@ -18,7 +18,7 @@ import type { ReadonlyRecord } from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import { valueOf } from "../../services/Fields.ts"
+import { isNamed, valueOf } from "../../services/Fields.ts"
 import { toFields } from "../../services/HeaderRecord.ts"
 import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
@@ -43,7 +43,8 @@ const asReceived: View = {
   protocol: undefined
 }
 
-const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"])
+/** A program may have made a record with names in any case. */
+const isFraming = (name: string): boolean => isNamed(name, "content-length") || isNamed(name, "transfer-encoding")
 
 /** Brings modules that no forwarded request needs. */
 const loadUpgrade = Effect.promise(() => import("./Upgrade.ts"))
@@ -67,22 +68,27 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     super(source.request.fields, content, view.headers)
     this.source = source
     this.view = view
-    const isAltered = view.url !== undefined || view.headers !== undefined
-    const head = source[Message.requestHead]
-    this[Message.requestHead] = isAltered ? { ...head, ...this.altered(), isAltered } : head
+    // The address is sent on as well.
+    const isAltered = view.url !== undefined || view.headers !== undefined || view.remoteAddress !== undefined
+    this[Message.requestHead] = isAltered ? { ...this.altered(), isAltered } : source[Message.requestHead]
   }
 
   /**
    * What a program has changed is forwarded as it says, but for the framing, which is that of the body as it comes. A
-   * target with an authority leaves that as the `Host`.
+   * target with an authority leaves that as the `Host`, unless the program has said another one.
    */
-  private altered(): Pick<Message.RequestHead, "target" | "fields"> {
-    const { headers, url } = this.view
-    const { fields, target } = this.source.request
-    if (headers === undefined && Target.authorityOf(target) === undefined) return { target: url ?? target, fields }
-    const framing = fields.filter((_, i) => framingFields.has(fields[i - (i % 2)]!.toLowerCase()))
-    const others = toFields(Headers.removeMany(this.headers, framingFields))
-    return { target: url ?? target, fields: [...others, ...framing] }
+  private altered(): Message.RequestHead {
+    const { source, view: { headers, url } } = this
+    const { fields, method, target } = source.request
+    if (headers === undefined && (url === undefined || Target.authorityOf(target) === undefined)) {
+      return source.headWith(url ?? target, fields)
+    }
+    const framing = fields.filter((_, i) => isFraming(fields[i - (i % 2)]!))
+    // With `Connection`, a client could take away what the program has set (CVE-2022-31813).
+    const isDropped = (name: string) => isFraming(name) || (headers !== undefined && isNamed(name, "connection"))
+    const record = toFields(this.headers)
+    const others = record.filter((_, i) => !isDropped(record[i - (i % 2)]!))
+    return source.headWith(url ?? Target.originForm(method, target), [...others, ...framing])
   }
 
   protected override failure(cause: unknown): HttpServerError {
@@ -177,7 +183,8 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     Socket.Socket,
     HttpServerError
   > {
-    const { upgrade } = this[Message.requestHead]
+    // What the client has asked for, whatever the program has made of the headers.
+    const { upgrade } = this.source[Message.requestHead]
     if (upgrade === undefined) {
       const description = "not an upgradeable ServerRequest"
       return Effect.fail(new HttpServerError({ reason: new RequestParseError({ request: this, description }) }))
