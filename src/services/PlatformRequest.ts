@@ -25,14 +25,17 @@ import {
 
 const isFramed = (headers: object): boolean => "content-length" in headers || "transfer-encoding" in headers
 
+const announcesBody = (headers: object): boolean =>
+  isFramed(headers) && !("content-length" in headers && Number(headers["content-length"]) === 0)
+
 /**
  * Whether what a request was made of has a body. A web `Request` with one need not have framing headers, and a middleware
  * leaves them out where it decodes the body.
  */
 const hasBody = (source: object): boolean => {
   if (source instanceof Request) return source.body !== null
-  if (hasRequestHead(source)) return isFramed(toHeaders(source[requestHead].fields))
-  return "headers" in source && Predicate.isObject(source.headers) && isFramed(source.headers)
+  if (hasRequestHead(source)) return announcesBody(toHeaders(source[requestHead].fields))
+  return "headers" in source && Predicate.isObject(source.headers) && announcesBody(source.headers)
 }
 
 /** The head of a request that was received, whatever engine received it. */

@@ -120,6 +120,16 @@ onEachPair((server, client) => {
       assert.deepStrictEqual(backend.bodies, ["HELLO"])
     }))
 
+  it.live("sends no body where there is none, although an application does not say so any more", () =>
+    Effect.gen(function*() {
+      const backend = yield* fine
+      const change = (request: HttpServerRequest) =>
+        request.modify({ headers: Headers.remove(request.headers, "content-length") })
+      yield* send(server, client, [backend], { init: { method: "POST" }, around: changing(change) })
+      assert.deepStrictEqual(backend.bodies, [""])
+      assert.notProperty(backend.heads[0]?.headers, "transfer-encoding")
+    }))
+
   // Other servers have no more than the record of what an application says.
   if (server.name === "WireServer") {
     it.live.each(["3", "300"])(
