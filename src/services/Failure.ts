@@ -266,14 +266,20 @@ export const ofBody = (error: unknown): TransportFailure => {
   })
 }
 
+/** Whether an application has failed by itself, and not a server that writes its answer. */
+const isOfApplication = (error: unknown): boolean =>
+  !HttpServerError.isHttpServerError(error) || error.reason._tag !== "ResponseError"
+
 /** Why an exchange ended before its end, from the cause that its scope was closed with. */
 export const fromCause = (cause: Cause.Cause<unknown>): Reason => {
+  let isOurs = false
   for (const part of cause.reasons) {
     if (Cause.isInterruptReason(part)) {
       return part.annotations.has(HttpServerError.ClientAbort.key) ? "client_aborted" : "draining"
     }
     const failure = behind(Cause.isFailReason(part) ? part.error : part.defect)
     if (failure !== undefined) return failure.reason
+    isOurs ||= Cause.isDieReason(part) || isOfApplication(part.error)
   }
-  return Cause.hasDies(cause) ? "internal_error" : "reset_mid_body"
+  return isOurs ? "internal_error" : "reset_mid_body"
 }

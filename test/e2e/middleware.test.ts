@@ -130,6 +130,13 @@ onEachPair((server, client) => {
       assert.notProperty(backend.heads[0]?.headers, "transfer-encoding")
     }))
 
+  it.live("does not say that a backend has failed where an application fails after its answer", () =>
+    Effect.gen(function*() {
+      const around = (handle: App): App => Effect.andThen(handle, Effect.fail("no"))
+      const { reason, status } = yield* send(server, client, [yield* fine], { around })
+      assert.deepStrictEqual({ reason, status }, { reason: "internal_error", status: 500 })
+    }))
+
   // Other servers have no more than the record of what an application says.
   if (server.name === "WireServer") {
     it.live.each(["3", "300"])(

@@ -96,6 +96,10 @@ const serverError = (cause: unknown) =>
     })
   })
 
+const notFound = new HttpServerError.HttpServerError({
+  reason: new HttpServerError.RouteNotFound({ request: HttpServerRequest.fromWeb(new Request("http://localhost/")) })
+})
+
 const interrupted = Cause.interrupt(1)
 const clientLeft = Cause.annotate(interrupted, HttpServerError.ClientAbort.annotation)
 
@@ -104,7 +108,8 @@ describe("fromCause", () => {
     ["a failure of the transport", Cause.fail(failure), "headers_timeout"],
     ["a failure of the transport behind an error of the server", Cause.fail(serverError(failure)), "headers_timeout"],
     ["an error of the server without one", Cause.fail(serverError(new Error("EPIPE"))), "reset_mid_body"],
-    ["an unknown failure", Cause.fail("broken"), "reset_mid_body"],
+    ["a failure of an application", Cause.fail("broken"), "internal_error"],
+    ["an error of the server by which an application says no", Cause.fail(notFound), "internal_error"],
     ["a defect", Cause.die(new Error("a bug")), "internal_error"],
     ["a defect that is a failure of the transport", Cause.die(failure), "headers_timeout"],
     ["a defect that is an error of the server with one behind it", Cause.die(serverError(failure)), "headers_timeout"],
