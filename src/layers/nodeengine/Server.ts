@@ -116,6 +116,8 @@ const write = (
       out.writeHead(head.status, sendablePhrase(head.statusText), withoutTrailer(head.fields))
     } catch (error) {
       body.destroy()
+      // Behind this the platform sends nothing any more.
+      cut(out)
       return fail("protocol_error", error instanceof Error ? error : new Error(String(error)))
     }
     // A head must not wait for a body that may take any time; a body that is there already shares a packet with it.
