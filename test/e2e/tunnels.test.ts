@@ -26,7 +26,8 @@ const tunnel = async (lab: Lab, wishes: Wishes = {}, agreed: (peer: Peer) => unk
 const untilStuck = async ({ socket }: Peer): Promise<number> => {
   const bytes = () => socket.bytesWritten - socket.writableLength
   let before = -1
-  while (before !== bytes()) {
+  for (let looks = 0; looks < 5; looks++) {
+    if (before !== bytes()) looks = 0
     before = bytes()
     await sleep(30)
   }
