@@ -1,9 +1,10 @@
 /**
  * How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels
- * that are left are cut.
+ * that are left are cut. Those of a backend that discovery takes away are cut as well.
  *
  * Owns the tunnels that stand, by backend. That a backend drains is a fact of its health and kept in `Pool`.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
@@ -12,12 +13,20 @@ import * as Stream from "effect/Stream"
 import { Balancer } from "../services/Balancer.ts"
 import { defaultOptions, Drain, type Options, TakenBack } from "../services/Drain.ts"
 import type { Load } from "../services/Load.ts"
-import { memberOf, Pool } from "../services/Pool.ts"
+import { empty, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** How often tunnels are cut when their time is over. */
 const cutEvery = "1 second"
 
-/** Drains with these options, unless it is told otherwise. */
+/** The loads of members that have left, also where another one with the same id has come. */
+const departed = (before: PoolState, after: PoolState): ReadonlyArray<Load> =>
+  before.positions === after.positions
+    ? []
+    : before.members.map(({ endpoint }) => endpoint)
+      .filter(({ backend, load }) => memberOf(after, backend.id)?.endpoint.load !== load)
+      .map(({ load }) => load)
+
+/** Drains with these options, unless it is told otherwise. Tunnels of a backend that leaves have the same time. */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, never, Balancer | Pool> =>
   Layer.effect(
     Drain,
@@ -41,10 +50,21 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
             : Effect.void
         })
 
-      const cutTunnels = (load: Load) =>
+      /** Cuts tunnels again and again when their time is over, because one that was asked for before may open only then. */
+      const cutUntilIdle = (load: Load, tunnels: Duration.Duration, applies: () => boolean = () => true) =>
         Effect.sync(() => {
-          for (const cut of cuts.get(load) ?? []) cut()
-        })
+          if (applies()) { for (const cut of cuts.get(load) ?? []) cut() }
+        }).pipe(
+          Effect.repeat({ schedule: Schedule.spaced(cutEvery), while: () => load.inFlight > 0 }),
+          Effect.delay(tunnels)
+        )
+
+      const scope = yield* Effect.scope
+      yield* pool.changes.pipe(
+        Stream.mapAccum(() => empty, (before: PoolState, after) => [after, departed(before, after)]),
+        Stream.runForEach((load) => Effect.forkIn(cutUntilIdle(load, options.tunnels), scope)),
+        Effect.forkScoped({ startImmediately: true })
+      )
 
       return Drain.of({
         drain: Effect.fn("Drain.drain")(function*(id: string, why: string, { tunnels }: Options = options) {
@@ -53,11 +73,9 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
           const drain = (drains.get(load) ?? 0) + 1
           drains.set(load, drain)
           yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
-          // Again and again, because one that was asked for before may open only now.
-          const cutting = Effect.suspend(() => drains.get(load) === drain ? cutTunnels(load) : Effect.never)
           yield* Effect.raceAllFirst([
             balancer.untilIdle(id),
-            Effect.sleep(tunnels).pipe(Effect.andThen(Effect.repeat(cutting, Schedule.spaced(cutEvery)))),
+            cutUntilIdle(load, tunnels, () => drains.get(load) === drain).pipe(Effect.andThen(Effect.never)),
             Stream.runForEach(pool.changes, () => failIfTakenBack(id, load))
           ])
         }),

@@ -10,6 +10,7 @@ import * as DrainLayer from "../../src/layers/Drain.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
+import type { Backend } from "../../src/services/Backend.ts"
 import { Balancer } from "../../src/services/Balancer.ts"
 import { Drain, TakenBack } from "../../src/services/Drain.ts"
 import { Pool } from "../../src/services/Pool.ts"
@@ -212,5 +213,80 @@ describe("a backend that drains", () => {
       end(after, "success", 1)
       yield* TestClock.adjust(1)
       assert.isDefined(draining.pollUnsafe())
+    }).pipe(lab))
+})
+
+describe("a backend that has left", () => {
+  /** A pool of `a`, to which something is in flight; `leave` takes it out and, if it is to come, another one in. */
+  const leaving = Effect.gen(function*() {
+    const pool = yield* Pool
+    yield* pool.reconcile([backend("a")])
+    const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+    const { begin, end } = yield* Balancer
+    const { tunnel } = yield* Drain
+    begin(endpoint)
+    let cuts = 0
+    const open = () => tunnel(endpoint, () => cuts++)
+    const leave = (...then: ReadonlyArray<Backend>) => Effect.andThen(pool.reconcile([]), pool.reconcile(then))
+    return { open, leave, cuts: () => cuts, end: () => end(endpoint, "success", 1) }
+  })
+
+  it.effect("has its tunnels cut when their time is over", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts } = yield* leaving
+      open()
+      yield* leave()
+      yield* TestClock.adjust("29 seconds")
+      assert.strictEqual(cuts(), 0)
+      yield* TestClock.adjust("2 seconds")
+      assert.isAbove(cuts(), 0)
+    }).pipe(lab))
+
+  it.effect("has those cut, too, that were asked for before and open only when the time is over", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts } = yield* leaving
+      yield* leave()
+      yield* TestClock.adjust("1 minute")
+      open()
+      yield* TestClock.adjust("2 seconds")
+      assert.isAbove(cuts(), 0)
+    }).pipe(lab))
+
+  it.effect("is left alone when nothing is in flight to it any more", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts, end } = yield* leaving
+      yield* leave()
+      end()
+      yield* TestClock.adjust("1 minute")
+      open()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(cuts(), 0)
+    }).pipe(lab))
+
+  it.effect("has its own tunnels cut and not those of another one in its place", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts } = yield* leaving
+      open()
+      yield* leave(backend("a"))
+      const pool = yield* Pool
+      const { tunnel } = yield* Drain
+      let others = 0
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      ;(yield* Balancer).begin(endpoint)
+      tunnel(endpoint, () => others++)
+      yield* TestClock.adjust("1 minute")
+      assert.isAbove(cuts(), 0)
+      assert.strictEqual(others, 0)
+    }).pipe(lab))
+
+  it.effect("keeps its tunnels where it has only changed, or moved in the list", () =>
+    Effect.gen(function*() {
+      const { open, cuts } = yield* leaving
+      open()
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("b"), backend("a", 7)])
+      yield* pool.signal("a", { _tag: "ModeSet", mode: "Disabled", why: "a look at it" })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(cuts(), 0)
     }).pipe(lab))
 })
