@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
-import { type Flow, maxCopied, type Taker } from "./Flow.ts"
+import { type Flow, type Hold, maxCopied, type Taker } from "./Flow.ts"
 
 /** What may wait to be read; then the sender has to. */
 const maxWaiting = 64 * 1024
@@ -45,13 +45,13 @@ export class BodyReader implements Taker {
     this.state = "ended"
   }
 
-  flush(): boolean {
+  flush(): Hold {
     if (this.waitingBytes >= maxWaiting) this.flow.pause()
     // There may be nothing yet but the frame of a chunk.
     if (this.pieces.length > 0 || this.state !== "open") this.notify()
     // It may be asked more than once for the same pieces: by whoever took the body, and by the connection.
     this.isFlushed = true
-    return this.isKept
+    return this.isKept ? "kept" : "released"
   }
 
   fail(failure: TransportFailure): void {

@@ -41,8 +41,6 @@ export class ClientConnection extends Connection implements BackendConnection, L
   /** Bytes that had been written before the request. */
   private writtenBefore = 0
   private isUnwritable = false
-  /** Whether somebody still refers to the chunk that is being read. */
-  private isKept = false
   private isLast = false
   private keepAlive: number
 
@@ -123,7 +121,7 @@ export class ClientConnection extends Connection implements BackendConnection, L
       } else {
         const { flow } = this.intake
         at = this.readBody(this.intake, chunk, at)
-        if (flow?.flush() === true) this.isKept = true
+        if (flow?.flush() === "kept") this.isKept = true
       }
     }
     return this.isKept
@@ -179,7 +177,7 @@ export class ClientConnection extends Connection implements BackendConnection, L
     this.intake = intake
     const next = read instanceof Malformed ? this.refuse(read, chunk) : this.onRead(intake, read, chunk)
     exchange.onHead(head, flow)
-    if (flow.flush()) this.isKept = true
+    if (flow.flush() === "kept") this.isKept = true
     return next
   }
 

@@ -48,6 +48,8 @@ export abstract class Connection implements Expirable, Source {
   private otherEnd: Connection | undefined
   private holder: Holder | undefined
   protected isHolding = false
+  /** Whether somebody still refers to the chunk that is being read. */
+  protected isKept = false
   private address: string | undefined
 
   /** `idle` is how many milliseconds may pass between two reads of a body. */

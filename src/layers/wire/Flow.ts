@@ -16,14 +16,17 @@ export interface Source {
   cancel(): void
 }
 
+/** How long somebody refers to what was given: no more, until the source is told to go on, or beyond that. */
+export type Hold = "released" | "until resumed" | "kept"
+
 /** The side that a body goes to. Nothing is called after `end` or `fail`. */
 export interface Taker {
   /** The piece is valid until `flush` returns. */
   data(piece: Buffer): void
   /** The last piece has been given; `flush` follows. */
   end(trailers: FieldLines): void
-  /** All of what has arrived at once has been given. Whether the taker still refers to any of it. */
-  flush(): boolean
+  /** All of what has arrived at once has been given. How long the taker refers to any of it. */
+  flush(): Hold
   fail(failure: TransportFailure): void
 }
 
@@ -91,18 +94,18 @@ export class Flow {
     this.taker?.end(trailers)
   }
 
-  /** What has arrived at once has been pushed. Whether somebody still refers to any of it. */
-  flush(): boolean {
+  /** What has arrived at once has been pushed. How long somebody refers to any of it. */
+  flush(): Hold {
     if (this.taker !== undefined) return this.taker.flush()
     // Not for each piece: after the last one nobody would open the valve again.
     if (this.heldBytes >= maxHeld) this.pause()
-    let isKept = false
+    let hold: Hold = "released"
     for (; this.settled < this.held.length; this.settled++) {
       const piece = this.held[this.settled]!
       if (piece.length <= maxCopied) this.held[this.settled] = Buffer.from(piece)
-      else isKept = true
+      else hold = "kept"
     }
-    return isKept
+    return hold
   }
 
   /** Nothing more will come, and what is held is of no use. */

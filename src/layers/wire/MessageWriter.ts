@@ -10,7 +10,7 @@ import { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
 import { forwardedTrailers } from "../../services/HeaderFields.ts"
 import { chunkEnd, chunkHead, lastChunk } from "./Chunks.ts"
-import type { Source, Taker } from "./Flow.ts"
+import type { Hold, Source, Taker } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import { sendNow, writeSoon } from "./Outbox.ts"
 
@@ -80,21 +80,21 @@ export class MessageWriter implements Taker {
     this.state = "ended"
   }
 
-  flush(): boolean {
+  flush(): Hold {
     // Asked once more for what was just written, by the connection that it came from.
-    if (this.state === "over") return this.isKept
+    if (this.state === "over") return this.hold
     const hasRoom = this.write()
     if (this.state === "open" && !hasRoom) {
       this.isPaused = true
       this.source?.pause()
       this.listener.onWaiting(true)
     }
-    const { isKept } = this
+    const { hold } = this
     if (this.state === "ended") {
       this.state = "over"
       this.listener.onWritten()
     }
-    return isKept
+    return hold
   }
 
   fail(failure: TransportFailure): void {
@@ -120,12 +120,10 @@ export class MessageWriter implements Taker {
     this.source?.cancel()
   }
 
-  /**
-   * Whether the socket still refers to a piece that may be written over: a text is a copy, and nothing more is read before
-   * a source that waits is told to go on, which is when the socket is empty.
-   */
-  private get isKept(): boolean {
-    return this.refersToPieces && this.socket.writableLength > 0 && !(this.isPaused && this.source !== undefined)
+  /** How long the socket refers to a piece. A text is a copy, and a source that waits goes on when the socket is empty. */
+  private get hold(): Hold {
+    if (!this.refersToPieces || this.socket.writableLength === 0) return "released"
+    return this.isPaused && this.source !== undefined ? "until resumed" : "kept"
   }
 
   /** Writes what waits. Whether the socket takes more. */

@@ -16,6 +16,7 @@ import { HeadReader } from "./HeadReader.ts"
 import { Intake } from "./Intake.ts"
 import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
+import { giveBack } from "./ReadMemory.ts"
 import { framingOf, reasonOf, Refusal } from "./Refusal.ts"
 import type { ServerContext } from "./ServerContext.ts"
 import { type AcceptedConnection, ServerExchange } from "./ServerExchange.ts"
@@ -49,7 +50,8 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     this.reader = new HeadReader("request", server.limits)
     this.deadline = server.deadlines.after(server.timeouts.keepAlive)
     socket.on("data", (chunk: Buffer) => {
-      this.receive(chunk)
+      this.isKept = false
+      if (!this.receive(chunk)) giveBack(chunk)
     })
   }
 
@@ -62,7 +64,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     if (this.isDeaf) return false
     if (this.early === undefined) this.consume(chunk)
     else this.keep(chunk, maxEarly)
-    return false
+    return this.isKept || this.early !== undefined
   }
 
   private consume(chunk: Buffer): void {
@@ -71,7 +73,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     while (at < chunk.length && !this.isDeaf) {
       if (this.intake !== undefined) at = this.readBody(this.intake, chunk, at)
       else if (this.isTunnel) {
-        this.receive(chunk.subarray(at))
+        if (this.receive(chunk.subarray(at))) this.isKept = true
         break
       } else if (this.exchange === undefined && !this.socket.writableNeedDrain) at = this.readHead(chunk, at)
       else {
@@ -127,12 +129,9 @@ export class ServerConnection extends Connection implements AcceptedConnection {
 
   private readBody(intake: Intake, chunk: Buffer, at: number): number {
     const rest = intake.read(chunk, at)
-    if (rest instanceof Malformed) {
-      this.failBody(TransportFailure.make({ reason: reasonOf(rest), message: rest.detail }))
-      return chunk.length
-    }
     const { flow } = intake
-    if (intake.isDone) {
+    if (rest instanceof Malformed) this.failBody(reasonOf(rest), rest.detail)
+    else if (intake.isDone) {
       this.intake = undefined
       intake.end()
       this.deadline = this.exchange === undefined
@@ -142,17 +141,17 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       this.expectMore()
       if (intake.drained > maxDrain) this.stopDraining()
     }
-    flow?.flush()
-    return rest
+    if (flow !== undefined && flow.flush() !== "released") this.isKept = true
+    return rest instanceof Malformed ? chunk.length : rest
   }
 
   /** The rest of the request cannot be read, and so neither can anything after it. */
-  private failBody(failure: TransportFailure): void {
+  private failBody(reason: TransportFailure["reason"], message: string): void {
     const { intake } = this
     this.isLast = this.isDeaf = true
     this.intake = undefined
     this.deadline = Infinity
-    intake?.flow?.fail(failure)
+    intake?.flow?.fail(TransportFailure.make({ reason, message }))
     if (this.exchange === undefined) this.close()
   }
 
@@ -294,7 +293,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     } else if (this.exchange.hasBegun || this.intake?.flow === undefined) {
       this.cut()
     } else {
-      this.failBody(TransportFailure.make({ reason: "request_timeout", message: "the body stopped" }))
+      this.failBody("request_timeout", "the body stopped")
     }
   }
 }

@@ -1,6 +1,6 @@
 /** Flow: what is held, when the valve is closed, and that the end comes once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Flow, type Source, type Taker } from "../../../src/layers/wire/Flow.ts"
+import { Flow, type Hold, type Source, type Taker } from "../../../src/layers/wire/Flow.ts"
 import { TransportFailure } from "../../../src/services/Failure.ts"
 import type { FieldLines } from "../../../src/services/Fields.ts"
 
@@ -22,11 +22,11 @@ const setup = () => {
     end: (trailers: FieldLines) => void taken.push(`end(${trailers.join("=")})`),
     flush: () => {
       taken.push("flush")
-      return false
+      return "released"
     },
     fail: ({ message }: TransportFailure) => void taken.push(`fail(${message})`)
   } satisfies Taker
-  const push = (piece: Buffer | string): boolean => {
+  const push = (piece: Buffer | string): Hold => {
     flow.push(typeof piece === "string" ? Buffer.from(piece, "latin1") : piece)
     return flow.flush()
   }
@@ -92,7 +92,7 @@ describe("a flow", () => {
       ...taker,
       flush: () => {
         flow.pause()
-        return true
+        return "until resumed"
       }
     })
     assert.notInclude(source, "resume")
@@ -123,11 +123,11 @@ describe("a flow", () => {
   it("copies small pieces that it holds, and says of large ones that it refers to them", () => {
     const { flow, push, taken, taker } = setup()
     const small = Buffer.from("small")
-    assert.isFalse(push(small))
+    assert.strictEqual(push(small), "released")
     small.fill("x")
-    assert.isTrue(push(Buffer.alloc(10_000)))
+    assert.strictEqual(push(Buffer.alloc(10_000)), "kept")
     // The second flush is about nothing new.
-    assert.isFalse(flow.flush())
+    assert.strictEqual(flow.flush(), "released")
     flow.take(taker)
     assert.deepStrictEqual(taken, ["small", "10000", "flush"])
   })
@@ -208,7 +208,7 @@ describe("a flow that is kept", () => {
     flow.take(taker)
     flow.cancel()
     const piece = Buffer.from("second")
-    assert.isFalse(push(piece))
+    assert.strictEqual(push(piece), "released")
     piece.fill("x")
     flow.take(taker)
     assert.deepStrictEqual(taken.slice(2), ["first", "second", "flush"])

@@ -1,6 +1,7 @@
 /** `ServerConnection` on a socket that leads nowhere: what depends on turns of the event loop. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
+import type { Hold } from "../../../src/layers/wire/Flow.ts"
 import * as Head from "../../../src/layers/wire/Head.ts"
 import { ServerConnection } from "../../../src/layers/wire/ServerConnection.ts"
 import type { ServerExchange } from "../../../src/layers/wire/ServerExchange.ts"
@@ -124,5 +125,97 @@ describe("a response that was written in the turn in which its connection", () =
     stuck.receive(head("GET /"))
     stuck.connection.terminate()
     assert.isTrue(stuck.socket.destroyed)
+  })
+})
+
+describe("the memory of what a client sends", () => {
+  const size = 40_000
+
+  /** Text in memory of its own, as Node reads it. */
+  const read = (text: string): Buffer => {
+    const chunk = Buffer.from(new ArrayBuffer(text.length))
+    chunk.write(text, "latin1")
+    return chunk
+  }
+
+  const isBack = (chunk: Buffer): boolean => chunk.length === 0
+
+  /** A connection with the body of a request under way, whose taker refers to it for so long. */
+  const taken = (hold: Hold, ...fields: ReadonlyArray<string>) => {
+    const lab = setup()
+    lab.receive(head("POST /hang", ...fields))
+    const [exchange] = lab.hanging
+    const pieces: Array<Buffer> = []
+    exchange?.body?.take({ data: (piece) => void pieces.push(piece), end: () => {}, fail: () => {}, flush: () => hold })
+    const send = (text: string): Buffer => {
+      const chunk = read(text)
+      lab.socket.emit("data", chunk)
+      return chunk
+    }
+    return { ...lab, exchange, pieces, send }
+  }
+
+  const length = `Content-Length: ${size}`
+  const chunked = "Transfer-Encoding: chunked"
+
+  it("goes back at once when nobody refers to it any more", () => {
+    assert.isTrue(isBack(taken("released", length).send("x".repeat(size))))
+    assert.isTrue(isBack(taken("released", chunked).send(`9c40\r\n${"x".repeat(size)}\r\n0\r\n\r\n`)))
+  })
+
+  it("is not touched as long as somebody does", () => {
+    for (const hold of ["kept", "until resumed"] as const) {
+      const { pieces, send } = taken(hold, length)
+      assert.isFalse(isBack(send("x".repeat(size))))
+      assert.deepStrictEqual(pieces.map(String), ["x".repeat(size)])
+    }
+  })
+
+  it("is not touched before the body is asked for, nor before the turn of its request", () => {
+    for (const before of ["", head("GET /hang")]) {
+      const { hanging, receive, socket } = setup()
+      receive(before)
+      const chunk = read(head("POST /hang", length) + "x".repeat(size))
+      socket.emit("data", chunk)
+      assert.isFalse(isBack(chunk))
+      if (before !== "") answer(hanging.shift()!)
+      const pieces: Array<string> = []
+      const data = (piece: Buffer) => void pieces.push(String(piece))
+      hanging[0]?.body?.take({ data, end: () => {}, fail: () => {}, flush: () => "released" })
+      assert.strictEqual(pieces.join(""), "x".repeat(size))
+    }
+  })
+
+  it("is not touched when the body turns out to be malformed behind what somebody still refers to", () => {
+    const { pieces, send } = taken("kept", chunked)
+    assert.isFalse(isBack(send(`9c40\r\n${"x".repeat(size)}\r\nno size\r\n`)))
+    assert.deepStrictEqual(pieces.map(String), ["x".repeat(size)])
+  })
+
+  it("goes back when nobody wants the rest of the body", () => {
+    const { exchange, send } = taken("kept", length)
+    exchange?.body?.cancel()
+    assert.isTrue(isBack(send("x".repeat(size - 1))))
+  })
+
+  it("is left to the collector where it is little, or a part of more", () => {
+    assert.isFalse(isBack(taken("released", length).send("x".repeat(1_000))))
+    const { socket } = taken("released", length)
+    const part = Buffer.alloc(2 * size).subarray(size)
+    socket.emit("data", part)
+    assert.isFalse(isBack(part))
+  })
+
+  it("goes back from a tunnel as soon as the other end has it", () => {
+    const { connection, socket } = setup()
+    const other = setup()
+    connection.joinTo(other.connection, 1_000, () => {})
+    const [first, second] = [read("x".repeat(size)), read("y".repeat(size))]
+    socket.emit("data", first)
+    assert.isTrue(isBack(first))
+    other.socket.isFull = true
+    socket.emit("data", second)
+    assert.isFalse(isBack(second))
+    assert.strictEqual(other.socket.text, "x".repeat(size) + "y".repeat(size))
   })
 })
