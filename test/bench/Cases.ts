@@ -68,6 +68,14 @@ export const tiny: Traffic = {
 export const traffic: ReadonlyArray<Traffic> = [
   tiny,
   {
+    name: "post",
+    title: "a tiny answer to 1 KiB",
+    request: post("/tiny", kibibyte),
+    answer: answers["/tiny"]!,
+    requests: 40_000,
+    warmUp: 30_000
+  },
+  {
     name: "64k",
     title: "an answer of 64 KiB",
     request: get("/64k"),

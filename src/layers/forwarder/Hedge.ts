@@ -65,22 +65,30 @@ const decide = Effect.fnUntraced(function*(first: Running, second: Running, race
   return yield* winner
 })
 
+/** A try that runs by itself, which is noted. */
+const start = (sending: Sending, running: Array<Running>): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.map(Effect.forkChild(sending, { startImmediately: true }), (fiber) => {
+    running.push(fiber)
+    return fiber
+  })
+
+/** Not within `hedged`: V8 keeps all that a new generator function refers to until it next looks through its whole heap. */
+const compete = Effect.fnUntraced(function*(first: Sending, running: Array<Running>, race: Race) {
+  const primary = yield* start(first, running)
+  const early = yield* Effect.timeoutOption(Fiber.await(primary), race.delay)
+  if (Option.isSome(early)) return yield* early.value
+  const second = race.begin()
+  return second === undefined
+    ? yield* Fiber.join(primary)
+    : yield* decide(primary, yield* start(second, running), race)
+})
+
 /** The answer of the first try, or of a second one that begins when the first takes long. */
 export const hedged = (first: Sending, race: Race): Sending =>
   Effect.suspend(() => {
     const running: Array<Running> = []
-    const start = (sending: Sending): Effect.Effect<Running, never, Scope.Scope> =>
-      Effect.map(Effect.forkChild(sending, { startImmediately: true }), (fiber) => {
-        running.push(fiber)
-        return fiber
-      })
-    return Effect.gen(function*() {
-      const primary = yield* start(first)
-      const early = yield* Effect.timeoutOption(Fiber.await(primary), race.delay)
-      if (Option.isSome(early)) return yield* early.value
-      const second = race.begin()
-      return second === undefined ? yield* Fiber.join(primary) : yield* decide(primary, yield* start(second), race)
-    }).pipe(
-      Effect.onInterrupt(() => Effect.forEach(running, (fiber) => giveUp(fiber, race.release), { discard: true }))
+    return Effect.onInterrupt(
+      compete(first, running, race),
+      () => Effect.forEach(running, (fiber) => giveUp(fiber, race.release), { discard: true })
     )
   })

@@ -11,7 +11,7 @@ import type * as HttpBody from "effect/http/HttpBody"
 import type * as Stream from "effect/Stream"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { OutgoingBody } from "./ClientExchange.ts"
-import type { Flow } from "./Flow.ts"
+import type { Flow, Source } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as RawBody from "./RawBody.ts"
@@ -28,17 +28,31 @@ export const empty: OutgoingBody = {
   }
 }
 
-/** A body that comes from another connection, as it is framed there. */
-export const fromFlow = (framing: Framing, flow: Flow): OutgoingBody => ({
-  framing,
-  get source() {
-    return flow.turn
-  },
-  get isWhole() {
-    return flow.isWhole
-  },
-  start: (writer) => flow.take(writer)
-})
+/**
+ * A body that comes from another connection, as it is framed there. A class, because V8 gives each object of a literal
+ * with accessors a layout of its own, in the old generation, which keeps all that the accessors refer to alive.
+ */
+export class FlowBody implements OutgoingBody {
+  readonly framing: Framing
+  private readonly flow: Flow
+
+  constructor(framing: Framing, flow: Flow) {
+    this.framing = framing
+    this.flow = flow
+  }
+
+  get source(): Source {
+    return this.flow.turn
+  }
+
+  get isWhole(): boolean {
+    return this.flow.isWhole
+  }
+
+  start(writer: MessageWriter): void {
+    this.flow.take(writer)
+  }
+}
 
 const fromBytes = (bytes: Uint8Array): OutgoingBody =>
   bytes.length === 0 ? empty : {

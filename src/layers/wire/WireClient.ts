@@ -26,7 +26,7 @@ import * as Deadlines from "./Deadlines.ts"
 import * as Framing from "./Framing.ts"
 import { isTarget, isToken } from "./Grammar.ts"
 import * as Head from "./Head.ts"
-import { empty, fromBody, fromFlow } from "./OutgoingBody.ts"
+import { empty, FlowBody, fromBody } from "./OutgoingBody.ts"
 import { ServerExchange } from "./ServerExchange.ts"
 
 /** How to reach backends. Everything has a default. */
@@ -178,7 +178,7 @@ const sendExactly = (pools: Pools, request: HttpClientRequest & Message.WithSent
   const { body, framing } = head.body
   // A try before may still send it, while this one waits for its connection.
   body?.recall()
-  return transmit(pools, request, head, body === undefined ? empty : fromFlow(framing, body))
+  return transmit(pools, request, head, body === undefined ? empty : new FlowBody(framing, body))
 }
 
 /** Fields that follow from the request and its connection. */
