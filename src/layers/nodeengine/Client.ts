@@ -89,16 +89,12 @@ const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
 const undiciLateness = Duration.seconds(1)
 
 /** Fails when all connections have been in use for so long: undici would wait for one without an end. */
-const overdue = (request: HttpClientRequest, transmission: Transmission, { connectTimeout }: Limits) => {
-  const cause = TransportFailure.make({ reason: "overloaded", message: "No connection was free in time" })
-  return Effect.sleep(Duration.sum(connectTimeout, undiciLateness)).pipe(
-    Effect.flatMap(() =>
-      transmission.started
-        ? Effect.never
-        : Effect.fail(new HttpClientError({ reason: new TransportError({ request, cause }) }))
-    )
-  )
-}
+const overdue = (request: HttpClientRequest, transmission: Transmission, { connectTimeout }: Limits) =>
+  Effect.flatMap(Effect.sleep(Duration.sum(connectTimeout, undiciLateness)), () => {
+    if (transmission.started) return Effect.never
+    const cause = TransportFailure.make({ reason: "overloaded", message: "No connection was free in time" })
+    return Effect.fail(new HttpClientError({ reason: new TransportError({ request, cause }) }))
+  })
 
 const withExactSend = (limits: Limits) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   HttpClient.transform(client, (effect, request) => {
