@@ -10,6 +10,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 import * as AccessLog from "../../src/layers/AccessLog.ts"
 import * as Configuration from "../../src/layers/Configuration.ts"
@@ -220,5 +221,11 @@ export const play = (scenario: Scenario, seed: number) => {
     yield* TestClock.adjust("1 minute")
     const seen = yield* Fiber.join(traffic)
     return { seen, outcome: { ...(yield* outcomeOf(scenario, seen)), evenAfter } }
-  }).pipe(Effect.provide(lab), Random.withSeed(seed), Effect.provide(TestClock.layer()))
+  }).pipe(
+    Effect.provide(lab),
+    Random.withSeed(seed),
+    Effect.provide(TestClock.layer()),
+    // Without a turn of the event loop for each of its steps, a request takes a fifth less.
+    Effect.provideService(Scheduler.Scheduler, new Scheduler.MixedScheduler("sync"))
+  )
 }

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Load from "../../src/services/Load.ts"
@@ -112,7 +113,9 @@ export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Effe
     Effect.scoped,
     Effect.provide(layer),
     Random.withSeed(seed),
-    Effect.provide(TestClock.layer())
+    Effect.provide(TestClock.layer()),
+    // Without a turn of the event loop for each of its steps, a request takes a quarter less.
+    Effect.provideService(Scheduler.Scheduler, new Scheduler.MixedScheduler("sync"))
   )
 }
 
