@@ -258,9 +258,10 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   protected override onEnd(): void {
-    // A client that sends no more has left, as far as can be known: nobody else closes before the answer.
-    if (this.exchange === undefined) return void this.socket.end()
-    // It may still read, and must not take what it has got so far for the whole.
+    // To end it once more would make an error, with its stack, that nobody sees.
+    if (this.exchange === undefined) return this.socket.writableEnded ? undefined : void this.socket.end()
+    // A client that sends no more has left, as far as can be known: nobody else closes before the answer. It may still
+    // read, and must not take what it has got so far for the whole.
     if (this.exchange.hasBegun) return this.cut()
     sendNow(this.socket)
     this.socket.destroy()
