@@ -26,7 +26,10 @@ const departed = (before: PoolState, after: PoolState): ReadonlyArray<Load> =>
       .filter(({ backend, load }) => memberOf(after, backend.id)?.endpoint.load !== load)
       .map(({ load }) => load)
 
-/** Drains with these options, unless it is told otherwise. Tunnels of a backend that leaves have the same time. */
+/**
+ * Drains with these options, unless it is told otherwise. Tunnels of a backend that leaves have the same time, or what a
+ * drain that goes on has given them.
+ */
 export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, never, Balancer | Pool> =>
   Layer.effect(
     Drain,
@@ -38,8 +41,8 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
 
       const memberBy = (id: string) => memberOf(Ref.getUnsafe(pool.state), id)
 
-      /** How often a backend was drained. */
-      const drains = new WeakMap<Load, number>()
+      /** The last drain of each backend, while it goes on: it decides when tunnels are cut. */
+      const drains = new WeakMap<Load, symbol>()
 
       /** Fails where the backend is used again. Another one with its id is not it. */
       const failIfTakenBack = (id: string, load: Load) =>
@@ -50,10 +53,13 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
             : Effect.void
         })
 
-      /** Cuts tunnels again and again when their time is over, because one that was asked for before may open only then. */
-      const cutUntilIdle = (load: Load, tunnels: Duration.Duration, applies: () => boolean = () => true) =>
+      /**
+       * Cuts tunnels again and again when their time is over, because one that was asked for before may open only then.
+       * Another drain than this one, or any if this is none, has its own time for them.
+       */
+      const cutUntilIdle = (load: Load, tunnels: Duration.Duration, drain?: symbol) =>
         Effect.sync(() => {
-          if (applies()) { for (const cut of cuts.get(load) ?? []) cut() }
+          if (drains.get(load) === drain) { for (const cut of cuts.get(load) ?? []) cut() }
         }).pipe(
           Effect.repeat({ schedule: Schedule.spaced(cutEvery), while: () => load.inFlight > 0 }),
           Effect.delay(tunnels)
@@ -70,14 +76,23 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
         drain: Effect.fn("Drain.drain")(function*(id: string, why: string, { tunnels }: Options = options) {
           const load = memberBy(id)?.endpoint.load
           if (load === undefined) return
-          const drain = (drains.get(load) ?? 0) + 1
-          drains.set(load, drain)
-          yield* pool.signal(id, { _tag: "ModeSet", mode: "Draining", why })
-          yield* Effect.raceAllFirst([
-            balancer.untilIdle(id),
-            cutUntilIdle(load, tunnels, () => drains.get(load) === drain).pipe(Effect.andThen(Effect.never)),
-            Stream.runForEach(pool.changes, () => failIfTakenBack(id, load))
-          ])
+          const drain = Symbol(why)
+          yield* Effect.acquireUseRelease(
+            Effect.sync(() => drains.set(load, drain)),
+            () =>
+              Effect.andThen(
+                pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
+                Effect.raceAllFirst([
+                  balancer.untilIdle(id),
+                  Effect.andThen(cutUntilIdle(load, tunnels, drain), Effect.never),
+                  Stream.runForEach(pool.changes, () => failIfTakenBack(id, load))
+                ])
+              ),
+            () =>
+              Effect.sync(() => {
+                if (drains.get(load) === drain) drains.delete(load)
+              })
+          )
         }),
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -261,6 +262,36 @@ describe("a backend that has left", () => {
       open()
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(cuts(), 0)
+    }).pipe(lab))
+
+  it.effect("keeps its tunnels for as long as a drain that goes on has given them", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts } = yield* leaving
+      const { drain } = yield* Drain
+      open()
+      yield* Effect.forkChild(drain("a", "deploy", { tunnels: Duration.minutes(10) }), { startImmediately: true })
+      yield* leave()
+      yield* TestClock.adjust("9 minutes")
+      assert.strictEqual(cuts(), 0)
+      yield* TestClock.adjust("2 minutes")
+      assert.isAbove(cuts(), 0)
+    }).pipe(lab))
+
+  it.effect("has its tunnels cut in its own time when a drain that gave them more was given up", () =>
+    Effect.gen(function*() {
+      const { open, leave, cuts } = yield* leaving
+      const { drain } = yield* Drain
+      open()
+      const draining = yield* Effect.forkChild(
+        drain("a", "deploy", { tunnels: Duration.minutes(10) }),
+        { startImmediately: true }
+      )
+      yield* leave()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(cuts(), 0)
+      yield* Fiber.interrupt(draining)
+      yield* TestClock.adjust("2 seconds")
+      assert.isAbove(cuts(), 0)
     }).pipe(lab))
 
   it.effect("has its own tunnels cut and not those of another one in its place", () =>
