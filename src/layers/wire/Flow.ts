@@ -19,7 +19,7 @@ export interface Source {
 /** How long somebody refers to what was given: no more, until the source is told to go on, or beyond that. */
 export type Hold = "released" | "until resumed" | "kept"
 
-/** The side that a body goes to. Nothing is called after `end` or `fail`. */
+/** The side that a body goes to. Nothing is called after `end` or `fail` but `flush`. */
 export interface Taker {
   /** The piece is valid until `flush` returns. */
   data(piece: Buffer): void

@@ -206,6 +206,17 @@ describe("the memory of what a client sends", () => {
     assert.isFalse(isBack(part))
   })
 
+  it("is not touched when it is behind a request and somebody who takes the connection over refers to it", () => {
+    const { connection, hanging, receive, socket } = setup()
+    receive(head("POST /hang", "Content-Length: 4"))
+    const holder = { receive: () => true, onEnd: () => {}, onClose: () => {} }
+    const end = () => connection.handOver(holder)
+    hanging[0]?.body?.take({ data: () => {}, end, fail: () => {}, flush: () => "released" })
+    const chunk = read("body" + "x".repeat(size))
+    socket.emit("data", chunk)
+    assert.isFalse(isBack(chunk))
+  })
+
   it("goes back from a tunnel as soon as the other end has it", () => {
     const { connection, socket } = setup()
     const other = setup()
