@@ -7,6 +7,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { folder } from "../bench/Processes.ts"
 import type { Illness } from "./Backend.ts"
+import { tick } from "./Client.ts"
+import * as Signals from "./Signals.ts"
 
 const program = fileURLToPath(new URL("Backend.ts", import.meta.url))
 
@@ -96,7 +98,7 @@ export class Backend {
   private async end(signal: NodeJS.Signals): Promise<ReadonlyArray<unknown>> {
     if (this.child === undefined || !running.has(this.child)) return []
     const exit = once(this.child, "exit")
-    this.child.kill(signal)
+    Signals.send(this.child.pid!, signal, tick)
     return await exit
   }
 

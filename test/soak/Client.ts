@@ -15,7 +15,7 @@ export const rate = 300
 const postEvery = 4
 const maxConnections = 60
 /** Timers are no finer than this; what is due is sent together. In milliseconds. */
-const tick = 3
+export const tick = 3
 /** How long the last answers may take, in milliseconds. */
 const patience = 20_000
 
