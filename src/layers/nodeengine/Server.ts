@@ -51,8 +51,12 @@ const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): 
   if (!(source instanceof Http.IncomingMessage)) return undefined
   response.on("timeout", (socket) => onIdle(source, socket))
   if (response.socket === null) {
-    // It waits behind other responses, and before Node 26 nobody tells it that the client has left.
-    const leave = () => response.emit("close")
+    // It waits behind other responses, and before Node 26 nobody tells it that the client has left. The platform would
+    // wait for the end of one that is not destroyed.
+    const leave = () => {
+      response.destroy()
+      response.emit("close")
+    }
     // Of as many responses as requests were sent in advance, which is no leak.
     source.socket.setMaxListeners(0)
     source.socket.once("close", leave)
