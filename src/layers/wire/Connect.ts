@@ -88,6 +88,15 @@ const nextAddress = 250
 /** Told instead of an error when the peer takes no more bytes, although it may have sent some. */
 export const unwritable = "unwritable"
 
+const [major = 0, minor = 0] = process.versions.uv.split(".").map(Number)
+
+/**
+ * Whether the system's word for an end can be relied upon. Before 1.52, which Node.js has from 24.16 on, libuv told a
+ * reset that came right behind the last bytes as an end (https://github.com/libuv/libuv/pull/4997), and what was cut
+ * would look whole.
+ */
+const isEndCertain = major > 1 || minor >= 52
+
 /**
  * A socket that can still be read when writing to it has failed: a backend that answers in the middle of an upload and
  * closes must be heard (RFC 9112 §9.6), and Node destroys what was received together with the socket.
@@ -117,9 +126,23 @@ class BackendSocket extends Net.Socket {
    * reset, which cuts off what was on its way.
    */
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (chunk !== null || !this.isUnwritable) return super.push(chunk, encoding)
-    super.destroy()
+    if (chunk !== null) return super.push(chunk, encoding)
+    if (this.isUnwritable) super.destroy()
+    // What waits to be written would keep the end waiting.
+    else if (isEndCertain || !this.writable || this.writableLength > 0) return super.push(chunk)
+    else this.pushCertainEnd()
     return false
+  }
+
+  /** Nothing is written, and the system refuses even that after a reset. */
+  private pushCertainEnd(): void {
+    this.isEnding = true
+    this.write("", (error) => {
+      if (error) return
+      super.push(null)
+      // As Node does behind an end.
+      this.read(0)
+    })
   }
 }
 

@@ -9,6 +9,7 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -48,6 +49,36 @@ const reasonOf = <A>(effect: Effect.Effect<A, HttpClientError, HttpClient.HttpCl
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 const asked = (peer: Peer, count = 1) => wait(() => peer.until(() => peer.requestsRead >= count, `${count} requests`))
+
+describe("an answer without a length", () => {
+  /** Bytes and the end of the connection come together, as one event. */
+  const ending = (end: (peer: Peer) => void) =>
+    Effect.gen(function*() {
+      const { origin } = yield* backend(async (peer) => {
+        await peer.request()
+        void peer.send(message("HTTP/1.0 200 OK") + "hello")
+        end(peer)
+      })
+      // Often enough for both to be seen at once.
+      return yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.result(text(origin)))
+    })
+
+  test(
+    "is cut by a reset that comes right behind it (RFC 9112 §8)",
+    Effect.gen(function*() {
+      const results = yield* ending((peer) => peer.reset())
+      assert.deepStrictEqual(results.filter(Result.isSuccess), [])
+    })
+  )
+
+  test(
+    "is whole with an end right behind it (RFC 9112 §8)",
+    Effect.gen(function*() {
+      const results = yield* ending((peer) => peer.end())
+      assert.deepStrictEqual(results.map(Result.getOrUndefined), Array(20).fill("hello"))
+    })
+  )
+})
 
 describe("a time", () => {
   test(
