@@ -4,7 +4,7 @@
  *
  * Owns how one is found and taken out. Nothing is decoded, and case counts (RFC 6265 §5.4).
  */
-import { type FieldLines, isNamed, withoutBlanks } from "./Fields.ts"
+import { type FieldLines, isNamed, linesWhere, withoutBlanks } from "./Fields.ts"
 
 /** What the name of a cookie can be: a token (RFC 9110 §5.6.2). */
 export const name = /^[!#$%&'*+\-.^_`|~\da-z]+$/i
@@ -72,11 +72,5 @@ const sets = (setCookie: string, name: string): boolean => {
 }
 
 /** The field lines of a response without those that set a cookie of a name. */
-export const withoutSet = (fields: FieldLines, name: string): FieldLines => {
-  const out: Array<string> = []
-  for (let i = 0; i < fields.length; i += 2) {
-    const [field, value] = [fields[i]!, fields[i + 1]!]
-    if (!isNamed(field, "set-cookie") || !sets(value, name)) out.push(field, value)
-  }
-  return out
-}
+export const withoutSet = (fields: FieldLines, name: string): FieldLines =>
+  linesWhere(fields, (field, value) => !isNamed(field, "set-cookie") || !sets(value, name))

@@ -27,6 +27,20 @@ export const listOf = (fields: FieldLines, lower: string): string | undefined =>
   return list
 }
 
+/** The field lines for which it is true, each as it is. `isWanted` is told their names as they are written. */
+export const linesWhere = (
+  fields: FieldLines,
+  isWanted: (name: string, value: string) => boolean
+): Array<string> => {
+  const out: Array<string> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    if (isWanted(name, value)) out.push(name, value)
+  }
+  return out
+}
+
 /** SP or HTAB, the only white space around a field value and within a list (RFC 9110 §5.6.3). */
 export const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 

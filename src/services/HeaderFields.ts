@@ -6,7 +6,7 @@
  * to and how it gets there is not decided here.
  */
 import * as ClientAddress from "./ClientAddress.ts"
-import { elementsOf, type FieldLines, isNamed, listOf, Names, valueOf, withoutBlanks } from "./Fields.ts"
+import { elementsOf, type FieldLines, isNamed, linesWhere, listOf, Names, valueOf, withoutBlanks } from "./Fields.ts"
 import * as Target from "./Target.ts"
 
 /**
@@ -205,14 +205,8 @@ export const toBackend = (
  * The trailers of a message to be sent on, in either direction. They cannot say what belongs to one connection, and
  * nobody says after a message who its client is: a backend may merge them into the head (RFC 9110 §6.5.1).
  */
-export const forwardedTrailers = (trailers: FieldLines): FieldLines => {
-  const out: Array<string> = []
-  for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i]!.toLowerCase()
-    if (!notInTrailers.has(name) && forwardedClaim(name) === "no") out.push(trailers[i]!, trailers[i + 1]!)
-  }
-  return out
-}
+export const forwardedTrailers = (trailers: FieldLines): FieldLines =>
+  linesWhere(trailers, (name) => !notInTrailers.has(name) && forwardedClaim(name.toLowerCase()) === "no")
 
 /**
  * Whether the body of a response is what its sender meant: chunked is undone on the way, and with any other transfer

@@ -1,7 +1,7 @@
 /** Fields are found by their names in any case, and sets of names have what a set of lower-case names has. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { elementsOf, isNamed, Names, valueOf, withoutBlanks } from "../../src/services/Fields.ts"
+import { elementsOf, isNamed, linesWhere, Names, valueOf, withoutBlanks } from "../../src/services/Fields.ts"
 
 const mixed = (name: string): fc.Arbitrary<string> =>
   fc.mixedCase(fc.constant(name), { toggleCase: (char) => char.toUpperCase() })
@@ -24,6 +24,12 @@ describe("a field", () => {
     assert.strictEqual(valueOf(fields, "b"), "2")
     assert.isUndefined(valueOf(fields, "c"))
     assert.isUndefined(valueOf(["a", "b"], "b"))
+  })
+
+  it("is one of those that are looked for by its name or its value, and keeps both as they are", () => {
+    const fields = ["A", "1", "a", "2", "B", "A"]
+    assert.deepStrictEqual(linesWhere(fields, (name) => name === "A"), ["A", "1"])
+    assert.deepStrictEqual(linesWhere(fields, (_, value) => value !== "2"), ["A", "1", "B", "A"])
   })
 })
 

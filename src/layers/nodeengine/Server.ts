@@ -19,7 +19,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { pipeline, type Readable } from "node:stream"
 import { TransportFailure } from "../../services/Failure.ts"
-import { type FieldLines, isNamed } from "../../services/Fields.ts"
+import { type FieldLines, isNamed, linesWhere } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { AnswerBody } from "./Client.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -83,8 +83,7 @@ const mostUnwanted = 256 * 1024
 const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.test(phrase) ? phrase : ""
 
 /** Trailers are not forwarded, so they must not be announced; node:http refuses them where they cannot be sent. */
-const withoutTrailer = (fields: FieldLines): Array<string> =>
-  fields.filter((_, i) => !isNamed(fields[i - (i % 2)]!, "trailer"))
+const withoutTrailer = (fields: FieldLines): Array<string> => linesWhere(fields, (name) => !isNamed(name, "trailer"))
 
 /**
  * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows

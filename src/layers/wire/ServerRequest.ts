@@ -18,7 +18,7 @@ import type { ReadonlyRecord } from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import { isNamed, valueOf } from "../../services/Fields.ts"
+import { isNamed, linesWhere, valueOf } from "../../services/Fields.ts"
 import { toFields } from "../../services/HeaderRecord.ts"
 import * as Message from "../../services/Message.ts"
 import * as Target from "../../services/Target.ts"
@@ -83,11 +83,10 @@ export class ServerRequest extends IncomingMessage<HttpServerError>
     if (headers === undefined && (url === undefined || Target.authorityOf(target) === undefined)) {
       return source.headWith(url ?? target, fields)
     }
-    const framing = fields.filter((_, i) => isFraming(fields[i - (i % 2)]!))
+    const framing = linesWhere(fields, isFraming)
     // With `Connection`, a client could take away what the program has set (CVE-2022-31813).
     const isDropped = (name: string) => isFraming(name) || (headers !== undefined && isNamed(name, "connection"))
-    const record = toFields(this.headers)
-    const others = record.filter((_, i) => !isDropped(record[i - (i % 2)]!))
+    const others = linesWhere(toFields(this.headers), (name) => !isDropped(name))
     return source.headWith(url ?? Target.originForm(method, target), [...others, ...framing])
   }
 
