@@ -1,14 +1,15 @@
 /**
  * The whole composition, top to bottom: who needs whom. It has no logic of its own.
  *
+ *   layerServe -> HttpServer, Forwarder
+ *   Forwarder -> Balancer, Drain, HttpClient, AccessLog; Affinity, where clients are pinned
+ *   Drain -> Balancer, Pool
+ *   Balancer -> Strategy, Ejection, Pool
+ *   HealthChecker -> Probe, Pool; HttpProbe -> HttpClient; TcpProbe -> Connector
+ *   Affinity, Ejection, HealthLog, and what follows the source of Discovery -> Pool
+ *
  * A layer that is one value for all balancers is `Layer.fresh` here: Effect builds what is the same value once for a
  * whole program, so a second balancer in it would have none.
- *
- *   HttpServer -> Forwarder -> Balancer -> Strategy       Affinity tells the Forwarder who is pinned
- *                     |           |
- *                HttpClient     Pool <- Discovery, Ejection
- *                     |           ^
- *                   Probe -> HealthChecker
  */
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"

@@ -12,9 +12,6 @@ import * as Target from "./Target.ts"
 /**
  * The fields that are about one connection (RFC 9110 §7.6.1), besides those that `Connection` itself names. An engine
  * that forwards trailers or upgrades writes `TE` and `Upgrade` anew. `HTTP2-Settings` is obsolete (RFC 9113 §3.1).
- * `Expect` is answered here (RFC 9110 §10.1.1).
- * `Proxy-Authorization` is meant for us and could leak a password (RFC 9110 §11.7.2); `Proxy` is no field at all, but
- * CGI programs take it for the address of a proxy (CVE-2016-5385).
  */
 const connectionFields = new Names([
   "connection",
@@ -26,8 +23,13 @@ const connectionFields = new Names([
   "http2-settings"
 ])
 
+/**
+ * `Expect` is answered here (RFC 9110 §10.1.1). `Proxy-Authorization` is meant for us and could leak a password
+ * (RFC 9110 §11.7.2); `Proxy` is no field at all, but CGI programs take it for the address of a proxy (CVE-2016-5385).
+ */
 const requestOnly = ["expect", "proxy-authorization", "proxy"]
 
+/** They are for the next client on the way of a response, which is us (RFC 9110 §11.7.1, §11.7.3). */
 const responseOnly = ["proxy-authenticate", "proxy-authentication-info"]
 
 const notToBackend = new Names([...connectionFields, ...requestOnly])

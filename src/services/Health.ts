@@ -79,10 +79,10 @@ export interface Policy {
 }
 
 /**
- * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1,
- * HAProxy 3 and 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6
- * s, and one that recovers within a minute is back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up
- * to 300 s like Envoy's.
+ * The defaults. One failed probe takes a backend out and two passes bring it back (nginx Plus uses 1 and 1, HAProxy 3
+ * and 2): with a probe every 5 s and a failing backend probed every second, a dead one is out within 6 s, and one that
+ * recovers within a minute is back within 3. An ejection lasts 10 s like nginx's `fail_timeout`, doubled each time up to
+ * 300 s like Envoy's.
  */
 export const defaultPolicy: Policy = {
   rise: 2,
