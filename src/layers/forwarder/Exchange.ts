@@ -71,8 +71,8 @@ export class Exchange implements History, PickContext, Resending {
   private rival: Try | undefined
   /** The tries that failed, in the order in which they did. One that was given up for another is not among them. */
   private failures: Array<FailedTry> | undefined
-  /** Why the client gets an answer of our own, or none. */
-  private reason: Failure.Reason | undefined
+  /** Why the client gets an answer of our own. */
+  private refusal: Failure.Reason | undefined
   /** Why the client has not got all of the answer, if a server has asked for it as a stream. */
   private brokenBy: Failure.Reason | undefined
   /** Whether somebody has begun to read the answer and has left it. */
@@ -230,7 +230,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The client gets an answer of our own. */
   refused(reason: Failure.Reason): void {
-    this.reason = reason
+    this.refusal = reason
   }
 
   /**
@@ -247,10 +247,9 @@ export class Exchange implements History, PickContext, Resending {
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.dropAside()
     this.endRace(false, undefined)
-    const { current, reason: refusal } = this
+    const { current, refusal } = this
     if (Exit.isFailure(exit)) this.brokeOff(exit.cause)
-    this.reason = this.brokenBy ?? this.head.body?.brokenBy ?? (this.isLeft ? "client_aborted" : this.reason)
-    const { reason } = this
+    const reason = this.brokenBy ?? this.head.body?.brokenBy ?? (this.isLeft ? "client_aborted" : refusal)
     const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
     const now = this.books.clock.currentTimeMillisUnsafe()
     const end = reason ?? status ?? "client_aborted"

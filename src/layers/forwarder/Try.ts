@@ -10,8 +10,7 @@ import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
 import type { Endpoint, Stage } from "../../services/Load.ts"
 import type { ResponseBody, ResponseHead } from "../../services/Message.ts"
-import type { Outcome } from "../../services/Outcome.ts"
-import { type End, outcomeOf, wordOf } from "../../services/Outcome.ts"
+import { type End, type Outcome, outcomeOf, wordOf } from "../../services/Outcome.ts"
 import { timedFrom, type Upload } from "./Upload.ts"
 
 /** What a try reports to. */
