@@ -79,7 +79,7 @@ const isOrigin = (input: string): boolean =>
  * returns. An address of another scheme, such as `postgres://db-1:5432`, is for programs that balance what is not HTTP.
  */
 export const Origin = Schema.String.check(
-  Schema.makeFilter(isOrigin, { expected: "a URL without a path, such as http://localhost:3001" })
+  Schema.makeFilter(isOrigin, { expected: expected.origin })
 )
 
 /**

@@ -190,9 +190,6 @@ export const gatewayErrors: ReadonlySet<number> = new Set([502, 503, 504])
 /** Methods for which doing it twice is as good as once (RFC 9110 §9.2.2). */
 export const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
-/** Whether a request without a body may be sent again when nobody knows what became of it. */
-export const isIdempotent = (method: string): boolean => idempotentMethods.has(method)
-
 /**
  * What went wrong in an exchange, between the balancer and a backend or between a client and the balancer. `message` is
  * a short cause in words, such as `Connection refused`.

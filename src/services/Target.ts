@@ -22,6 +22,9 @@ const isPlainHost = (text: string): boolean => {
 export const isHost = (text: string): boolean =>
   isPlainHost(text) || /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(?::\d*)?$/i.test(text)
 
+/** The same with a host in it: a port alone is none (RFC 9110 §4.2.1). */
+export const isAuthority = (text: string): boolean => isHost(text) && !/^(?::|$)/.test(text)
+
 /** The authority of an absolute-form target, which outranks `Host` (RFC 9112 §3.2.2). */
 export const authorityOf = (target: string): string | undefined =>
   target.startsWith("/") ? undefined : /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
@@ -60,5 +63,5 @@ export const mistakeIn = (method: string, target: string): string | undefined =>
   const authority = authorityOf(target)
   if (authority === undefined) return "the request target is neither a path nor a URL"
   // RFC 9110 §4.2.1 and §4.2.4: there must be a host, and there must not be credentials.
-  return isHost(authority) && !/^(?::|$)/.test(authority) ? undefined : "the request target has no valid authority"
+  return isAuthority(authority) ? undefined : "the request target has no valid authority"
 }

@@ -70,6 +70,11 @@ describe("Origin", () => {
     assert.isFalse(accepts(Origin, "localhost"))
   })
 
+  it("says of anything else that it could be a unix socket as well", () => {
+    const { message } = Result.getOrThrow(Result.flip(Schema.decodeResult(Origin)("localhost")))
+    assert.include(message, "such as http://localhost:3001, or unix:/path/of/a.sock")
+  })
+
   it.each([
     ["postgres://db-1:5432", true],
     ["redis+tls://[::1]", true],

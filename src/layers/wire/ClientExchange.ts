@@ -4,7 +4,7 @@
  * Owns what is known about the exchange while the pool looks for a connection: what is to be sent, who waits for the
  * answer, and whether it may be sent once more. Bytes are the business of `ClientConnection`.
  */
-import { isIdempotent, type TransportFailure } from "../../services/Failure.ts"
+import { idempotentMethods, type TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
 import type { ResponseBody, SentHead } from "../../services/Message.ts"
 import type { Connection } from "./Connection.ts"
@@ -88,7 +88,7 @@ export class ClientExchange implements ResponseBody {
   get isReplayable(): boolean {
     if (this.isReplay || this.isOver || !this.outgoing.isWhole) return false
     const { method, resending } = this.head
-    return resending === undefined ? isIdempotent(method) : resending.mayResend
+    return resending === undefined ? idempotentMethods.has(method) : resending.mayResend
   }
 
   /** A connection that stands takes it. */

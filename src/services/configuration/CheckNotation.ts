@@ -10,7 +10,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { StatusRange } from "../Probe.ts"
-import { isHost } from "../Target.ts"
+import { isAuthority } from "../Target.ts"
 import { invalid, notation, NumberOrText } from "./Codec.ts"
 import * as Notation from "./Notation.ts"
 
@@ -65,7 +65,7 @@ export const HeaderField: Schema.Codec<Field, string> = notation(
 
 /** What a `Host` field may say: `example.com`, `example.com:8080`. */
 export const Authority: Schema.Codec<string, string> = Schema.String.check(
-  Schema.makeFilter((text: string) => isHost(text) && !/^(?::|$)/.test(text))
+  Schema.makeFilter((text: string) => isAuthority(text))
 )
 
 /** A host name or an address. IPv6 may be written with or without brackets, and always gets them. */
