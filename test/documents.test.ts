@@ -1,10 +1,12 @@
 /** The documents say what is true: their quotations are current, their links lead somewhere, their flags exist. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { options } from "../src/layers/Configuration.ts"
+import { strategies } from "../src/layers/strategies/index.ts"
 import { documents, filled, read } from "./Snippets.ts"
 
 /** The document without what stands between fences. */
@@ -108,5 +110,16 @@ describe.each(documents)("%s", (path) => {
     assert.deepStrictEqual((text.match(/EVENKEEL_\w+/g) ?? []).filter((name) => !variables.has(name)), [])
     const named = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, script]) => script!)
     assert.deepStrictEqual(named.filter((script) => !scripts.includes(script)), [])
+  })
+})
+
+describe.each([
+  ["README.md", "Strategies"],
+  ["docs/strategies.md", "What choosing costs"]
+])("%s, under %s,", (path, heading) => {
+  it("has a row for each strategy, which is written by hand", () => {
+    const [, section = ""] = read(path).split(`\n## ${heading}\n`)
+    const rows = [...section.split("\n## ")[0]!.matchAll(/^\| `([a-z-]+)` /gm)].map(([, name]) => name)
+    assert.sameMembers(rows.filter((name) => !name?.startsWith("--")), Struct.keys(strategies))
   })
 })
