@@ -66,12 +66,18 @@ onEachPair((server, client) => {
   }
 
   // It reads the answer in a fiber of its own.
-  it.live("says that the client has left in the middle of an answer that is compressed", () =>
-    Effect.gen(function*() {
-      const more = { around: HttpMiddleware.compression(), leaves: true }
-      const { reason, status } = yield* send(server, client, [yield* goesOn], more)
-      assert.deepStrictEqual({ reason, status }, { reason: "client_aborted", status: 200 })
-    }))
+  for (
+    const [where, more] of [
+      ["by an application", { around: HttpMiddleware.compression() }],
+      ["by a middleware", { middleware: () => HttpMiddleware.compression() }]
+    ] as const
+  ) {
+    it.live(`says that the client has left in the middle of an answer that is compressed ${where}`, () =>
+      Effect.gen(function*() {
+        const { reason, status } = yield* send(server, client, [yield* goesOn], { ...more, leaves: true })
+        assert.deepStrictEqual({ reason, status }, { reason: "client_aborted", status: 200 })
+      }))
+  }
 
   it.live("sends what an application has changed", () =>
     Effect.gen(function*() {

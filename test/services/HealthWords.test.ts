@@ -41,6 +41,7 @@ const stories: ReadonlyArray<readonly [health: Health.Health, now: number]> = [
   [after([[1, passed], [4, tripped], [14, elapsed], [15, tripped]]), 20],
   [after([[1, passed], [4, tripped], [14, elapsed], [15, tripped], [35, elapsed]]), 40],
   [after([[1, passed], [4, tripped], [14, elapsed], [15, recovered]]), 18],
+  [after([[4, tripped], [14, elapsed], [15, recovered]]), 21],
   [after([[1, passed], [4, tripped], [5, failed], [6, failed], [7, failed]]), 8],
   [after([[1, passed], [60, set("Draining", "deploy 41")]]), 70],
   [after([[1, passed], [60, set("Disabled", "the disk is full")]]), 4_000],

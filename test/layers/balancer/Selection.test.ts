@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../../src/layers/Ejection.ts"
@@ -154,6 +156,21 @@ describe("those who are only ejected", () => {
       assert.deepStrictEqual(yield* selections(1, 1), ["b"])
       yield* fill("a")
       assert.deepStrictEqual(yield* selections(1), [undefined])
+    }).pipe(over(strategies.first, single)))
+
+  it.effect("are waited for where they are full and nobody else is left", () =>
+    Effect.gen(function*() {
+      const { begin, end, wait } = yield* Balancer
+      const pool = yield* Pool
+      yield* join(...["a", "b"].map((id) => named(id)))
+      yield* pool.signal("a", { _tag: "Tripped", why: "too many failures" })
+      yield* pool.signal("b", { _tag: "ModeSet", mode: "Disabled", why: "a deploy" })
+      yield* fill("a")
+      const waiting = yield* Effect.forkChild(wait(anonymous, [], begin), { startImmediately: true })
+      assert.isUndefined(waiting.pollUnsafe())
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      end(endpoint, "success", 1)
+      assert.strictEqual((yield* Fiber.join(waiting)).backend.id, "a")
     }).pipe(over(strategies.first, single)))
 })
 
