@@ -80,9 +80,7 @@ export const forEachChange = (
 ): void => {
   if (before.journal === after.journal) {
     for (const position of new Set(after.journal.slice(before.written, after.written))) {
-      const member = after.members[position]!
-      const known = before.members[position]
-      if (member !== known) tell(member, known)
+      tell(after.members[position]!, before.members[position])
     }
     return
   }

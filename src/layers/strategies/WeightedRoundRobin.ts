@@ -50,7 +50,7 @@ interface Place {
   list: Deadlines | undefined
 }
 
-/** What is left of each gap in one list, from which the places of those who are still in it are brought up to date. */
+/** What is left of each gap in one list, from which its places are brought up to date, all of them together. */
 interface Deadlines {
   readonly places: ReadonlyArray<Place>
   readonly left: () => Float64Array
@@ -60,7 +60,6 @@ interface Deadlines {
 const settle = (list: Deadlines): void => {
   const left = list.left()
   list.places.forEach((place, i) => {
-    if (place.list !== list) return
     place.list = undefined
     place.left = Math.min(Math.max(left[i]!, margin), 1 - margin)
   })
