@@ -39,6 +39,8 @@ export const amount: Rule = { expected: "a number of 0 or more", isValid: (value
 
 export const positive: Rule = { expected: "a number above 0", isValid: (value) => value > 0 }
 
+export const aboveOne: Rule = { expected: "a number above 1", isValid: (value) => value > 1 }
+
 /** Throws unless the number obeys the rule, or is left out. */
 export const number = (name: string, value: number | undefined, { expected, isValid }: Rule): void => {
   if (value !== undefined && !isValid(value)) throw new RangeError(`${name}: expected ${expected}, got ${value}`)

@@ -22,7 +22,9 @@ import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
+import * as BoundedLoad from "../../src/layers/strategies/BoundedLoad.ts"
 import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
+import * as Zones from "../../src/layers/strategies/Zones.ts"
 import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
@@ -630,7 +632,9 @@ describe("options that make no sense", () => {
     ["a client's limits", () => WireClient.layer({ maxConnectionsPerOrigin: NaN }), "maxConnectionsPerOrigin: "],
     ["a timetable", () => HealthChecker.layer({ interval: none }), "interval: "],
     ["an HTTP check", () => HttpProbe.layer({ path: "/", timeout: none }), "timeout: "],
-    ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "]
+    ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "],
+    ["a bound of the load", () => BoundedLoad.layer(NaN), "factor: "],
+    ["a subset", () => Zones.layer(undefined, { id: "here", size: 0 }), "subset.size: "]
   ])("are refused where they are passed: %s", (_, pass, begin) => {
     assert.throws(pass, RangeError, `${begin}expected `)
   })

@@ -9,14 +9,15 @@ describe("a number", () => {
     ["share", [0, 0.5, 1], [-0.1, 1.1, NaN, Infinity]],
     ["someShare", [0.01, 1], [0, 1.1, NaN]],
     ["amount", [0, 0.5, Infinity], [-0.1, NaN]],
-    ["positive", [0.1, 2], [0, -1, NaN]]
+    ["positive", [0.1, 2], [0, -1, NaN]],
+    ["aboveOne", [1.01, 2, Infinity], [1, 0, -2, NaN]]
   ])("that is a %s may be %j, and not %j", (name, right, wrong) => {
     for (const value of right) assert.doesNotThrow(() => Validate.number("x", value, rules[name]))
     for (const value of wrong) assert.throws(() => Validate.number("x", value, rules[name]), RangeError, `got ${value}`)
   })
 
-  const { amount, count, positive, share, someShare, wholeNumber } = Validate
-  const rules = { amount, count, positive, share, someShare, wholeNumber }
+  const { aboveOne, amount, count, positive, share, someShare, wholeNumber } = Validate
+  const rules = { aboveOne, amount, count, positive, share, someShare, wholeNumber }
 
   it("that is left out is not wrong", () => {
     assert.doesNotThrow(() => Validate.number("x", undefined, Validate.count))

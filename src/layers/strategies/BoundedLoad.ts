@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"
 import { type Accepts, type PickContext, type Picker, searchFor, Strategy } from "../../services/Strategy.ts"
+import * as Validate from "../../services/Validate.ts"
 
 /** What Google has found to be a good middle: a smaller factor is more even, a larger one moves fewer keys. */
 export const defaultFactor = 1.25
@@ -80,8 +81,9 @@ const pickerFor = (
 }
 
 /** Bounds the load of every backend to the average times a factor, which is more than 1. */
-export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, never, Strategy> =>
-  Layer.effect(
+export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, never, Strategy> => {
+  Validate.number("factor", factor, Validate.aboveOne)
+  return Layer.effect(
     Strategy,
     Effect.map(Strategy, (strategy) => ({
       ...strategy,
@@ -94,3 +96,4 @@ export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, nev
         )
     }))
   )
+}

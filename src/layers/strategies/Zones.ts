@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
+import * as Validate from "../../services/Validate.ts"
 import * as Subset from "./Subset.ts"
 
 type Zone = string | undefined
@@ -96,8 +97,9 @@ const sizeHere = (part: number, local: number, others: number, size: number): nu
  * The strategy of the context, with a preference for the zone, and over a subset of the endpoints. What is `undefined`
  * is left out; without both it is the strategy itself.
  */
-export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.Layer<Strategy, never, Strategy> =>
-  Layer.effect(
+export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.Layer<Strategy, never, Strategy> => {
+  Validate.number("subset.size", subset?.size, Validate.count)
+  return Layer.effect(
     Strategy,
     Effect.map(Strategy, (strategy) => {
       const split = makeSplit()
@@ -129,3 +131,4 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
       }
     })
   )
+}
