@@ -524,6 +524,22 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("b"), "Ejected")
     }).pipe(lab))
 
+  it.effect("is ejected in time although another one that nobody asks is on trial beside tunnels from before", () =>
+    Effect.gen(function*() {
+      const a = yield* onTrial
+      const { end } = yield* BalancerService.Balancer
+      const [, b] = (yield* Ref.get((yield* Pool).state)).eligible
+      yield* TestClock.adjust("5 seconds")
+      // Its trial is under way.
+      yield* tries(b!, "failure", 5)
+      assert.strictEqual(yield* statusOf("b"), "Up")
+      // The client of that leaves, and nothing but the tunnels is left.
+      end(a, "aborted", 5_000)
+      yield* TestClock.adjust("1 second")
+      yield* tries(b!, "failure", 1)
+      assert.strictEqual(yield* statusOf("b"), "Ejected")
+    }).pipe(lab))
+
   it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
     const { told, watched } = watching()
     return Effect.gen(function*() {

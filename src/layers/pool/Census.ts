@@ -6,6 +6,7 @@
  */
 import * as Health from "../../services/Health.ts"
 import { smallPool } from "../../services/HealthChecker.ts"
+import type { Load } from "../../services/Load.ts"
 import type { Member, Policy, PoolState } from "../../services/Pool.ts"
 
 /** Counts of the members of a tier that the operator has not taken out: all, and by what they are. */
@@ -52,8 +53,11 @@ const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTria
 /** A trial of which so many milliseconds have passed, and that nobody takes, is none that is waited for. */
 const idleAfter = 5_000
 
+/** What is beside the place of a trial was there before it, such as tunnels, and may stay for hours. */
+const isTaken = ({ ceiling, inFlight, isOnTrial }: Load): boolean => isOnTrial ? inFlight >= ceiling : inFlight > 0
+
 const isIdle = (member: Member, now: number): boolean =>
-  isOnTrial(member) && member.endpoint.load.inFlight === 0 && now - member.health.changed.circuit.at >= idleAfter
+  isOnTrial(member) && !isTaken(member.endpoint.load) && now - member.health.changed.circuit.at >= idleAfter
 
 const isProven = (member: Member): boolean =>
   isWell(member) && member.health.probe.state === "Passing" && !isOnTrial(member)
