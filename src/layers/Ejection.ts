@@ -17,6 +17,9 @@ import * as Health from "../services/Health.ts"
 import type { Endpoint } from "../services/Load.ts"
 import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
+/** What a try says of its endpoint, whose circuit was this one. */
+type Judgement = readonly [endpoint: Endpoint, circuit: Health.Circuit, signal: Health.Signal]
+
 /** Signals that may wait for the pool. One that does not fit is dropped, and sent again at the next failure. */
 const capacity = 1_024
 
@@ -85,11 +88,7 @@ export const layer = (
       const pool = yield* Pool
       const clock = yield* Clock.Clock
       const random = yield* Random.Random
-      const signals = yield* Queue.dropping<readonly [id: string, signal: Health.Signal]>(capacity)
-      yield* Effect.forkScoped(
-        Effect.forever(Effect.flatMap(Queue.take(signals), ([id, signal]) => pool.signal(id, signal)))
-      )
-      yield* followEjections(pool)
+      const signals = yield* Queue.dropping<Judgement>(capacity)
 
       let known: PoolState | undefined
       /** When the current snapshot was told of a backend: what the pool has refused, it would soon refuse again. */
@@ -106,19 +105,27 @@ export const layer = (
         return member.health
       }
 
+      yield* Effect.forkScoped(
+        Effect.forever(Effect.flatMap(Queue.take(signals), ([endpoint, circuit, signal]) =>
+          // Meanwhile another one may have its id, or its trial may be over.
+          healthOf(endpoint)?.circuit === circuit ? pool.signal(endpoint.backend.id, signal) : Effect.void))
+      )
+      yield* followEjections(pool)
+
       return Ejection.Ejection.of({
         observe: (endpoint, outcome, millis, why) => {
           if (outcome === "aborted") return
           const { backend: { id }, load } = endpoint
           const health = healthOf(endpoint)
           if (health === undefined) return
-          const since = health.circuit._tag === "Trial" ? health.changed.circuit.at : undefined
+          const { changed, circuit } = health
+          const since = circuit._tag === "Trial" ? changed.circuit.at : undefined
           if (since === undefined && outcome === "success") return
           const now = clock.currentTimeMillisUnsafe()
           // A try from before the trial says nothing about it. The clock may have been set back.
           if (since !== undefined && now >= since && now - millis < since) return
           if (outcome === "success") {
-            Queue.offerUnsafe(signals, [id, { _tag: "Recovered", why: "the trial went well" }])
+            Queue.offerUnsafe(signals, [endpoint, circuit, { _tag: "Recovered", why: "the trial went well" }])
           } else {
             if (Math.abs(now - (reported.get(id) ?? -Infinity)) < againAfter) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
@@ -127,7 +134,7 @@ export const layer = (
               ? verdict
               : `${verdict}, ${since === undefined ? "the last failure " : ""}${why}`
             const signal: Health.Signal = { _tag: "Tripped", why: cause, random: random.nextDoubleUnsafe() }
-            if (Queue.offerUnsafe(signals, [id, signal])) reported.set(id, now)
+            if (Queue.offerUnsafe(signals, [endpoint, circuit, signal])) reported.set(id, now)
           }
         }
       })

@@ -286,6 +286,19 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
+  it.effect("is not judged by one that has left, whose id it has, also where it joins as that is about to be ejected", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { begin, end } = yield* BalancerService.Balancer
+      const pool = yield* Pool
+      for (let i = 0; i < 5; i++) begin(a!)
+      for (let i = 0; i < 5; i++) end(a!, "failure", 10, "reset_before_headers")
+      yield* pool.reconcile([backend("b"), backend("c")])
+      yield* three
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
   /** The same backend in another place. */
   const moved = Effect.gen(function*() {
     const { reconcile, state } = yield* Pool
@@ -384,6 +397,19 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("a"), "Up")
       bypass(a, 0)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 3)
+    }).pipe(lab))
+
+  it.effect("is back when one of two trials goes well, though the other one fails at that moment", () =>
+    Effect.gen(function*() {
+      const a = yield* onTrial
+      const { begin, bypass, end } = yield* BalancerService.Balancer
+      yield* TestClock.adjust("3 seconds")
+      bypass(a, 3_000)
+      begin(a)
+      end(a, "success", 3_000)
+      end(a, "failure", 0)
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
   it.effect("has that other trial at once where somebody waits for room", () =>
