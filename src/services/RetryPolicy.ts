@@ -123,7 +123,8 @@ export const backoff = ({ backoff }: Policy, reached: number, random: number): n
 
 /** RFC 9110 §5.6.7: a date in one of three forms, the last of which does not say that it is in GMT. */
 const dateOf = (text: string): number => {
-  if (!/^[A-Z][a-z]{2,8},? /.test(text)) return NaN
+  // V8 finds a date in nearly any text with a number.
+  if (!/^[A-Z][a-z]{2,8},? [\w -]+ \d\d:\d\d:\d\d (GMT|\d{4})$/.test(text)) return NaN
   return Date.parse(text.endsWith("GMT") ? text : `${text} GMT`)
 }
 

@@ -110,6 +110,9 @@ describe("Retry-After", () => {
     ["soon", undefined],
     ["Sunday", undefined],
     ["2, 3", undefined],
+    ["After 120", undefined],
+    ["Please try 2027", undefined],
+    ["Sun, 06 Nov 1994 10:49:37 +0200", undefined],
     ["1994-11-06T08:49:37Z", undefined]
   ])("%s", (value, millis) => {
     assert.strictEqual(retryAfter(value, now), millis)
