@@ -750,6 +750,20 @@ describe("the queue", () => {
       assert.deepStrictEqual(yield* visits("1", "2", "3"), { done: ["1", "2"], refused: ["3"] })
     }).pipe(one({ timeout: Duration.millis(600) })))
 
+  it.effect("may be as long as it likes, also where all who wait are done as soon as they are admitted", () =>
+    Effect.gen(function*() {
+      const { use } = yield* Balancer
+      yield* reconcile("a")
+      const opened = yield* Deferred.make<void>()
+      const visits = [yield* Effect.forkChild(use(anonymous, () => Deferred.await(opened)), { startImmediately: true })]
+      for (let i = 0; i < 3_000; i++) {
+        visits.push(yield* Effect.forkChild(use(anonymous, () => Effect.void), { startImmediately: true }))
+      }
+      yield* Deferred.succeed(opened, undefined)
+      yield* Effect.forEach(visits, Fiber.join)
+      assert.deepInclude(yield* loadOf("a"), { inFlight: 0, total: 3_001 })
+    }).pipe(one({ size: 3_000 })))
+
   it.effect("lets the newest go first when told so", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* visits("1", "2", "3"), { done: ["1", "3"], refused: ["2"] })

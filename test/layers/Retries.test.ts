@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -26,7 +27,11 @@ import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../src/services/AccessLog.ts"
 import { Affinity } from "../../src/services/Affinity.ts"
 import * as Backend from "../../src/services/Backend.ts"
-import { defaultOptions as defaultLimits, type Options as BalancerOptions } from "../../src/services/Balancer.ts"
+import {
+  Balancer as BalancerService,
+  defaultOptions as defaultLimits,
+  type Options as BalancerOptions
+} from "../../src/services/Balancer.ts"
 import { TransportFailure } from "../../src/services/Failure.ts"
 import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
 import type { Signal } from "../../src/services/Health.ts"
@@ -40,12 +45,14 @@ const Fakes = FakeBackends.FakeBackends
 interface Wishes extends Partial<Omit<Options, "retry">> {
   readonly limits?: Partial<BalancerOptions>
   readonly retry?: Partial<Policy>
+  /** The balancer in place of the one that there is. */
+  readonly balancer?: (balancer: BalancerService["Service"]) => BalancerService["Service"]
 }
 
 /** A forwarder between fake clients and fake backends, which are all offered traffic, in turn. */
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { limits, retry, ...options }: Wishes = {},
+  { balancer = identity, limits, retry, ...options }: Wishes = {},
   entries: Array<Entry> = []
 ) =>
   LoadBalancer.layerServe.pipe(
@@ -54,6 +61,7 @@ const lab = (
     )),
     Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options, retry: { ...defaultPolicy, ...retry } })),
     Layer.provide(Drain.layer()),
+    Layer.provide(Layer.effect(BalancerService, Effect.map(BalancerService, balancer))),
     Layer.provide(Balancer.layer({ ...defaultLimits, ...limits })),
     Layer.provide(Ejection.layerNone),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
@@ -671,6 +679,27 @@ describe("the deadline of an exchange", () => {
         }, entries)
       )
     )
+  })
+
+  it.effect("is that of the try where there is room just as the wait ends with it", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(300), "504 reason: deadline_exceeded")
+      assert.deepInclude(entries.at(-1), { tries: 1, durationMs: 300 })
+      assert.deepStrictEqual(yield* loads, [["a", 1, 0, 0]])
+    }).pipe(Effect.provide(lab({ "http://a": hangs }, {
+      exchangeTimeout: 300,
+      balancer: (balancer) => ({
+        ...balancer,
+        select: () => undefined,
+        // There is room after 299.9 ms, and whoever has waited has not heard of it.
+        wait: (context, tried, take) =>
+          Effect.sync(() => take(balancer.select(context, tried)!)).pipe(
+            Effect.delay(299.9),
+            Effect.andThen(Effect.never)
+          )
+      })
+    }, entries)))
   })
 
   it.effect("blames a backend that hangs for all of it, also where a hedge has failed meanwhile", () =>

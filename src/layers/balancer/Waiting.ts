@@ -59,6 +59,9 @@ export const make =
       if (!line.join(waiter)) return elsewhere
       return Deferred.await(done).pipe(
         Effect.timeoutOrElse({ duration: timeout, orElse: () => elsewhere }),
+        // Goes on in a turn of its own. Whoever is done at once lets the next one in, and a long line of those would be
+        // more than the stack can hold.
+        Effect.tap(Effect.yieldNow),
         // Whoever has stopped waiting must not be admitted any more.
         Effect.ensuring(Effect.sync(() => line.leave(waiter)))
       )

@@ -110,7 +110,9 @@ export const make = (
       if (left === Infinity) return exchange.wait()
       return Effect.timeoutOrElse(exchange.wait(), {
         duration: Math.max(0, left),
-        orElse: () => Effect.fail(Overloaded.make({}))
+        // It may have got room at that moment, and a try has begun then.
+        orElse: () =>
+          exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
       })
     },
     /** A try on an endpoint. The first one of an exchange that may be hedged is. */
