@@ -93,9 +93,9 @@ export const forEachChange = (
 /** The rules that concern the pool as a whole, beside those for each backend. */
 export interface Policy extends HealthPolicy {
   /**
-   * The share of the backends that may be ejected at once, from 0 to 1; more only where its checks fail as
-   * well and somebody else is well, or somebody of a later tier is. One that can be used is always left, and 0
-   * is no ejection at all.
+   * The share of the backends that may be ejected at once, from 0 to 1; more only where its checks fail as well, or it
+   * drains, and somebody else is well, or somebody of a later tier is. One that can be used is always left, and 0 is no
+   * ejection at all.
    */
   readonly maxEjected: number
   /**

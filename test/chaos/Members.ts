@@ -51,7 +51,8 @@ const mayEject = (candidate: Member, { eligible, members }: PoolState, maxShare:
   const isOnTrial = ({ health: { changed, circuit } }: Member): boolean =>
     circuit._tag === "Trial" && now - changed.circuit.at < 5_000
   const well = others.filter((member) => isWell(member) && !isOnTrial(member))
-  if (well.length > 0 && (isFailing(candidate) || well.some((other) => tierOf(other) > tierOf(candidate)))) return true
+  const isOutOfUse = isFailing(candidate) || candidate.health.mode === "Draining"
+  if (well.length > 0 && (isOutOfUse || well.some((other) => tierOf(other) > tierOf(candidate)))) return true
   const isAnyLeft = isFailing(candidate)
     ? eligible.some(({ backend }) => backend.id !== idOf(candidate))
     : well.length > 0

@@ -38,7 +38,8 @@ const join = (...origins: ReadonlyArray<string>) =>
 /** A forwarder with sticky sessions between fake clients and fake backends. */
 const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { entries = [], keys = policy.keys, limits = {}, options = {}, path = "/" }: {
+  { ejection = Ejection.layerNone, entries = [], keys = policy.keys, limits = {}, options = {}, path = "/" }: {
+    readonly ejection?: ReturnType<typeof Ejection.layer>
     readonly options?: Partial<ForwarderService.Options>
     readonly path?: string
     readonly entries?: Array<Entry>
@@ -52,7 +53,7 @@ const lab = (
     Layer.provide(Affinity.layer({ ...policy, keys, path })),
     Layer.provide(Drain.layer()),
     Layer.provide(Balancer.layer({ ...defaultOptions, ...limits })),
-    Layer.provide(Ejection.layerNone),
+    Layer.provide(ejection),
     Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
     Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
   )
@@ -152,6 +153,25 @@ describe("a cookie", () => {
       yield* script("http://a", respond("a"))
       assert.deepStrictEqual(yield* visit(second.cookie), { ...second, set: undefined })
     }).pipe(Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }))))
+
+  it.effect("leads to another backend when its own fails all requests while it drains, also where there are two", () =>
+    Effect.gen(function*() {
+      const first = yield* visit()
+      assert.strictEqual(first.text, "a")
+      const { signal } = yield* Pool
+      yield* signal("http://a", { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      yield* (yield* Fakes).script("http://a", FakeBackends.resets)
+      const seen: Array<string> = []
+      for (let i = 0; i < 7; i++) {
+        const headers = { cookie: String(first.cookie) }
+        const { status, text } = yield* FakeServer.request(HttpClientRequest.post("/", { headers }))
+        seen.push(status === 200 ? text : String(status))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(seen, ["502", "502", "502", "502", "502", "b", "b"])
+    }).pipe(
+      Effect.provide(lab({ "http://a": respond("a"), "http://b": respond("b") }, { ejection: Ejection.layer() }))
+    ))
 
   it.effect("is neither read nor set outside its path, where browsers do not send it", () =>
     Effect.gen(function*() {

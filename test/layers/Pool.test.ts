@@ -351,6 +351,19 @@ describe("ejections", () => {
       assert.deepStrictEqual(summary(yield* current), ["a Ejected", "b Up"])
     }).pipe(withPool))
 
+  it.effect("may take one that drains, whom only its sessions miss, wherever another one is well", () =>
+    Effect.gen(function*() {
+      yield* up(a, b, c)
+      for (const id of ["a", "b"]) yield* signal(id, { _tag: "ModeSet", mode: "Draining", why: "deploy" })
+      for (const id of ["a", "b", "c"]) yield* signal(id, tripped)
+      const circuits = (yield* current).members.map(({ health }) => health.circuit._tag)
+      assert.deepStrictEqual(circuits, ["Open", "Open", "Closed"])
+      yield* signal("c", failed)
+      yield* signal("a", passed)
+      yield* signal("a", tripped)
+      assert.strictEqual(memberOf(yield* current, "a").health.circuit._tag, "Trial")
+    }).pipe(withPool))
+
   it.effect("leave backends that the operator has taken out uncounted", () =>
     Effect.gen(function*() {
       yield* up(a, b, c)

@@ -106,7 +106,8 @@ class Model {
     const well = others.filter((other) => isWell(other) && !isOnTrial(other))
     const isOut = (other: Member) => isEjected(other) && (isFailing(member) || !isFailing(other))
     const out = others.filter((other) => isOut(other) || isOnTrial(other))
-    const isUncapped = (isFailing(member) && well.length > 0) || well.some(({ tier }) => tier > member.tier)
+    const isOutOfUse = isFailing(member) || member.health.mode === "Draining"
+    const isUncapped = (isOutOfUse && well.length > 0) || well.some(({ tier }) => tier > member.tier)
     const ready = isReady(member) ? others.length + 1 : others.length
     return this.policy.maxEjected > 0 &&
       (isFailing(member) ? others.some((other) => this.isOffered(other)) : well.length > 0) &&

@@ -143,8 +143,9 @@ export class Census {
    * Whether one more may be ejected. A member on trial takes one request at a time while others are left, and so counts
    * as ejected, unless nobody asks it: where all clients are pinned to others, its trial would never be over. One whose
    * checks fail does not count, because they have taken it out. Where the candidate's checks fail as well, or a later
-   * tier stands by, those that are well will do better, however many are ejected already. Where nobody is well, any
-   * member is as good as the other, and each that is ejected counts.
+   * tier stands by, those that are well will do better, however many are ejected already; and so they will for the
+   * sessions of one that drains, which takes nothing else. Where nobody is well, any member is as good as the other, and
+   * each that is ejected counts.
    */
   mayEject(candidate: Member, { eligible, members }: PoolState, { maxEjected }: Policy, now: number): boolean {
     if (maxEjected === 0) return false
@@ -158,7 +159,7 @@ export class Census {
     const isLater = (other: number): boolean => other > tier
     const standsBy = this.sum(inUse, isLater) > 0 || idle.some(({ endpoint: { backend } }) => isLater(backend.tier))
     const isIll = isFailing(candidate)
-    if (well > 0 && (isIll || standsBy)) return true
+    if (well > 0 && (isIll || standsBy || candidate.health.mode === "Draining")) return true
     const isAnyLeft = isIll ? eligible.some((one) => one !== candidate.endpoint) : well > 0
     if (!isAnyLeft) return false
     // Who is ejected already is not ejected again, and stays as it is.
