@@ -44,6 +44,17 @@ onEachEngine("forwarding", (test) => {
     }
   })
 
+  test("an unused connection to a backend is closed in time, however long the backend would keep it", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 200 OK", "Keep-Alive: timeout=60", "Content-Length: 0"))
+    })
+    const checks = await lab.named("checks")
+    const lb = await lab.balancer([backend], { backendKeepAlive: 300, health: { port: checks.port } })
+    assert.strictEqual((await (await lab.connect(lb)).exchange(get())).status, 200)
+    await backend.deserted()
+  })
+
   test("nothing is added to what a client sends but Host, Connection and X-Forwarded-*", async (lab) => {
     const backend = await lab.answering(ok)
     const client = await lab.connect(await lab.balancer([backend]))

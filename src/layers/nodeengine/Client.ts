@@ -132,6 +132,8 @@ export const layer = (limits: Limits = defaultLimits): Layer.Layer<HttpClient.Ht
             factory: (origin, options) => new Pool(origin, options),
             connect: withResets(connectorOf(buildConnector, limits)),
             keepAliveTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
+            // undici believes a backend that would keep it longer.
+            keepAliveMaxTimeout: Duration.toMillis(limits.backendKeepAliveTimeout),
             clientTtl: Duration.toMillis(limits.backendLifetime),
             connections: limits.maxConnectionsPerOrigin,
             maxHeaderSize: limits.headBytes,

@@ -63,6 +63,7 @@ export interface Wishes {
   readonly response?: number
   readonly idle?: number
   readonly head?: number
+  readonly backendKeepAlive?: number
   readonly backendLifetime?: number
   readonly shutdown?: number
   readonly port?: number
@@ -98,6 +99,7 @@ const settingsOf = (origins: ReadonlyArray<string>, wishes: Wishes): Settings<St
     exchange: wishes.exchange === undefined ? undefined : Duration.millis(wishes.exchange),
     idle: Duration.millis(wishes.idle ?? 5_000),
     head: Duration.millis(wishes.head ?? 5_000),
+    backendKeepAlive: Duration.millis(wishes.backendKeepAlive ?? 4_000),
     backendLifetime: Duration.millis(wishes.backendLifetime ?? 3_600_000),
     shutdown: Duration.millis(wishes.shutdown ?? 2_000)
   },
