@@ -7,6 +7,8 @@
 import { TransportFailure } from "../../services/Failure.ts"
 import * as SystemErrors from "../../services/SystemErrors.ts"
 
+const noHttp = "The answer is not valid HTTP"
+
 const causes: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "Connection timed out",
   UND_ERR_HEADERS_TIMEOUT: "No answer in time",
@@ -14,7 +16,7 @@ const causes: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: "Connection closed",
   UND_ERR_HEADERS_OVERFLOW: "The head of the answer is too large",
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "The length of the answer is not clear",
-  ERR_ASSERTION: "The answer is not valid HTTP"
+  ERR_ASSERTION: noHttp
 }
 
 /**
@@ -46,6 +48,7 @@ export const failureOf = (cause: unknown, started: boolean): TransportFailure =>
   if (cause instanceof TransportFailure) return cause
   const error = cause instanceof Error ? cause : new Error(String(cause))
   const code = codeOf(error)
-  const message = causes[code] ?? (SystemErrors.explain(error) || "Connection failed")
+  const said = SystemErrors.explain(error)
+  const message = causes[code] ?? (code === "HPE" ? `${noHttp}: ${said}` : said || "Connection failed")
   return TransportFailure.make({ reason: reasonOf(code, started), message })
 }

@@ -19,4 +19,9 @@ describe("an error of undici", () => {
   ])("%s, with a request begun: %s, is %s", (code, isStarted, reason) => {
     assert.strictEqual(failureOf(coded(code), isStarted).reason, reason)
   })
+
+  it("about an answer that is no HTTP says so in the words of the documents, and what undici found", () => {
+    const error = Object.assign(new Error("Expected HTTP/"), { name: "HTTPParserError", code: "HPE_INVALID_CONSTANT" })
+    assert.strictEqual(failureOf(error, true).message, "The answer is not valid HTTP: Expected HTTP/")
+  })
 })
