@@ -265,7 +265,7 @@ describe("every setting", () => {
       "the-new-key-0123456789 the-old-key-0123456789",
       "[the-new-key-0123456789, the-old-key-0123456789]"
     ],
-    "sticky.maxAge": ["1h", "1h"],
+    "sticky.maxAge": ["30d", "30d"],
     "sticky.path": ["/shop", "/shop"],
     "sticky.sameSite": ["strict", "strict"],
     "health.kind": ["tcp", "tcp"],

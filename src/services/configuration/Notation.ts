@@ -35,33 +35,39 @@ const parseMillis = (text: string): number | undefined => {
   return text === "" ? undefined : total
 }
 
-/**
- * Node's timers run at once when they are given 2^31 ms or more, which is 24.8 days. Jitter adds to what is given here.
- */
-const maxMillis = 20 * milliseconds["d"]!
-
 /** A bare number with the unit that was probably meant: seconds, or milliseconds where it is large. */
-const withUnit = (text: string): Complaint => {
+const withUnit = (text: string, maxMillis: number): Complaint => {
   const suggestion = `${text}${Number(text) < 1000 ? "s" : "ms"}`
   const millis = /^[\d.]+$/.test(text) ? parseMillis(suggestion) : undefined
   return millis !== undefined && millis >= 1 && millis <= maxMillis ? { suggestion } : {}
 }
 
-/** `500ms`, `5s`, `1m`, `1h`, `1m 30s`, or as Effect writes it, `5 seconds`; from 1 ms to 20 days. */
-export const PositiveDuration: Schema.Codec<Duration.Duration, string> = notation(Schema.String, Schema.Duration, {
-  read: (text) => {
-    const millis = parseMillis(text.trim())
-    if (millis === undefined) return invalid(withUnit(text.trim()))
-    if (millis < 1) return invalid({ message: "expected a duration of 1ms or more" })
-    if (millis > maxMillis) return invalid({ message: "expected a duration of 20d or less" })
-    return Effect.succeed(Duration.millis(millis))
-  },
-  // Of a part of a millisecond `format` makes nanoseconds, which is no notation here.
-  write: (duration) => {
-    const millis = Duration.toMillis(duration)
-    return Number.isInteger(millis) ? Duration.format(duration) : `${millis}ms`
-  }
-})
+/** `500ms`, `5s`, `1m`, `1h`, `1m 30s`, or as Effect writes it, `5 seconds`; from 1 ms to so many days. */
+const durationOfUpTo = (days: number): Schema.Codec<Duration.Duration, string> => {
+  const maxMillis = days * milliseconds["d"]!
+  return notation(Schema.String, Schema.Duration, {
+    read: (text) => {
+      const millis = parseMillis(text.trim())
+      if (millis === undefined) return invalid(withUnit(text.trim(), maxMillis))
+      if (millis < 1) return invalid({ message: "expected a duration of 1ms or more" })
+      if (millis > maxMillis) return invalid({ message: `expected a duration of ${days}d or less` })
+      return Effect.succeed(Duration.millis(millis))
+    },
+    // Of a part of a millisecond `format` makes nanoseconds, which is no notation here.
+    write: (duration) => {
+      const millis = Duration.toMillis(duration)
+      return Number.isInteger(millis) ? Duration.format(duration) : `${millis}ms`
+    }
+  })
+}
+
+/**
+ * Node's timers run at once when they are given 2^31 ms or more, which is 24.8 days. Jitter adds to what is given here.
+ */
+export const PositiveDuration: Schema.Codec<Duration.Duration, string> = durationOfUpTo(20)
+
+/** No timer waits for it, and browsers keep no cookie for longer (RFC 6265bis §5.5). */
+export const CookieAge: Schema.Codec<Duration.Duration, string> = durationOfUpTo(400)
 
 // -----------------------------------------------------------------------------
 // Numbers and paths

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Cookie from "../Cookie.ts"
-import { PositiveDuration } from "./Notation.ts"
+import { CookieAge } from "./Notation.ts"
 import { entry, optional, unset } from "./Setting.ts"
 
 const CookieName = Schema.String.check(Schema.makeFilter((name: string) => Cookie.name.test(name)))
@@ -31,7 +31,7 @@ export const sticky = Schema.Struct({
     expected: "a key of 16 characters or more, without spaces",
     secret: "flagless"
   }),
-  maxAge: unset("the browser's session", PositiveDuration, {
+  maxAge: unset("the browser's session", CookieAge, {
     description: "How long browsers keep the cookie, from when it was set.",
     title: "duration",
     expected: "a duration such as 1h"

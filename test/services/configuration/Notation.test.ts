@@ -7,6 +7,7 @@ import * as fc from "fast-check"
 import {
   BalanceFactor,
   Bytes,
+  CookieAge,
   Count,
   ErrorStatus,
   Factor,
@@ -54,6 +55,13 @@ describe("a duration", () => {
       const text = Schema.encodeSync(PositiveDuration)(Duration.millis(n))
       assert.strictEqual(millis(text), n, text)
     }))
+  })
+})
+
+describe("the age of a cookie", () => {
+  it("may be as long as browsers keep one, which no other duration may", () => {
+    for (const text of ["1h", "30d", "365 days", "400d"]) assert.isDefined(read(CookieAge)(text), text)
+    assert.isUndefined(read(CookieAge)("401d"))
   })
 })
 
