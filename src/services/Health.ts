@@ -190,7 +190,7 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
     case "Recovered":
       return circuit._tag === "Trial" ? { ...health, circuit: { _tag: "Closed" }, why: signal.why } : health
     case "Elapsed":
-      // A clock that was set back does not make an ejection longer than it was meant to be.
+      // Behind its begin by a clock that was set back, it would last as much longer.
       return circuit._tag === "Open" && (now >= circuit.until || now < health.changed.circuit.at)
         ? { ...health, circuit: { _tag: "Trial", trips: circuit.trips }, why: "the ejection is over" }
         : health

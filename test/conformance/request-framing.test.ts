@@ -38,7 +38,13 @@ const whole: ReadonlyArray<Forwarded> = [
     ...posted,
     framing: "chunked"
   }, { node: { fails: "undici sends a length of 0" } }],
-  ["RFC 9112 §5.1", "white space around a length is none of it", `${post("Content-Length: \t 5 \t")}hello`, hello],
+  [
+    "RFC 9112 §5.1",
+    "white space around a length is none of it",
+    `${post("Content-Length: \t 5 \t")}hello`,
+    hello,
+    /^9\.[0-3]\./.test(process.versions["llhttp"] ?? "") ? { node: { fails: "llhttp before 9.4 refuses it" } } : {}
+  ],
   ["RFC 9110 §8.6", "zeros before a length change nothing", `${post("Content-Length: 0005")}hello`, hello],
   [
     "RFC 9112 §7",

@@ -1,5 +1,6 @@
 /** One end of a connection of the fuzzer: writes pieces, tells what happens to it, and leaves in any way. */
 import type { Socket } from "node:net"
+import * as Ends from "../e2e/support/Ends.ts"
 import { Waiting } from "../e2e/support/Waiting.ts"
 import type { Piece } from "./Bytes.ts"
 import type { Leaving } from "./Plan.ts"
@@ -46,7 +47,7 @@ export class End {
       }
       this.wake()
     }
-    socket.on("end", () => over("fin"))
+    Ends.onEnd(socket, (wasReset) => over(wasReset ? "reset" : "fin"))
     socket.on("error", () => over("reset"))
     this.closed = new Promise((resolve) =>
       socket.on("close", () => {

@@ -95,7 +95,7 @@ const [major = 0, minor = 0] = process.versions.uv.split(".").map(Number)
  * reset that came right behind the last bytes as an end (https://github.com/libuv/libuv/pull/4997), and what was cut
  * would look whole.
  */
-const isEndCertain = major > 1 || minor >= 52
+export const isEndCertain = major > 1 || minor >= 52
 
 /**
  * A socket that can still be read when writing to it has failed: a backend that answers in the middle of an upload and

@@ -5,6 +5,7 @@
  * It reads HTTP/1.1 messages just well enough to test with and repairs nothing. Text stands for bytes as Latin-1 does.
  */
 import * as Net from "node:net"
+import { onEnd } from "./Ends.ts"
 import { Waiting } from "./Waiting.ts"
 
 /** How a message ended: all of it came, or the connection ended (FIN) or was reset before that. */
@@ -97,8 +98,9 @@ export class Peer {
       this.bytesReceived += chunk.length
       this.wake()
     })
-    socket.on("end", () => {
-      this.ended = true
+    onEnd(socket, (wasReset) => {
+      if (wasReset) this.wasReset = true
+      else this.ended = true
       this.wake()
     })
     socket.on("error", () => {
