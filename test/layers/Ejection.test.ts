@@ -566,6 +566,20 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(yield* statusOf("b"), "Ejected")
     }).pipe(lab))
 
+  it.effect("is not ejected where all that is left is one on trial that is full of tunnels from before", () =>
+    Effect.gen(function*() {
+      const [a, b] = yield* three
+      const { begin, select } = yield* BalancerService.Balancer
+      yield* Effect.flatMap(Pool, (pool) => pool.signal("c", { _tag: "ModeSet", mode: "Disabled", why: "a deploy" }))
+      for (let i = 0; i < 3; i++) begin(a!)
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* tries(b!, "failure", 5)
+      assert.strictEqual(yield* statusOf("b"), "Up")
+      assert.strictEqual(select(anonymous)?.backend.id, "b")
+    }).pipe(labWith({ maxInFlight: 3 })))
+
   it.effect("is reported once while the pool is as it was, and again when that has changed", () => {
     const { told, watched } = watching()
     return Effect.gen(function*() {

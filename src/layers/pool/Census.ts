@@ -53,8 +53,11 @@ const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTria
 /** A trial of which so many milliseconds have passed, and that nobody takes, is none that is waited for. */
 const idleAfter = 5_000
 
-/** What is beside the place of a trial was there before it, such as tunnels, and may stay for hours. */
-const isTaken = ({ ceiling, inFlight, isOnTrial }: Load): boolean => isOnTrial ? inFlight >= ceiling : inFlight > 0
+/**
+ * Whether nobody can take the trial now. What is beside the place of a trial was there before it, such as tunnels, and
+ * may stay for hours; where it leaves no place, there is no trial, and nobody must be left to it.
+ */
+const isTaken = ({ inFlight, isOnTrial, limit }: Load): boolean => isOnTrial ? inFlight >= limit : inFlight > 0
 
 const isIdle = (member: Member, now: number): boolean =>
   isOnTrial(member) && !isTaken(member.endpoint.load) && now - member.health.changed.circuit.at >= idleAfter
