@@ -128,21 +128,26 @@ class BackendSocket extends Net.Socket {
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk !== null) return super.push(chunk, encoding)
     if (this.isUnwritable) super.destroy()
-    // What waits to be written would keep the end waiting.
-    else if (isEndCertain || !this.writable || this.writableLength > 0) return super.push(chunk)
+    else if (isEndCertain || !this.writable) return super.push(chunk)
     else this.pushCertainEnd()
     return false
   }
 
-  /** Nothing is written, and the system refuses even that after a reset. */
+  /**
+   * After a reset the system refuses even to write nothing. Where anything waits to be written, that is refused in the
+   * turn in which the end is told.
+   */
   private pushCertainEnd(): void {
     this.isEnding = true
-    this.write("", (error) => {
-      if (error) return
+    const end = (error?: Error | null): void => {
+      if (error || this.destroyed) return
       super.push(null)
       // As Node does behind an end.
       this.read(0)
-    })
+    }
+    // Whoever looks for a connection must not find one that has ended, so that it is told as soon as it can be.
+    if (this.writableLength > 0) setImmediate(end)
+    else this.write("", end)
   }
 }
 

@@ -51,33 +51,47 @@ const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effec
 const asked = (peer: Peer, count = 1) => wait(() => peer.until(() => peer.requestsRead >= count, `${count} requests`))
 
 describe("an answer without a length", () => {
+  const post = (url: string) => {
+    const body = HttpBody.uint8Array(new Uint8Array(20_000_000))
+    return Effect.flatMap(HttpClient.post(url, { body }), ({ text }) => text)
+  }
+
   /** Bytes and the end of the connection come together, as one event. */
-  const ending = (end: (peer: Peer) => void) =>
+  const ending = (end: (peer: Peer) => void, send = text, filled = 0) =>
     Effect.gen(function*() {
       const { origin } = yield* backend(async (peer) => {
-        await peer.request()
+        await peer.requestHead()
+        peer.socket.pause()
+        if (filled > 0) await new Promise((resolve) => setTimeout(resolve, filled))
         void peer.send(message("HTTP/1.0 200 OK") + "hello")
         end(peer)
       })
       // Often enough for both to be seen at once.
-      return yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.result(text(origin)))
+      return yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.result(send(origin)))
     })
 
-  test(
-    "is cut by a reset that comes right behind it (RFC 9112 §8)",
-    Effect.gen(function*() {
-      const results = yield* ending((peer) => peer.reset())
-      assert.deepStrictEqual(results.filter(Result.isSuccess), [])
-    })
-  )
+  for (
+    const [when, send, filled] of [
+      ["", text, 0],
+      [", also while more of the request waits than is read", post, 20]
+    ] as const
+  ) {
+    test(
+      `is cut by a reset that comes right behind it${when} (RFC 9112 §8)`,
+      Effect.gen(function*() {
+        const results = yield* ending((peer) => peer.reset(), send, filled)
+        assert.deepStrictEqual(results.filter(Result.isSuccess), [])
+      })
+    )
 
-  test(
-    "is whole with an end right behind it (RFC 9112 §8)",
-    Effect.gen(function*() {
-      const results = yield* ending((peer) => peer.end())
-      assert.deepStrictEqual(results.map(Result.getOrUndefined), Array(20).fill("hello"))
-    })
-  )
+    test(
+      `is whole with an end right behind it${when} (RFC 9112 §8)`,
+      Effect.gen(function*() {
+        const results = yield* ending((peer) => peer.end(), send, filled)
+        assert.deepStrictEqual(results.map(Result.getOrUndefined), Array(20).fill("hello"))
+      })
+    )
+  }
 })
 
 describe("a time", () => {
