@@ -9,7 +9,8 @@ export default defineConfig({
   resolve: { alias: [{ find: /^evenkeel\/(.*)$/, replacement: `${root}src/$1.ts` }] },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 15_000,
+    // What looks through the whole heap takes seconds late in a process that files share.
+    testTimeout: 30_000,
     // By default a core is left to others; many tests wait more than they work.
     maxWorkers: 2,
     // A fifth of the time goes into loading the same modules anew for each file. Whatever a file leaves behind is then

@@ -4,12 +4,29 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Http from "node:http"
-import * as Net from "node:net"
-import { queryObjects } from "node:v8"
+import * as DiagnosticsChannel from "node:diagnostics_channel"
 import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
 import { head, port } from "../../contract/support/Serving.ts"
 import { Peer } from "../../e2e/support/Peer.ts"
+import { left } from "../../Garbage.ts"
+
+/** What Node tells of on a channel while the scope is open. */
+const told = (channel: string, key: string) => {
+  const objects: Array<WeakRef<object>> = []
+  const listen = (message: unknown): void => {
+    const object: unknown = Object(message)[key]
+    if (typeof object === "object" && object !== null) objects.push(new WeakRef(object))
+  }
+  return Effect.acquireRelease(
+    Effect.sync(() => {
+      DiagnosticsChannel.subscribe(channel, listen)
+      return objects
+    }),
+    () => Effect.sync(() => DiagnosticsChannel.unsubscribe(channel, listen))
+  )
+}
+
+const connections = 50
 
 for (
   const [what, requests] of [
@@ -27,11 +44,14 @@ for (
         peer.end()
         await peer.untilClosed()
       })
-      const kept = () => [Net.Socket, Http.ServerResponse].map((kind) => Number(queryObjects(kind)))
-      yield* connection
-      const before = kept()
-      for (let i = 0; i < 50; i++) yield* connection
-      for (const [i, count] of kept().entries()) assert.isBelow(count - before[i]!, 25)
+      const sockets = yield* told("net.server.socket", "socket")
+      const responses = yield* told("http.server.request.start", "response")
+      for (let i = 0; i < connections; i++) yield* connection
+      for (const [objects, count] of [[sockets, connections], [responses, connections * requests.length]] as const) {
+        assert.strictEqual(objects.length, count)
+        // The last ones may be on the stack of somebody.
+        assert.isBelow(yield* Effect.promise(() => left(objects)), 10)
+      }
     }).pipe(
       Effect.scoped,
       Effect.provide(NodeEngine.layerServer({ host: "127.0.0.1", port: 0, shutdownTimeout: Duration.seconds(1) }))
