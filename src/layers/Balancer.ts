@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import { Balancer, checked, defaultOptions, type Options } from "../services/Balancer.ts"
 import { Ejection } from "../services/Ejection.ts"
 import * as Load from "../services/Load.ts"
+import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import { memberOf, Pool } from "../services/Pool.ts"
 import { type PickContext, Strategy } from "../services/Strategy.ts"
@@ -68,7 +69,8 @@ export const layer = (
       }
 
       const answered = (endpoint: Load.Endpoint, millis: number, at: number, stage: Load.Stage): void => {
-        // The clock may have been set back, and the logarithm of a negative latency would spoil an adaptive limit for good.
+        // Others may time their tries by the time of day, and the logarithm of a negative latency would spoil an adaptive
+        // limit for good.
         const latencyMs = Math.max(0, millis)
         Load.answered(endpoint.load, latencyMs, at, stage)
         limits.answered(endpoint.load, latencyMs, at)
@@ -78,19 +80,19 @@ export const layer = (
       }
 
       const proven = (endpoint: Load.Endpoint, millis: number): void =>
-        ejection.observe(endpoint, "success", Math.max(0, millis), undefined)
+        ejection.observe(endpoint, "success", millis, undefined)
 
       const end: Balancer["Service"]["end"] = (endpoint, outcome, latencyMs, why, stage = "sent", took = latencyMs) => {
         totalInFlight--
         const millis = Math.max(0, latencyMs)
-        const now = clock.currentTimeMillisUnsafe()
+        const now = Monotonic.millisUnsafe(clock)
         Load.end(endpoint.load, outcome, millis, now, stage, now - took)
         limits.end(endpoint.load, outcome, millis, stage, now - took, now)
         if (stage === "sent" || outcome === "failure") {
           selection.pickerOf(endpoint)?.observe?.(endpoint, outcome, millis)
         }
         selection.pickerOf(endpoint)?.ended?.(endpoint)
-        ejection.observe(endpoint, outcome, Math.max(0, took), why)
+        ejection.observe(endpoint, outcome, took, why)
         advance()
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }
@@ -99,7 +101,7 @@ export const layer = (
 
       if (options.adaptive) {
         yield* Effect.sync(() => {
-          limits.expire(view.current().members, clock.currentTimeMillisUnsafe())
+          limits.expire(view.current().members, Monotonic.millisUnsafe(clock))
           advance()
         }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
       }
@@ -124,7 +126,7 @@ export const layer = (
         answered,
         proven,
         bypass: ({ load }, millis) => {
-          const now = clock.currentTimeMillisUnsafe()
+          const now = Monotonic.millisUnsafe(clock)
           limits.bypass(load, now - millis, now)
           advance()
         },

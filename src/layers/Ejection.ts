@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as Ejection from "../services/Ejection.ts"
 import * as Health from "../services/Health.ts"
 import type { Endpoint } from "../services/Load.ts"
+import * as Monotonic from "../services/Monotonic.ts"
 import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** What a try says of its endpoint, whose circuit was this one. */
@@ -32,9 +33,7 @@ const againAfter = 1_000
 /** Milliseconds until the first of these ejections is over; infinite when there is none. */
 const untilNext = (ejected: ReadonlyArray<Member>, now: number): number =>
   ejected.reduce(
-    (least, { health: { changed, circuit } }) =>
-      // At most its whole length, also if the clock was set back.
-      circuit._tag === "Open" ? Math.min(least, circuit.until - Math.max(now, changed.circuit.at)) : least,
+    (least, { health: { circuit } }) => circuit._tag === "Open" ? Math.min(least, circuit.until - now) : least,
     Infinity
   )
 
@@ -61,7 +60,7 @@ const followEjections = Effect.fnUntraced(function*(pool: Pool["Service"]) {
   /** Ends when none of these is ejected any more. */
   const elapse = Effect.fnUntraced(function*(ejected: ReadonlyArray<Member>) {
     while (true) {
-      const left = untilNext(ejected, yield* Clock.currentTimeMillis)
+      const left = untilNext(ejected, yield* Monotonic.millis)
       if (left === Infinity) return
       // A timer may be early by a part of a millisecond.
       yield* Effect.sleep(Math.max(1, left))
@@ -121,13 +120,13 @@ export const layer = (
           const { changed, circuit } = health
           const since = circuit._tag === "Trial" ? changed.circuit.at : undefined
           if (since === undefined && outcome === "success") return
-          const now = clock.currentTimeMillisUnsafe()
-          // A try from before the trial says nothing about it. The clock may have been set back.
-          if (since !== undefined && now >= since && now - millis < since) return
+          const now = Monotonic.millisUnsafe(clock)
+          // A try from before the trial says nothing about it.
+          if (since !== undefined && now - millis < since) return
           if (outcome === "success") {
             Queue.offerUnsafe(signals, [endpoint, circuit, { _tag: "Recovered", why: "the trial went well" }])
           } else {
-            if (Math.abs(now - (reported.get(id) ?? -Infinity)) < againAfter) return
+            if (now - (reported.get(id) ?? -Infinity) < againAfter) return
             const verdict = since === undefined ? Ejection.verdict(load, now, policy) : "the trial failed"
             if (verdict === undefined) return
             const cause = why === undefined

@@ -38,6 +38,7 @@ import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
 import type { Endpoint } from "../services/Load.ts"
 import type * as Message from "../services/Message.ts"
+import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import * as PlatformRequest from "../services/PlatformRequest.ts"
 import * as PlatformResponse from "../services/PlatformResponse.ts"
@@ -112,7 +113,7 @@ const forwarding = (
       const hashKey: Extract = (head, address) =>
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const budget = RetryBudget.make()
-      const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, clock.currentTimeMillisUnsafe())
+      const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, Monotonic.millisUnsafe(clock))
       const occasionally = yield* Occasionally.runner(reportEvery)
       const log = guarded(yield* AccessLog, (defect) =>
         occasionally(Effect.logError("The access log has a bug; lines are lost", defect)))

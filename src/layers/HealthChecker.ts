@@ -6,7 +6,6 @@
  * failure, one bug would take all backends out at once.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,6 +26,7 @@ import {
   untilFirstCheck,
   untilNextCheck
 } from "../services/HealthChecker.ts"
+import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import { empty, forEachChange, memberOf, Pool } from "../services/Pool.ts"
 import { Probe, ProbeFailed, ProbeSkipped, within } from "../services/Probe.ts"
@@ -98,13 +98,11 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
           yield* inTurn()
           const member = yield* current(id)
           if (member === undefined) return
-          const startedAt = yield* Clock.currentTimeMillis
+          const startedAt = yield* Monotonic.millis
           yield* check(member.endpoint.backend)
           const health = (yield* current(id))?.health ?? member.health
-          const now = yield* Clock.currentTimeMillis
-          // The clock may have been set back meanwhile.
-          const took = Math.max(0, now - startedAt)
-          yield* Effect.sleep(Math.max(0, untilNextCheck(health, timetable, yield* Random.next, now) - took))
+          const now = yield* Monotonic.millis
+          yield* Effect.sleep(startedAt + untilNextCheck(health, timetable, yield* Random.next, now) - now)
         }
       })
 

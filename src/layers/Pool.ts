@@ -3,13 +3,13 @@
  *
  * Owns that snapshots follow each other one at a time. What the next one is, is decided by `pool/Snapshots`.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Monotonic from "../services/Monotonic.ts"
 import { checked, defaultPolicy, empty, type Policy, Pool, type PoolState } from "../services/Pool.ts"
 import { Snapshots } from "./pool/Snapshots.ts"
 
@@ -29,7 +29,7 @@ export const layer = (given: Policy = defaultPolicy): Layer.Layer<Pool> => {
       // happened: fibers give way between any two operations.
       const lock = yield* Semaphore.make(1)
       const update = (next: (state: PoolState, now: number) => PoolState) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        Effect.flatMap(Monotonic.millis, (now) => {
           const before = Ref.getUnsafe(state)
           const after = next(before, now)
           return after === before

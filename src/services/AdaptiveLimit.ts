@@ -118,7 +118,7 @@ const restore = (state: State, now: number, random: () => number): void => {
   const taken = now - state.halvedAt
   state.halvedAt = state.countFrom = NaN
   state.measureAt = later(now, random)
-  if (taken > 0) state.measureAt += Math.max(0, restAfter * taken - measureEvery)
+  state.measureAt += Math.max(0, restAfter * taken - measureEvery)
   clear(state, now)
 }
 
@@ -156,8 +156,6 @@ export const end = (
   now: number,
   random: () => number
 ): void => {
-  // The clock was set back.
-  if (now < state.windowFrom) restore(state, now, random)
   state.peak = Math.max(state.peak, inFlight)
   if (isHalved(state)) {
     if (Number.isNaN(state.countFrom) && inFlight <= current(state)) {
@@ -194,5 +192,5 @@ const patience = { fixed: 2_000, latencies: 20 }
 /** Gives up a measurement that takes too long. To be called from time to time: a backend that hangs ends no try. */
 export const expire = (state: State, now: number, random: () => number): void => {
   const taken = now - state.halvedAt
-  if (taken < 0 || taken > patience.fixed + patience.latencies * state.latency) restore(state, now, random)
+  if (taken > patience.fixed + patience.latencies * state.latency) restore(state, now, random)
 }

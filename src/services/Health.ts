@@ -42,7 +42,7 @@ export type Circuit =
   | { readonly _tag: "Open"; readonly until: number; readonly trips: number }
   | { readonly _tag: "Trial"; readonly trips: number }
 
-/** When an axis came to its state, in milliseconds, and why. */
+/** When an axis came to its state, in milliseconds of `Monotonic`, and why. */
 export interface Change {
   readonly at: number
   readonly why: string
@@ -190,8 +190,7 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
     case "Recovered":
       return circuit._tag === "Trial" ? { ...health, circuit: { _tag: "Closed" }, why: signal.why } : health
     case "Elapsed":
-      // Behind its begin by a clock that was set back, it would last as much longer.
-      return circuit._tag === "Open" && (now >= circuit.until || now < health.changed.circuit.at)
+      return circuit._tag === "Open" && now >= circuit.until
         ? { ...health, circuit: { _tag: "Trial", trips: circuit.trips }, why: "the ejection is over" }
         : health
   }
@@ -200,7 +199,7 @@ const step = (health: Health, signal: Signal, now: number, policy: Policy): Heal
 /**
  * The next health after a signal. Pure and total, and the same object when nothing changed.
  *
- * `now` is in milliseconds, from the same clock for every call.
+ * `now` is in milliseconds, from the same clock for every call; the pool's are those of `Monotonic`.
  */
 export const transition = (health: Health, signal: Signal, now: number, policy: Policy): Health => {
   const next = step(health, signal, now, policy)

@@ -41,7 +41,7 @@ export const cause = (health: Health): string => {
 
 /**
  * The state of a backend and its causes in one sentence, such as `down for 12s: Connection refused`. When there are
- * several reasons not to use it, all are said, the one that decides first. `now` is in milliseconds.
+ * several reasons not to use it, all are said, the one that decides first. `now` is that of `Monotonic`.
  */
 export const explain = (health: Health, now: number): string => {
   const { changed, circuit, mode, probe } = health

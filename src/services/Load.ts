@@ -122,11 +122,11 @@ const failureLatency = 1_000
 
 /**
  * Peak-EWMA (Finagle's `PeakEwma`): a latency above the average replaces it at once, one below moves it by as much as
- * time has passed. So bad news is believed immediately and good news when it lasts.
+ * time has passed. So bad news is believed immediately and good news when it lasts. An answer that was kept while another
+ * try was made may be told of after later ones.
  */
 const observe = (load: Load, latency: number, now: number): void => {
   if (latency > load.latency) load.latency = latency
-  // The clock may have been set back.
   else load.latency = latency + (load.latency - latency) * Math.exp(-Math.max(0, now - load.latencyAt) / latencyMemory)
   load.latencyAt = now
 }
@@ -142,9 +142,6 @@ const clear = (load: Load): void => {
 const turn = (load: Load, now: number): void => {
   const bucket = Math.floor(now / bucketLength)
   if (bucket === load.bucket) return
-  // The clock was set back so far that these results would be remembered for too long.
-  if (bucket < load.bucket - buckets) clear(load)
-  else if (bucket < load.bucket) return
   const { window } = load
   window.successes[load.bucket % buckets] = load.successes
   window.failures[load.bucket % buckets] = load.failures
@@ -191,9 +188,8 @@ export const end = (
     if (!isLearned) observe(load, latencyMs, now)
   } else {
     load.failed++
-    // Sent to a backend that was ill as everybody knows, and has shown since that it is well, or has moved. The clock may
-    // have been set back.
-    if (now >= load.forgivenAt && beganAt < load.forgivenAt) return
+    // Sent to a backend that was ill as everybody knows, and has shown since that it is well, or has moved.
+    if (beganAt < load.forgivenAt) return
     load.consecutiveFailures++
     load.failures++
     observe(load, isLearned ? failureLatency : Math.max(latencyMs, failureLatency), now)

@@ -1,14 +1,14 @@
 /** Limits how often the same thing is said, where there could be a line in the log for each request. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Monotonic from "./Monotonic.ts"
 
 /** Calls at most one of the functions that it is given within so many milliseconds. */
 export const make = (millis: number, clock: Clock.Clock): (say: () => void) => void => {
   let saidAt = -Infinity
   return (say) => {
-    const now = clock.currentTimeMillisUnsafe()
-    // The clock may have been set back.
-    if (now >= saidAt && now - saidAt < millis) return
+    const now = Monotonic.millisUnsafe(clock)
+    if (now - saidAt < millis) return
     saidAt = now
     say()
   }

@@ -47,8 +47,6 @@ export const make = (): Budget => ({
 /** Forgets what is too old, and gives the bucket of now. */
 const turn = (budget: Budget, now: number): number => {
   const second = Math.floor(now / 1_000)
-  // The clock was set back by so much that all of it would be remembered for too long.
-  if (second < budget.second - seconds) Object.assign(budget, make())
   if (second > budget.second) {
     for (let i = Math.max(budget.second + 1, second - seconds + 1); i <= second; i++) {
       const bucket = i % seconds
@@ -58,14 +56,12 @@ const turn = (budget: Budget, now: number): number => {
     }
     budget.second = second
   }
-  return budget.second % seconds
+  return second % seconds
 }
 
 /** Counts a request. */
 export const deposit = (budget: Budget, now: number): void => {
-  // First of all, because the list may be another one after it.
-  const bucket = turn(budget, now)
-  budget.requests[bucket]!++
+  budget.requests[turn(budget, now)]!++
   budget.requestSum++
 }
 

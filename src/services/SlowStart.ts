@@ -24,6 +24,6 @@ export const off: SlowStart = { duration: Duration.zero, from: 0.1, aggression: 
  * The part of its share that a backend gets now that it has been warming for so many milliseconds, from `from` to 1.
  */
 export const factor = (elapsed: number, { aggression, duration, from }: SlowStart): number => {
-  const progress = Math.max(0, elapsed) / Duration.toMillis(duration)
+  const progress = elapsed / Duration.toMillis(duration)
   return progress < 1 ? Math.max(from, progress ** (1 / aggression)) : 1
 }

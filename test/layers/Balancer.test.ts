@@ -540,7 +540,7 @@ describe("an adaptive limit", () => {
       assert.strictEqual(endpoint.load.limit, 7)
     }).pipe(one))
 
-  it.effect("is a number when the clock was set back before the head of an answer", () =>
+  it.effect("is a number also for who times an answer by a clock that is set back", () =>
     Effect.gen(function*() {
       yield* join("a")
       const { answered, begin, end } = yield* Balancer
@@ -563,7 +563,7 @@ describe("an adaptive limit", () => {
       assert.strictEqual(first!.load.limit, 3)
     }).pipe(over(strategies["round-robin"], { adaptive: true, maxInFlight: 3 })))
 
-  it.effect("is a number when the clock was set back during tries", () =>
+  it.effect("is a number also for who times tries by a clock that is set back", () =>
     Effect.gen(function*() {
       yield* join("a")
       const { begin, end } = yield* Balancer
@@ -1487,19 +1487,6 @@ describe("slow start", () => {
       yield* pool.reconcile([backend("a", 2), backend("b", 2), backend("c")])
       assert.closeTo(yield* shareOf("a"), 3 / 2.5, 0.05)
       assert.closeTo(yield* shareOf("b"), 3 * 0.5 / 2.5, 0.05)
-    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
-
-  it.effect("takes no longer for a clock that is set back", () =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      yield* reconcile("a")
-      yield* Effect.yieldNow
-      yield* reconcile("a", "b", "c")
-      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.2, 0.05)
-      yield* TestClock.setTime(0)
-      assert.closeTo(yield* shareOf("b"), 3 * 0.1 / 1.2, 0.05)
-      yield* TestClock.adjust("30 seconds")
-      assert.closeTo(yield* shareOf("b"), 1, 0.01)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
   it.effect("is for a backend that joins later, too, and never for the only one", () =>

@@ -353,28 +353,6 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
     }).pipe(labWith({ adaptive: true })))
 
-  it.effect("comes back although the clock was set back meanwhile", () =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      const [a] = yield* three
-      yield* tries(a!, "failure", 5)
-      yield* TestClock.setTime(0)
-      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "Elapsed" }))
-      assert.strictEqual(yield* statusOf("a"), "Trial")
-    }).pipe(lab))
-
-  it.effect("is ejected for no longer when the clock is set back", () =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      const [a] = yield* three
-      yield* tries(a!, "failure", 5)
-      yield* TestClock.setTime(0)
-      // So that it is looked anew how long it takes.
-      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbeFailed", why: "status: 500" }))
-      yield* TestClock.adjust("13 seconds")
-      assert.isTrue(Health.isOnTrial(yield* healthOf("a")))
-    }).pipe(lab))
-
   it.effect("has one trial at a time also when something else about it changes meanwhile", () =>
     Effect.gen(function*() {
       const a = yield* onTrial
@@ -423,27 +401,6 @@ describe("a backend that fails real traffic", () => {
       bypass(a!, 0)
       assert.strictEqual(yield* Fiber.join(waiting), a)
     }).pipe(labWith({ maxInFlight: 2 })))
-
-  it.effect("has one trial after the other, and is back after one, although the clock was set back meanwhile", () =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      const [a] = yield* three
-      const { begin, end, select } = yield* BalancerService.Balancer
-      for (let i = 0; i < 3; i++) begin(a!)
-      yield* tries(a!, "failure", 5)
-      yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
-      yield* TestClock.adjust(0)
-      yield* TestClock.setTime(0)
-      for (const outcome of ["aborted", "success"] as const) {
-        const picked = yield* nine
-        assert.strictEqual(idsOf(picked).filter((id) => id === "a").length, 1)
-        yield* TestClock.adjust(10)
-        for (const one of picked) end(one, outcome, 10)
-        for (let i = 0; i < 20; i++) yield* Effect.yieldNow
-      }
-      assert.strictEqual(yield* statusOf("a"), "Up")
-      assert.isDefined(select(anonymous))
-    }).pipe(lab))
 
   it.effect("is back as soon as its trial is a tunnel, which may never end", () =>
     Effect.gen(function*() {

@@ -226,20 +226,6 @@ describe("the timetable", () => {
     }).pipe(checking(journal, () => (isUp ? passes : refused)))
   })
 
-  it.effect("goes on when the clock is set back during a check", () => {
-    const journal = new Journal()
-    const answered = Latch.makeUnsafe()
-    return Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      yield* reconcile(a)
-      yield* settle
-      yield* TestClock.setTime(0)
-      yield* answered.open
-      yield* TestClock.adjust("30 seconds")
-      assert.isAtLeast(journal.timesOf("a").length, 6)
-    }).pipe(checking(journal, () => Effect.andThen(answered.await, passes)))
-  })
-
   it.effect("counts from begin to begin, so that slow checks do not make it slower", () => {
     const journal = new Journal()
     return Effect.gen(function*() {
@@ -399,26 +385,6 @@ describe("a probe that misbehaves", () => {
       assert.strictEqual(lines.length, 2)
     }).pipe(
       checking(new Journal(), () => (isBroken ? Effect.die(bug) : passes)),
-      Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
-    )
-  })
-
-  it.effect("and dies is in the log again although the clock was set back", () => {
-    const lines: Array<unknown> = []
-    const broken = Latch.makeUnsafe()
-    return Effect.gen(function*() {
-      yield* TestClock.setTime(3_600_000)
-      yield* reconcile(a, b)
-      yield* settle
-      yield* TestClock.setTime(0)
-      yield* broken.open
-      yield* settle
-      assert.strictEqual(lines.length, 2)
-    }).pipe(
-      checking(
-        new Journal(),
-        ({ id }) => (id === "a" ? Effect.die(bug) : Effect.andThen(broken.await, Effect.die(bug)))
-      ),
       Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
     )
   })

@@ -78,18 +78,5 @@ describe("the place of a trial", () => {
     Load.begin(load)
     limits.bypass(load, 100, 300)
     assert.strictEqual(load.limit, 3)
-    // The clock was set back.
-    limits.bypass(load, 60, 150)
-    assert.strictEqual(load.limit, 4)
-  })
-
-  it("is there again although the clock was set back while it began", () => {
-    const limits = new Limits(defaultOptions, () => 0.5)
-    const load = Load.make()
-    limits.follow(load, true, 100)
-    Load.begin(load)
-    Load.end(load, "aborted", 10, 105)
-    limits.end(load, "aborted", 10, "sent", 95, 105)
-    assert.strictEqual(load.limit, 1)
   })
 })

@@ -358,14 +358,3 @@ describe("the limit", () => {
     }))
   })
 })
-
-describe("a clock that was set back", () => {
-  it("does not keep the limit where it is", () => {
-    const state = AdaptiveLimit.make(ceiling, 3_600_000, () => 0)
-    for (let now = 0; now < 2_000; now += 10) AdaptiveLimit.end(state, ceiling, "failure", 10, 15, now, () => 0)
-    assert.isBelow(state.limit, AdaptiveLimit.initial)
-    state.halvedAt = 3_600_000
-    AdaptiveLimit.expire(state, 2_000, () => 0)
-    assert.isNaN(state.halvedAt)
-  })
-})

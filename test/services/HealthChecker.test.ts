@@ -67,10 +67,6 @@ describe("untilNextCheck", () => {
     }
   })
 
-  it("is the fast one when the clock was set back", () => {
-    assert.strictEqual(Math.round(untilNextCheck(failing, defaultTimetable, 0.5, -1_440 * minute)), second)
-  })
-
   it("depends on what the checks said and on nothing else", () => {
     const draining: Health = { ...health("Failing", 0), mode: "Draining", circuit: { _tag: "Trial", trips: 3 } }
     assert.strictEqual(

@@ -147,15 +147,6 @@ describe("the latency", () => {
     assert.strictEqual(load.latency, 1_000)
   })
 
-  it("is a number that can be true, also when the clock was set back", () => {
-    for (const latency of [20, 10]) {
-      const load = Load.make()
-      attempt(load, "success", 20, 3_600_000)
-      attempt(load, "success", latency, 0)
-      assert.closeTo(load.latency, 20, 1e-9)
-    }
-  })
-
   it("is at least a second after a failure, however fast that was", () => {
     const load = Load.make()
     attempt(load, "success", 20)
@@ -259,24 +250,5 @@ describe("a failure of a try from before its backend was forgiven", () => {
     assert.deepInclude(load, { failed: 2, failures: 0, consecutiveFailures: 0, latency: 0 })
     Load.end(load, "failure", 400, 2_400)
     assert.deepInclude(load, { failed: 3, failures: 1, consecutiveFailures: 1 })
-    // The clock was set back, and nobody knows when that try began.
-    Load.end(load, "failure", 1, 1_900)
-    assert.deepInclude(load, { failed: 4, failures: 2, consecutiveFailures: 2 })
-  })
-})
-
-describe("a clock that was set back", () => {
-  it("does not keep what happened for longer than it would be", () => {
-    const load = Load.make()
-    attempt(load, "failure", 1, 3_600_000)
-    assert.deepStrictEqual(Load.recent(load, 0), { total: 0, succeeded: 0 })
-  })
-
-  it("forgets nothing for a few seconds", () => {
-    const load = Load.make()
-    attempt(load, "failure", 1, 60_000)
-    attempt(load, "success", 1, 50_000)
-    assert.deepStrictEqual(Load.recent(load, 50_000), { total: 2, succeeded: 1 })
-    assert.deepStrictEqual(Load.recent(load, 60_000), { total: 2, succeeded: 1 })
   })
 })

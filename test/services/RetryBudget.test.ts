@@ -52,22 +52,6 @@ describe("a retry budget", () => {
     assert.strictEqual(left(nothing, 0, { ratio: 0.1, perSecond: 0 }), 10)
   })
 
-  it("survives a clock that goes back", () => {
-    const budget = make()
-    deposit(budget, 50_000)
-    deposit(budget, 45_000)
-    assert.deepStrictEqual([budget.requestSum, budget.second], [2, 50])
-  })
-
-  it("forgets the request with which a clock went back far, like any other", () => {
-    const budget = make()
-    deposit(budget, 60_000)
-    deposit(budget, 1_000)
-    assert.strictEqual(budget.requestSum, 1)
-    deposit(budget, 20_000)
-    assert.strictEqual(budget.requestSum, 1)
-  })
-
   it("never allows more than the policy says in any 10 seconds", () => {
     const event = fc.record({ after: fc.nat(700), isRequest: fc.boolean() })
     fc.assert(fc.property(fc.array(event, { maxLength: 400 }), (events) => {
@@ -87,13 +71,5 @@ describe("a retry budget", () => {
         assert.strictEqual(budget.retrySum, recent(tries))
       }
     }))
-  })
-})
-
-describe("a clock that was set back", () => {
-  it("does not keep what was spent for longer than it would be", () => {
-    const budget = make()
-    while (withdraw(budget, defaultPolicy, 3_600_000));
-    assert.isTrue(withdraw(budget, defaultPolicy, 0))
   })
 })

@@ -16,10 +16,6 @@ describe("the share of a backend that is warming", () => {
     assert.isBelow(factor(6_000, { ...thirtySeconds, from: 0.01, aggression: 0.5 }), 0.2)
   })
 
-  it("is a number when the clock was set back", () => {
-    assert.strictEqual(factor(-1_000, { ...thirtySeconds, aggression: 2 }), 0.1)
-  })
-
   it("is whole when there is no slow start", () => {
     assert.strictEqual(factor(0, off), 1)
   })

@@ -19,9 +19,8 @@ const beginTrial = (load: Load, now: number): void => {
   load.trialFrom = now
 }
 
-/** Whether a try that began then is from before the trial that there is. The clock may have been set back. */
-const isOlder = ({ isOnTrial, trialFrom }: Load, beganAt: number, now: number): boolean =>
-  isOnTrial && now >= trialFrom && beganAt < trialFrom
+/** Whether a try that began then is from before the trial that there is. */
+const isOlder = ({ isOnTrial, trialFrom }: Load, beganAt: number): boolean => isOnTrial && beganAt < trialFrom
 
 /** The limits of all endpoints of a balancer. Times are milliseconds of the same clock. */
 export class Limits {
@@ -69,7 +68,7 @@ export class Limits {
 
   /** A try on the endpoint waits for its client: if it is the trial, another one need not wait for its end. */
   bypass(load: Load, beganAt: number, now: number): void {
-    if (!load.isOnTrial || isOlder(load, beganAt, now)) return
+    if (!load.isOnTrial || isOlder(load, beganAt)) return
     beginTrial(load, now)
     this.apply(load)
   }
@@ -83,7 +82,7 @@ export class Limits {
 
   /** A try has ended and is not in flight any more. `millis` is as `Balancer.end` is told. */
   end(load: Load, outcome: Outcome, millis: number, stage: Stage, beganAt: number, now: number): void {
-    if (isOlder(load, beganAt, now)) {
+    if (isOlder(load, beganAt)) {
       load.ceiling = Math.max(1, load.ceiling - 1)
       this.apply(load)
     }

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Ref from "effect/Ref"
 import * as Health from "../../services/Health.ts"
 import * as Load from "../../services/Load.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import { empty, forEachChange, type Member, type Pool, type PoolState } from "../../services/Pool.ts"
 import type { SlowStart } from "../../services/SlowStart.ts"
 import type { Limits } from "./Limits.ts"
@@ -52,7 +53,7 @@ export class PoolView {
   }
 
   private follow(state: PoolState): void {
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.clock)
     const isStart = this.known.members.length === 0
     forEachChange(this.known, state, (member, before) => {
       const { endpoint: { load }, health } = member

@@ -10,6 +10,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { Accepts, PickContext, Picker, Strategy } from "../../services/Strategy.ts"
@@ -205,9 +206,7 @@ export class Selection {
   private shareOf({ load }: Endpoint): number {
     if (Number.isNaN(load.warmingSince)) return 1
     const { clock, slowStart } = this.parts
-    const now = clock.currentTimeMillisUnsafe()
-    // The clock may have been set back.
-    if (now < load.warmingSince) load.warmingSince = now
+    const now = Monotonic.millisUnsafe(clock)
     const share = SlowStart.factor(now - load.warmingSince, slowStart)
     if (share === 1) load.warmingSince = NaN
     return share

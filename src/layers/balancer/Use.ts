@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Balancer, NoBackend, Overloaded } from "../../services/Balancer.ts"
 import type { Endpoint } from "../../services/Load.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import type { Outcome } from "../../services/Outcome.ts"
 import type { PickContext } from "../../services/Strategy.ts"
 
@@ -41,8 +42,8 @@ const acquire = (
 /** `use`, timed by the clock. */
 export const make = (steps: Steps, clock: Clock.Clock): Balancer["Service"]["use"] => (context, f) =>
   Effect.acquireUseRelease(
-    Effect.map(acquire(steps, context), (endpoint) => ({ endpoint, startedAt: clock.currentTimeMillisUnsafe() })),
+    Effect.map(acquire(steps, context), (endpoint) => ({ endpoint, startedAt: Monotonic.millisUnsafe(clock) })),
     ({ endpoint }) => f(endpoint),
     ({ endpoint, startedAt }, exit) =>
-      Effect.sync(() => steps.end(endpoint, outcomeOf(exit), clock.currentTimeMillisUnsafe() - startedAt))
+      Effect.sync(() => steps.end(endpoint, outcomeOf(exit), Monotonic.millisUnsafe(clock) - startedAt))
   )

@@ -13,6 +13,7 @@ import * as Failure from "../../services/Failure.ts"
 import type { Extract } from "../../services/HashKey.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { RequestHead, Resending, ResponseHead } from "../../services/Message.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import { type End, outcomeOf, wordOf } from "../../services/Outcome.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
@@ -30,9 +31,6 @@ export interface Books extends TryBooks {
 /** Whether a failure says that nothing was sent to the backend. */
 const isUnsent = (reason: End | undefined): boolean =>
   typeof reason === "string" && Failure.meaningOf[reason].tryAnother === "always"
-
-/** Milliseconds from one time to a later one. The clock may have been set back meanwhile. */
-const timeBetween = (from: number, to: number): number => Math.max(0, to - from)
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext, Resending {
@@ -86,7 +84,7 @@ export class Exchange implements History, PickContext, Resending {
     this.head = head
     this.path = loggedPath(head.target)
     this.client = client
-    this.startedAt = books.clock.currentTimeMillisUnsafe()
+    this.startedAt = Monotonic.millisUnsafe(books.clock)
   }
 
   get attempt(): number {
@@ -114,7 +112,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** Milliseconds from the begin of the first try to the head of the response. */
   get answeredAfter(): number {
-    return (this.current?.answeredAt ?? this.books.clock.currentTimeMillisUnsafe()) - this.sentAt
+    return (this.current?.answeredAt ?? Monotonic.millisUnsafe(this.books.clock)) - this.sentAt
   }
 
   key(): string | undefined {
@@ -140,7 +138,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** Begins a try. */
   begin(endpoint: Endpoint): void {
-    const at = this.books.clock.currentTimeMillisUnsafe()
+    const at = Monotonic.millisUnsafe(this.books.clock)
     if (this.tried.length === 0) this.sentAt = at
     this.tried.push(endpoint)
     this.current = new Try(this.books, endpoint, at, this.upload)
@@ -177,7 +175,7 @@ export class Exchange implements History, PickContext, Resending {
   failed(reason: Failure.Reason): void {
     const { current } = this
     if (current === undefined) return
-    if (isUnsent(reason)) this.unsentMs += timeBetween(current.beganAt, this.books.clock.currentTimeMillisUnsafe())
+    if (isUnsent(reason)) this.unsentMs += Monotonic.millisUnsafe(this.books.clock) - current.beganAt
     else this.reached++
     this.note(current, reason)
     current.failed(reason, this.startedAt)
@@ -251,7 +249,7 @@ export class Exchange implements History, PickContext, Resending {
     if (Exit.isFailure(exit)) this.brokeOff(exit.cause)
     const reason = this.brokenBy ?? this.head.body?.brokenBy ?? (this.isLeft ? "client_aborted" : refusal)
     const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
-    const now = this.books.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.books.clock)
     const end = reason ?? status ?? "client_aborted"
     const outcome = outcomeOf(end)
     current?.release()
@@ -267,7 +265,7 @@ export class Exchange implements History, PickContext, Resending {
       backend: current?.endpoint.backend.origin ?? last?.backend,
       client: this.client,
       status: status ?? Failure.meaningOf[reason ?? "client_aborted"].status,
-      durationMs: timeBetween(this.startedAt, now),
+      durationMs: now - this.startedAt,
       tries: this.tried.length,
       failed: this.failures?.length ? this.failures : undefined,
       reason,

@@ -18,6 +18,7 @@ import type { Options } from "../../services/Forwarder.ts"
 import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { ResponseHead } from "../../services/Message.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import * as RetryBudget from "../../services/RetryBudget.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import type { Exchange } from "./Exchange.ts"
@@ -49,11 +50,9 @@ export const make = (
 
   const maxWait = retry.maxWait ?? (exchangeTimeout === Infinity ? RetryPolicy.defaultMaxWait : Infinity)
 
-  /** Milliseconds that an exchange has left. Not more than all, if the clock was set back. */
+  /** Milliseconds that an exchange has left. */
   const timeLeft = ({ startedAt }: Exchange): number =>
-    exchangeTimeout === Infinity
-      ? Infinity
-      : exchangeTimeout - Math.max(0, clock.currentTimeMillisUnsafe() - startedAt)
+    exchangeTimeout === Infinity ? Infinity : exchangeTimeout - (Monotonic.millisUnsafe(clock) - startedAt)
 
   /** How long an answer asks to wait before its backend is asked again; infinite where that is not to be done. */
   const patience = (answer: ResponseHead | undefined): number => {
@@ -79,7 +78,7 @@ export const make = (
   ): Sender.Sending => {
     const first = once(exchange, requestFor(endpoint))
     const delay = Hedging.quantile(latencies, after)
-    RetryBudget.deposit(hedgeBudget, clock.currentTimeMillisUnsafe())
+    RetryBudget.deposit(hedgeBudget, Monotonic.millisUnsafe(clock))
     return delay === undefined ? first : Hedge.hedged(first, {
       delay,
       release,
@@ -88,7 +87,7 @@ export const make = (
         // Nobody is so slow that one who is ejected, or a second request of a trial, would be worth it.
         if (other === undefined || !balancer.canTake(other)) return
         const policy = { ratio: budget, perSecond: 0 }
-        if (!RetryBudget.withdraw(hedgeBudget, policy, clock.currentTimeMillisUnsafe())) return
+        if (!RetryBudget.withdraw(hedgeBudget, policy, Monotonic.millisUnsafe(clock))) return
         exchange.beginBeside(other)
         return once(exchange, requestFor(other))
       },

@@ -10,6 +10,7 @@ import type { Balancer } from "../../services/Balancer.ts"
 import * as Failure from "../../services/Failure.ts"
 import type { Endpoint, Stage } from "../../services/Load.ts"
 import type { ResponseBody, ResponseHead } from "../../services/Message.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import { type End, type Outcome, outcomeOf, wordOf } from "../../services/Outcome.ts"
 import { timedFrom, type Upload } from "./Upload.ts"
 
@@ -48,7 +49,7 @@ export class Try {
   answered({ body, status }: ResponseHead): void {
     this.status = status
     this.body = body
-    this.answeredAt = this.books.clock.currentTimeMillisUnsafe()
+    this.answeredAt = Monotonic.millisUnsafe(this.books.clock)
   }
 
   /** Whether the client gets the rest of a trial. */
@@ -70,13 +71,13 @@ export class Try {
 
   /** The answer has been coming for long enough to show that its backend is well. */
   proven(): void {
-    this.books.balancer.proven(this.endpoint, this.books.clock.currentTimeMillisUnsafe() - this.beganAt)
+    this.books.balancer.proven(this.endpoint, Monotonic.millisUnsafe(this.books.clock) - this.beganAt)
   }
 
   /** It goes on for as long as its client takes. */
   bypass(): void {
     const { beganAt, books: { balancer, clock }, endpoint } = this
-    balancer.bypass(endpoint, clock.currentTimeMillisUnsafe() - beganAt)
+    balancer.bypass(endpoint, Monotonic.millisUnsafe(clock) - beganAt)
   }
 
   /** Lets go of what is left of the answer. */
@@ -89,7 +90,7 @@ export class Try {
    * began: a deadline of which it had less than half was used up by others, or by waiting for room.
    */
   failed(reason: End, exchangeAt: number): void {
-    const now = this.books.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisUnsafe(this.books.clock)
     const isLate = reason === "deadline_exceeded" && now - this.beganAt < (now - exchangeAt) / 2
     const isExcused = isLate || (typeof reason === "string" && this.upload?.excuses(this.beganAt) === true)
     this.end(isExcused ? "aborted" : outcomeOf(reason), wordOf(reason), now)
@@ -99,12 +100,12 @@ export class Try {
   resume(): void {
     if (!this.isOver) return
     this.isOver = false
-    this.resumedAt = this.books.clock.currentTimeMillisUnsafe()
+    this.resumedAt = Monotonic.millisUnsafe(this.books.clock)
     this.books.balancer.begin(this.endpoint, true)
   }
 
   /** Ends it. `why` is a failure in a word. */
-  end(outcome: Outcome, why?: string, now = this.books.clock.currentTimeMillisUnsafe()): void {
+  end(outcome: Outcome, why?: string, now = Monotonic.millisUnsafe(this.books.clock)): void {
     if (this.isOver) return
     this.isOver = true
     const { answeredAt = now, beganAt, books: { balancer }, endpoint, stage } = this

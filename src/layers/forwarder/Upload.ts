@@ -13,6 +13,7 @@ import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import { ofBody, type TransportFailure } from "../../services/Failure.ts"
 import type { RequestBody } from "../../services/Message.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 
 export class Upload {
   /** When the last byte came from the client, in milliseconds; infinite until then. */
@@ -49,7 +50,7 @@ export class Upload {
 
   /** The time of a try, so many milliseconds, is over. Whether that is for want of the request. */
   expire(millis: number): boolean {
-    this.isLate = this.isComplete && this.completeAt > this.clock.currentTimeMillisUnsafe() - millis / 2
+    this.isLate = this.isComplete && this.completeAt > Monotonic.millisUnsafe(this.clock) - millis / 2
     return this.isAwaited
   }
 
@@ -59,7 +60,7 @@ export class Upload {
   }
 
   private complete(): void {
-    if (!this.isComplete) this.completeAt = this.clock.currentTimeMillisUnsafe()
+    if (!this.isComplete) this.completeAt = Monotonic.millisUnsafe(this.clock)
   }
 
   /** The body as the platform has it, for engines that know nothing else: each pull waits for the client. */

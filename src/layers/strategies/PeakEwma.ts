@@ -96,7 +96,7 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
       // It has taught nothing, or that an answer takes longer, which `cost` sees.
       if (outcome === "aborted") return
       if (load.latency > 0) mean = mean === 0 ? load.latency : mean + (load.latency - mean) * meanShare
-      // The clock may have been set back. Nothing would fade until it had caught up.
+      // An answer that was kept for a while is told of after later ones.
       if (load.latencyAt > now[0]!) time[0]! += Math.min(load.latencyAt - now[0]!, longestPause)
       now[0] = load.latencyAt
     }

@@ -28,6 +28,7 @@ import * as Stream from "effect/Stream"
 import { parseOrigin } from "../../services/Backend.ts"
 import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import type { Outcome } from "../../services/Outcome.ts"
 import { withStream } from "../../services/PlatformResponse.ts"
 import { probeUserAgent } from "../../services/Probe.ts"
@@ -140,8 +141,8 @@ export const layer = (
 
   return Layer.effectContext(Effect.gen(function*() {
     const clock = yield* Clock.Clock
-    const startedAt = clock.currentTimeMillisUnsafe()
-    const elapsed = Effect.sync(() => clock.currentTimeMillisUnsafe() - startedAt)
+    const startedAt = Monotonic.millisUnsafe(clock)
+    const elapsed = Effect.sync(() => Monotonic.millisUnsafe(clock) - startedAt)
     const hosts = new Map<string, Host>()
 
     const script = (input: string, behaviour: Behaviour): void => {
@@ -166,7 +167,7 @@ export const layer = (
       let left = responseTimeout
       while (left > 0) {
         yield* Effect.sleep(left)
-        left = reception.lastRead + responseTimeout - clock.currentTimeMillisUnsafe()
+        left = reception.lastRead + responseTimeout - Monotonic.millisUnsafe(clock)
       }
       return yield* fails("headers_timeout", "No answer in time")()
     })

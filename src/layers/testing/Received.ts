@@ -7,6 +7,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Stream from "effect/Stream"
 import * as Message from "../../services/Message.ts"
+import * as Monotonic from "../../services/Monotonic.ts"
 import type { Outcome } from "../../services/Outcome.ts"
 
 /** A request that a backend has received. */
@@ -47,12 +48,12 @@ export class Reception implements Received {
     this.method = request.method
     this.target = Message.hasSentHead(request) ? request[Message.sentHead].target : url.pathname + url.search
     this.headers = headersOf(request, url.host)
-    this.at = clock.currentTimeMillisUnsafe()
+    this.at = Monotonic.millisUnsafe(clock)
     this.lastRead = this.at
     const read = (chunk: Uint8Array) =>
       Effect.sync(() => {
         this.text += this.decoder.decode(chunk, { stream: true })
-        this.lastRead = clock.currentTimeMillisUnsafe()
+        this.lastRead = Monotonic.millisUnsafe(clock)
       })
     const { body, hash, urlParams } = request
     const { stream } = HttpServerRequest.fromClientRequest(request)

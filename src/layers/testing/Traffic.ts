@@ -20,6 +20,7 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpMethod from "effect/http/HttpMethod"
 import * as Random from "effect/Random"
+import * as Monotonic from "../../services/Monotonic.ts"
 import { FakeServer, type Reply } from "./FakeServer.ts"
 
 /** How often each method is drawn, in proportion, such as three times as many GETs as POSTs. */
@@ -108,12 +109,12 @@ export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.
   const server = yield* FakeServer
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
-  const startedAt = clock.currentTimeMillisUnsafe()
+  const startedAt = Monotonic.millisUnsafe(clock)
   const length = Duration.toMillis(options.duration)
   const draw = drawer(methods)
 
   const one = Effect.fnUntraced(function*(number: number, method: HttpMethod.HttpMethod) {
-    const sentAt = clock.currentTimeMillisUnsafe()
+    const sentAt = Monotonic.millisUnsafe(clock)
     const { problem, reply } = yield* server.request(request(method, number)).pipe(
       Effect.map(judged),
       Effect.catchTag("Truncated", ({ status }) => Effect.succeed(lost(`status ${status}, then cut`))),
@@ -123,7 +124,7 @@ export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.
       number,
       method,
       at: sentAt - startedAt,
-      latency: clock.currentTimeMillisUnsafe() - sentAt,
+      latency: Monotonic.millisUnsafe(clock) - sentAt,
       reply,
       backend: reply === undefined || problem !== undefined ? undefined : backendOf(reply),
       problem
@@ -134,7 +135,7 @@ export const run = Effect.fn("Traffic.run")(function*(options: Options): Effect.
   let due = 0
   while (due < length) {
     // To the millisecond, as timers are.
-    yield* Effect.sleep(Math.max(0, startedAt + Math.round(due) - clock.currentTimeMillisUnsafe()))
+    yield* Effect.sleep(Math.max(0, startedAt + Math.round(due) - Monotonic.millisUnsafe(clock)))
     if (enough()) break
     const method = draw(random.nextDoubleUnsafe())
     fibers.push(yield* Effect.forkChild(one(fibers.length, method)))

@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Monotonic from "../../services/Monotonic.ts"
 
 /** Something that can expire. */
 export interface Expirable {
@@ -25,11 +26,13 @@ export class Deadlines {
   private lookedAt: number
   /** The clock of the deadlines. It leaves out the time in which the process was stopped, and so could not read. */
   private elapsed: number
-  private second = 0
-  private dateText = ""
+  private readonly timeOfDay: () => number
+  private dateText: string | undefined
 
-  constructor(now: number) {
+  /** `timeOfDay` is in milliseconds since 1970. */
+  constructor(now: number, timeOfDay: () => number) {
     this.lookedAt = this.elapsed = now
+    this.timeOfDay = timeOfDay
   }
 
   /** What deadlines are compared with. */
@@ -42,14 +45,9 @@ export class Deadlines {
     return this.elapsed + lookEvery + millis
   }
 
-  /** The time as a `Date` field has it (RFC 9110 §5.6.7). */
+  /** The time of day at the last look, as a `Date` field has it (RFC 9110 §5.6.7). */
   get date(): string {
-    const second = Math.floor(this.lookedAt / 1000)
-    if (second !== this.second) {
-      this.second = second
-      this.dateText = new Date(second * 1000).toUTCString()
-    }
-    return this.dateText
+    return this.dateText ??= new Date(this.timeOfDay()).toUTCString()
   }
 
   /** How many there are. */
@@ -67,8 +65,9 @@ export class Deadlines {
 
   /** Expires what is over. What has expired is not looked at again until it sets a new deadline. */
   look(now: number): void {
-    this.elapsed += Math.min(Math.max(0, now - this.lookedAt), 2 * lookEvery)
+    this.elapsed += Math.min(now - this.lookedAt, 2 * lookEvery)
     this.lookedAt = now
+    this.dateText = undefined
     for (const one of this.all) {
       if (one.deadline > this.elapsed) continue
       one.deadline = Infinity
@@ -80,9 +79,9 @@ export class Deadlines {
 /** Deadlines that are looked at for as long as the scope is open. */
 export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function*() {
   const clock = yield* Clock.Clock
-  const deadlines = new Deadlines(clock.currentTimeMillisUnsafe())
+  const deadlines = new Deadlines(Monotonic.millisUnsafe(clock), () => clock.currentTimeMillisUnsafe())
   yield* Effect.sleep(lookEvery).pipe(
-    Effect.andThen(Effect.sync(() => deadlines.look(clock.currentTimeMillisUnsafe()))),
+    Effect.andThen(Effect.sync(() => deadlines.look(Monotonic.millisUnsafe(clock)))),
     // One that throws must not end all timeouts; the others are looked at the next time.
     Effect.catchDefect((defect) => Effect.logError("A timeout could not be kept", defect)),
     Effect.forever,

@@ -111,20 +111,6 @@ describe("an exchange that goes well", () => {
       })
     }))
 
-  it.effect("has taken no time at all when the clock was set back", () =>
-    Effect.gen(function*() {
-      yield* TestClock.adjust("1 hour")
-      const { completed, exchange } = yield* open(head)
-      exchange.begin(a)
-      yield* TestClock.setTime(0)
-      exchange.failed("connect_failed")
-      assert.strictEqual(exchange.unsentMs, 0)
-      exchange.begin(b)
-      exchange.answered({ status: 200, statusText: "", fields: [], body: undefined })
-      exchange.finish(Exit.void)
-      assert.strictEqual(completed().durationMs, 0)
-    }))
-
   it.effect.each<readonly [number, Outcome]>([
     [100, "success"],
     [200, "success"],

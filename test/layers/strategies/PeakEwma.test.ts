@@ -163,23 +163,21 @@ describe("peak-ewma", () => {
       assert.isBelow(longest, 1_000)
     }))
 
-  it("forgets what it knows of a backend that is not asked, also after the clock was set back", () => {
-    for (const setBackTo of [3_600_000, 0]) {
-      const list = endpoints([1, 1])
-      const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
-      const answer = (endpoint: Load.Endpoint, latency: number, now: number) => {
-        answered(endpoint, latency, now)
-        picker.observe?.(endpoint, "success", latency)
-      }
-      answer(list[0]!, 1_500, 3_600_000)
-      answer(list[1]!, 20, 3_600_000)
-      const picked = Array.from({ length: 1_000 }, (_, i) => {
-        const endpoint = picker.pick(anonymous)!
-        answer(endpoint, 20, setBackTo + i * 10)
-        return endpoint
-      })
-      assert.include(picked, list[0], `the clock was at ${setBackTo}`)
+  it("forgets what it knows of a backend that is not asked", () => {
+    const list = endpoints([1, 1])
+    const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
+    const answer = (endpoint: Load.Endpoint, latency: number, now: number) => {
+      answered(endpoint, latency, now)
+      picker.observe?.(endpoint, "success", latency)
     }
+    answer(list[0]!, 1_500, 0)
+    answer(list[1]!, 20, 0)
+    const picked = Array.from({ length: 1_000 }, (_, i) => {
+      const endpoint = picker.pick(anonymous)!
+      answer(endpoint, 20, i * 10)
+      return endpoint
+    })
+    assert.include(picked, list[0])
   })
 
   it("learns nothing from what clients have given up", () => {

@@ -42,7 +42,7 @@ const pair = async (deadlines: Deadlines) => {
 
 /** A tunnel, and how its time goes by. */
 const tunnel = async (idle: number) => {
-  const deadlines = new Deadlines(0)
+  const deadlines = new Deadlines(0, () => 0)
   const [left, right] = [await pair(deadlines), await pair(deadlines)]
   let over: boolean | undefined
   left.connection.joinTo(right.connection, idle, (hasExpired) => over = hasExpired)
@@ -55,7 +55,7 @@ const tunnel = async (idle: number) => {
 
 describe("a tunnel", () => {
   it("still brings what came, before it was one, from a side that has ended already", async () => {
-    const deadlines = new Deadlines(0)
+    const deadlines = new Deadlines(0, () => 0)
     const [left, right] = [await pair(deadlines), await pair(deadlines)]
     left.peer.end("bye")
     await once(left.connection.socket, "end")

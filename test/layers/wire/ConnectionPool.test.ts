@@ -17,7 +17,7 @@ const timeouts = { connect: 2_000, response: 15_000, idle: 60_000, keepAlive: 4_
 
 /** A pool for an origin, whose time passes when it is told to. */
 const poolOf = (origin: string, maxConnections = 1_024) => {
-  const deadlines = new Deadlines(0)
+  const deadlines = new Deadlines(0, () => 0)
   const pool = new ConnectionPool(targetOf(origin)!, { limits: defaultLimits, timeouts, deadlines, maxConnections })
   let now = 0
   const pass = (millis: number) => {

@@ -60,7 +60,7 @@ describe("a deadline", () => {
     }))
 
   it("does not count the time in which the process was stopped", () => {
-    const deadlines = new Deadlines.Deadlines(0)
+    const deadlines = new Deadlines.Deadlines(0, () => 0)
     const one = mortal(deadlines.after(1_000))
     deadlines.add(one)
     deadlines.look(100)
@@ -72,7 +72,7 @@ describe("a deadline", () => {
   })
 
   it("may be taken away while others expire", () => {
-    const deadlines = new Deadlines.Deadlines(0)
+    const deadlines = new Deadlines.Deadlines(0, () => 0)
     const other = mortal(deadlines.after(0))
     deadlines.add({
       deadline: 0,
@@ -86,9 +86,12 @@ describe("a deadline", () => {
 
 describe("the date", () => {
   it("is that of the last look, as fields have it", () => {
-    const deadlines = new Deadlines.Deadlines(Date.UTC(2026, 10, 22, 20, 34, 1, 999))
+    let timeOfDay = Date.UTC(2026, 10, 22, 20, 34, 1, 999)
+    const deadlines = new Deadlines.Deadlines(0, () => timeOfDay)
     assert.strictEqual(deadlines.date, "Sun, 22 Nov 2026 20:34:01 GMT")
-    deadlines.look(Date.UTC(2026, 10, 22, 20, 35, 2))
+    timeOfDay = Date.UTC(2026, 10, 22, 20, 35, 2)
+    assert.strictEqual(deadlines.date, "Sun, 22 Nov 2026 20:34:01 GMT")
+    deadlines.look(100)
     assert.strictEqual(deadlines.date, "Sun, 22 Nov 2026 20:35:02 GMT")
   })
 })

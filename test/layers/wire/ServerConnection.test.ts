@@ -19,7 +19,7 @@ const answer = (exchange: ServerExchange): void => {
 /** A connection whose requests are answered at once with nothing, but for those of `/hang`. */
 const setup = (timeouts = { head: 1_000, idle: 1_000, keepAlive: 1_000 }) => {
   const socket = new FullSocket()
-  const deadlines = new Deadlines(0)
+  const deadlines = new Deadlines(0, () => 0)
   /** Those of `/hang`. */
   const hanging: Array<ServerExchange> = []
   const connection = new ServerConnection(socket, {
