@@ -41,6 +41,16 @@ const traffic = (tier: number, first: number): Notice =>
     ? { _tag: "Notice", level: "INFO", message: "Backups are not needed any more" }
     : { _tag: "Notice", level: "WARN", message: `Traffic goes to backups, of tier ${tier}: nobody before is well` }
 
+/** That one that drains cannot keep its sessions, or can again, which its status does not say. */
+const pinned = ({ endpoint, health }: Member, before: Member | undefined): ReadonlyArray<Notice> => {
+  if (health.mode !== "Draining" || before?.health.mode !== "Draining") return []
+  const keeps = Health.isOpenToPinned(health)
+  if (keeps === Health.isOpenToPinned(before.health)) return []
+  const what = keeps ? "keeps its sessions again" : "cannot keep its sessions"
+  const message = `${endpoint.backend.origin} drains and ${what}: ${health.why}`
+  return [{ _tag: "Notice", level: keeps ? "INFO" : "WARN", message }]
+}
+
 /** So many backends are named in one line. */
 const mostNamed = 3
 
@@ -115,6 +125,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
             log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
           }
+          for (const notice of pinned(member, before)) log.write(notice)
         })
         for (const notice of naming("moved", moves)) log.write(notice)
         if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))

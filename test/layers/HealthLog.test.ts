@@ -99,7 +99,30 @@ describe("HealthLog", () => {
       yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deployed" })
       assert.deepStrictEqual(entries.map(pretty).slice(1), [
         "HEALTH: DRAINING http://a.test - deploy",
+        "WARN: http://a.test drains and cannot keep its sessions: Connection refused",
         "HEALTH: UNHEALTHY http://a.test - Connection refused"
+      ])
+    }).pipe(logging(entries))
+  })
+
+  it.effect("says that a backend that drains cannot keep its sessions, and when it can again", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      for (const id of ["a", "b", "c"]) yield* signal(id, passed)
+      yield* signal("a", { _tag: "ModeSet", mode: "Draining", why: "deploy 41" })
+      entries.length = 0
+      yield* signal("a", failed)
+      yield* signal("a", failed)
+      yield* signal("a", passed)
+      yield* signal("a", passed)
+      yield* signal("a", { _tag: "Tripped", why: "5 failures in a row" })
+      yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deploy 42" })
+      assert.deepStrictEqual(entries.map(pretty), [
+        "WARN: http://a.test drains and cannot keep its sessions: Connection refused",
+        "INFO: http://a.test drains and keeps its sessions again: status: 200",
+        "WARN: http://a.test drains and cannot keep its sessions: 5 failures in a row",
+        "HEALTH: EJECTED http://a.test - 5 failures in a row"
       ])
     }).pipe(logging(entries))
   })
