@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { options } from "../src/layers/Configuration.ts"
-import { meaningOf } from "../src/services/Failure.ts"
+import { meaningOf } from "../src/services/Reason.ts"
 import * as Spread from "./simulation/Spread.ts"
 import * as TailLatency from "./simulation/TailLatency.ts"
 

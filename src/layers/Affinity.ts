@@ -14,10 +14,10 @@ import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
 import { Affinity, isUnder, noTokens, type Pin, type Policy, setCookie, tokensOf } from "../services/Affinity.ts"
 import * as Cookie from "../services/Cookie.ts"
-import { gatewayErrors } from "../services/Failure.ts"
 import { type Client, clientProtocol } from "../services/HeaderFields.ts"
 import type { RequestHead } from "../services/Message.ts"
 import { empty, Pool } from "../services/Pool.ts"
+import { gatewayErrors } from "../services/Reason.ts"
 
 const encoder = new TextEncoder()
 

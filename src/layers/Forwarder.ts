@@ -8,31 +8,27 @@
  * It is an application for any `HttpServer` layer and sends through any `HttpClient` layer.
  *
  * Owns the order of these steps. The steps of a try are in `forwarder/Tries`, what an exchange has come to is in
- * `forwarder/Exchange`, and the rules are in `services`.
+ * `forwarder/Exchange`, what the client gets is made by `forwarder/Reply`, and the rules are in `services`.
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientRequest } from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type HttpServerResponse, setHeader } from "effect/http/HttpServerResponse"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { AccessLog, guarded } from "../services/AccessLog.ts"
-import { Affinity, type Pin } from "../services/Affinity.ts"
+import { Affinity } from "../services/Affinity.ts"
 import { authorityOf } from "../services/Backend.ts"
 import { Balancer } from "../services/Balancer.ts"
 import * as ClientAddress from "../services/ClientAddress.ts"
 import { Drain } from "../services/Drain.ts"
 import * as ErrorResponse from "../services/ErrorResponse.ts"
-import * as Failure from "../services/Failure.ts"
 import { checked, defaultOptions, Forwarder, type Options } from "../services/Forwarder.ts"
 import type { Extract } from "../services/HashKey.ts"
 import * as HeaderFields from "../services/HeaderFields.ts"
@@ -42,10 +38,12 @@ import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import * as PlatformRequest from "../services/PlatformRequest.ts"
 import * as PlatformResponse from "../services/PlatformResponse.ts"
+import type { Reason } from "../services/Reason.ts"
 import * as RetryBudget from "../services/RetryBudget.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
 import { Exchange } from "./forwarder/Exchange.ts"
+import * as Reply from "./forwarder/Reply.ts"
 import * as Sender from "./forwarder/Sender.ts"
 import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
@@ -53,53 +51,6 @@ import { Upload } from "./forwarder/Upload.ts"
 
 /** Milliseconds between two lines about the same bug. */
 const reportEvery = 10_000
-
-const noBody = (): Stream.Stream<Uint8Array> => Stream.empty
-
-/**
- * The body of a backend's response, for servers that know only the platform's interface. The exchange is told how it
- * breaks off, and whether that was in the fiber that has asked for it, which is that of the request.
- */
-const bodyOf = (
-  response: HttpClientResponse,
-  exchange: Exchange
-): Stream.Stream<Uint8Array, Failure.TransportFailure> => {
-  const own = Fiber.getCurrent()
-  return response.stream.pipe(
-    Stream.catchReason("HttpClientError", "EmptyBodyError", noBody),
-    Stream.mapError((error) => Failure.TransportFailure.make({ reason: "reset_mid_body", message: error.message })),
-    Stream.onError((cause) => Effect.sync(() => exchange.brokeOff(cause, Fiber.getCurrent() === own)))
-  )
-}
-
-/**
- * Why a request is not answered by itself: there is a bug, which goes to the log, or no time any more. The platform sends
- * a response that is a defect.
- */
-const sayWhy = (cause: Cause.Cause<never>): Effect.Effect<void, never, HttpServerRequest> => {
-  const reason = Failure.fromCause(cause)
-  if (reason === "client_aborted") return Effect.void
-  return Effect.flatMap(HttpServerRequest, ({ headers }) =>
-    Effect.andThen(
-      reason === "internal_error" ? Effect.logError("A request could not be forwarded", cause) : Effect.void,
-      Effect.die(ErrorResponse.make(reason, headers["accept"]))
-    ))
-}
-
-/** An answer after which the connection to the client ends. */
-const closing = (response: HttpServerResponse): HttpServerResponse => setHeader(response, "connection", "close")
-
-/** The client gets the answer of a backend, and the cookie to come back with, if it needs one. */
-const handOver = (
-  head: Message.ResponseHead,
-  pin: Pin | undefined,
-  cookie: string | undefined,
-  body: Message.LazyBody
-): HttpServerResponse => {
-  const forwarded = HeaderFields.toClient(head.status, pin === undefined ? head.fields : pin.withoutRivals(head.fields))
-  const fields = cookie === undefined ? forwarded : [...forwarded, "Set-Cookie", cookie]
-  return PlatformResponse.toClient({ ...head, fields }, body)
-}
 
 /** Forwards with options that are valid. */
 const forwarding = (
@@ -170,8 +121,8 @@ const forwarding = (
         if (mayRepeat) head.body?.keep(retry.bodyLimit)
       }
 
-      const refuse = (exchange: Exchange, reason: Failure.Reason, detail?: string): HttpServerResponse => {
-        exchange.refused(reason)
+      const refuse = (exchange: Exchange, reason: Reason, detail?: string): HttpServerResponse => {
+        exchange.ending.refuse(reason)
         return ErrorResponse.make(reason, exchange.request.headers["accept"], detail)
       }
 
@@ -193,7 +144,7 @@ const forwarding = (
         exchange.pinned = pin?.id
         const fields = HeaderFields.toBackend(head.method, head.target, pin?.fields ?? head.fields, from)
         // Where an invalid message ends is nothing to rely on, so its connection ends with it.
-        if (fields._tag === "Refusal") return closing(refuse(exchange, fields.reason, fields.detail))
+        if (fields._tag === "Refusal") return Reply.closing(refuse(exchange, fields.reason, fields.detail))
 
         RetryBudget.deposit(budget, exchange.startedAt)
         prepare(exchange, fields.hasBody)
@@ -206,7 +157,7 @@ const forwarding = (
           endpoint = room.success
         }
 
-        let reason: Failure.Reason = "internal_error"
+        let reason: Reason = "internal_error"
         // The client gets it unless another try does better.
         let response: HttpClientResponse | undefined
         while (endpoint !== undefined) {
@@ -237,7 +188,7 @@ const forwarding = (
         if (response === undefined) {
           const refusal = refuse(exchange, reason)
           // The client may go on with what nobody waits for any more (RFC 9110 §15.5.9).
-          return reason === "request_timeout" ? closing(refusal) : refusal
+          return reason === "request_timeout" ? Reply.closing(refusal) : refusal
         }
 
         exchange.takeBack()
@@ -247,12 +198,12 @@ const forwarding = (
           const over = drain.tunnel(answering, () => answer.body?.release())
           yield* Scope.addFinalizer(scope, Effect.sync(over))
         }
-        const stream = () => bodyOf(response, exchange)
+        const stream = () => Reply.bodyOf(response, exchange)
         const body = isTrial ? yield* Trial.watch(exchange, answer.body, stream) : stream
         const cookie = pin && (yield* pin.stamp(answering?.backend.id, answer.status))
-        return handOver(answer, pin, cookie, body)
+        return Reply.handOver(answer, pin, cookie, body)
       }).pipe(
-        Effect.onError(sayWhy),
+        Effect.onError(Reply.sayWhy),
         // Servers run applications uninterruptibly; a client that leaves must stop its exchange at once.
         Effect.interruptible
       )

@@ -5,9 +5,9 @@
  * `layers/AccessLog`. Query strings are never logged: they hold secrets too often.
  */
 import * as Context from "effect/Context"
-import { meaningOf, type Reason } from "./Failure.ts"
 import type { Status } from "./Health.ts"
 import type { End } from "./Outcome.ts"
+import { meaningOf, type Reason } from "./Reason.ts"
 
 /** Something to tell the operator. */
 export interface Notice {

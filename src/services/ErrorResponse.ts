@@ -4,7 +4,7 @@
  */
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as ProblemDetails from "effect/http/ProblemDetails"
-import { meaningOf, type Reason } from "./Failure.ts"
+import { meaningOf, type Reason } from "./Reason.ts"
 
 /**
  * Seconds after which it may be worth asking again: a backend that recovers is back after two probes, one second apart.

@@ -10,8 +10,8 @@
  * `PlatformResponse`, the rules for what may be forwarded in `HeaderFields`.
  */
 import type * as Stream from "effect/Stream"
-import type { Reason } from "./Failure.ts"
 import type { FieldLines } from "./Fields.ts"
+import type { Reason } from "./Reason.ts"
 
 /** The body of a request as its engine has it. It may have no bytes. */
 export interface RequestBody {

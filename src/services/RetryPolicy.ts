@@ -6,18 +6,18 @@
  * `layers/Forwarder`. All times are milliseconds.
  */
 import * as Struct from "effect/Struct"
-import * as Failure from "./Failure.ts"
+import { gatewayErrors, idempotentMethods, meaningOf, type Reason as Word, reasons as words } from "./Reason.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as Validate from "./Validate.ts"
 
 /** Failures after which another try can do no harm, if the request can be repeated or was not sent at all. */
 export type Reason = {
-  [K in Failure.Reason]: (typeof Failure.reasons)[K]["tryAnother"] extends "never" ? never : K
-}[Failure.Reason]
+  [K in Word]: (typeof words)[K]["tryAnother"] extends "never" ? never : K
+}[Word]
 
 /** The words of `Reason`, in the order of the vocabulary. */
-export const reasons: ReadonlyArray<Reason> = Struct.keys(Failure.reasons).filter(
-  (word): word is Reason => Failure.reasons[word].tryAnother !== "never"
+export const reasons: ReadonlyArray<Reason> = Struct.keys(words).filter(
+  (word): word is Reason => words[word].tryAnother !== "never"
 )
 
 /** Which requests are tried again, and how often. */
@@ -25,7 +25,7 @@ export interface Policy {
   /** How many backends may get to see a request. Tries in which nothing was sent do not count: see `maxUnsent`. */
   readonly tries: number
   /** After which failures. */
-  readonly reasons: ReadonlySet<Failure.Reason>
+  readonly reasons: ReadonlySet<Word>
   /** After which statuses of a backend, if the request can be repeated. */
   readonly statuses: ReadonlySet<number>
   /** Methods of requests that can be repeated although nobody knows what became of them (RFC 9110 §9.2.2). */
@@ -48,8 +48,8 @@ export const defaultMaxWait = 2_000
 export const defaultPolicy: Policy = {
   tries: 2,
   reasons: new Set(reasons),
-  statuses: Failure.gatewayErrors,
-  methods: Failure.idempotentMethods,
+  statuses: gatewayErrors,
+  methods: idempotentMethods,
   bodyLimit: 64 * 1024,
   backoff: 25,
   maxWait: undefined,
@@ -100,9 +100,9 @@ const mayRepeat = (policy: Policy, { isIdempotent, isWhole, reached }: History):
   reached < policy.tries && isIdempotent && isWhole
 
 /** Whether the request goes to another endpoint after this failure. */
-export const afterFailure = (policy: Policy, reason: Failure.Reason, history: History): Verdict => {
+export const afterFailure = (policy: Policy, reason: Word, history: History): Verdict => {
   if (!policy.reasons.has(reason) || !history.isWhole) return "no"
-  const { tryAnother } = Failure.meaningOf[reason]
+  const { tryAnother } = meaningOf[reason]
   if (tryAnother === "always") {
     return history.attempt < maxUnsent && history.unsentMs < unsentPatience ? "free" : "no"
   }

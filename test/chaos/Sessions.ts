@@ -1,6 +1,6 @@
 /** Sticky sessions: who has a cookie goes to its backend as long as that can be used, and it names who has answered. */
-import { gatewayErrors } from "../../src/services/Failure.ts"
 import { memberOf } from "../../src/services/Pool.ts"
+import { gatewayErrors } from "../../src/services/Reason.ts"
 import { idOf } from "./Backends.ts"
 import { tagOf } from "./Lab.ts"
 import type { Make } from "./Scene.ts"

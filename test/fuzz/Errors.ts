@@ -1,5 +1,5 @@
 /** The errors of the balancer's own, as a client sees them. */
-import { meaningOf, type Reason } from "../../src/services/Failure.ts"
+import { meaningOf, type Reason } from "../../src/services/Reason.ts"
 import type { Message } from "./Reader.ts"
 
 /** What cannot happen to what clients send here. */

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Struct from "effect/Struct"
 import * as ErrorResponse from "../../src/services/ErrorResponse.ts"
-import { meaningOf, type Reason, reasons } from "../../src/services/Failure.ts"
+import { meaningOf, type Reason, reasons } from "../../src/services/Reason.ts"
 
 const answer = (reason: Reason, accept?: string, detail?: string): Response =>
   HttpServerResponse.toWeb(ErrorResponse.make(reason, accept, detail))

@@ -13,15 +13,8 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import {
-  fromCause,
-  fromClientError,
-  meaningOf,
-  type Reason,
-  reasonOf,
-  reasons,
-  TransportFailure
-} from "../../src/services/Failure.ts"
+import { fromCause, fromClientError, reasonOf, TransportFailure } from "../../src/services/Failure.ts"
+import { meaningOf, type Reason, reasons } from "../../src/services/Reason.ts"
 import { golden } from "../golden/Golden.ts"
 
 describe("the vocabulary", () => {

@@ -3,10 +3,10 @@ import * as Duration from "effect/Duration"
 import * as Configuration from "../../src/layers/Configuration.ts"
 import * as Balancer from "../../src/services/Balancer.ts"
 import * as Ejection from "../../src/services/Ejection.ts"
-import type { Reason } from "../../src/services/Failure.ts"
 import { defaultOptions } from "../../src/services/Forwarder.ts"
 import * as Policies from "../../src/services/Policies.ts"
 import * as Pool from "../../src/services/Pool.ts"
+import type { Reason } from "../../src/services/Reason.ts"
 
 describe("the policy of the pool", () => {
   it("follows from the settings, and is the same by default", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { meaningOf, type Reason, reasons as vocabulary } from "../../src/services/Failure.ts"
+import { meaningOf, type Reason, reasons as vocabulary } from "../../src/services/Reason.ts"
 import {
   afterFailure,
   afterStatus,

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import type * as Yaml from "yaml"
-import { ConfigurationError, formatPath, type Path, type Source } from "../../services/configuration/Source.ts"
+import { formatPath, type Path } from "../../services/configuration/Findings.ts"
+import { ConfigurationError, type Source } from "../../services/configuration/Source.ts"
 
 const failure = (problems: ReadonlyArray<string>) => ConfigurationError.make({ problems })
 

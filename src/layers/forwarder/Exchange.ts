@@ -4,19 +4,19 @@
  * Owns which try is the current one, the answer that is kept while another try may find a better one, and that no try
  * is left without an end. What a try tells the balancer is in `Try`. It neither translates nor sends.
  */
-import type * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type AccessLog, type FailedTry, loggedPath } from "../../services/AccessLog.ts"
 import type { Balancer } from "../../services/Balancer.ts"
-import * as Failure from "../../services/Failure.ts"
 import type { Extract } from "../../services/HashKey.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { RequestHead, Resending, ResponseHead } from "../../services/Message.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
-import { type End, outcomeOf, wordOf } from "../../services/Outcome.ts"
+import { type End, isUnsent, outcomeOf, wordOf } from "../../services/Outcome.ts"
+import { meaningOf, type Reason } from "../../services/Reason.ts"
 import type { History } from "../../services/RetryPolicy.ts"
 import type { PickContext } from "../../services/Strategy.ts"
+import { Ending } from "./Ending.ts"
 import { type Books as TryBooks, Try } from "./Try.ts"
 import type { Upload } from "./Upload.ts"
 
@@ -27,10 +27,6 @@ export interface Books extends TryBooks {
   /** Whether the budget allows that a request is sent once more, which it then pays for. */
   readonly withdraw: () => boolean
 }
-
-/** Whether a failure says that nothing was sent to the backend. */
-const isUnsent = (reason: End | undefined): boolean =>
-  typeof reason === "string" && Failure.meaningOf[reason].tryAnother === "always"
 
 /** One client request, from its head to the end of its response. */
 export class Exchange implements History, PickContext, Resending {
@@ -53,6 +49,7 @@ export class Exchange implements History, PickContext, Resending {
   pinned: string | undefined
   /** The body of the request, if it has one, for whoever has found it to set. */
   upload: Upload | undefined
+  readonly ending = new Ending()
   readonly head: RequestHead
   private readonly books: Books
   private readonly path: string
@@ -69,12 +66,6 @@ export class Exchange implements History, PickContext, Resending {
   private rival: Try | undefined
   /** The tries that failed, in the order in which they did. One that was given up for another is not among them. */
   private failures: Array<FailedTry> | undefined
-  /** Why the client gets an answer of our own. */
-  private refusal: Failure.Reason | undefined
-  /** Why the client has not got all of the answer, if a server has asked for it as a stream. */
-  private brokenBy: Failure.Reason | undefined
-  /** Whether somebody has begun to read the answer and has left it. */
-  private isLeft = false
   /** `null` until it is asked for. */
   private hashKey: string | undefined | null = null
 
@@ -172,7 +163,7 @@ export class Exchange implements History, PickContext, Resending {
   }
 
   /** The try has failed before there was a head. */
-  failed(reason: Failure.Reason): void {
+  failed(reason: Reason): void {
     const { current } = this
     if (current === undefined) return
     if (isUnsent(reason)) this.unsentMs += Monotonic.millisUnsafe(this.books.clock) - current.beganAt
@@ -226,29 +217,15 @@ export class Exchange implements History, PickContext, Resending {
     this.current?.bypass()
   }
 
-  /** The client gets an answer of our own. */
-  refused(reason: Failure.Reason): void {
-    this.refusal = reason
-  }
-
-  /**
-   * The stream of the answer has broken off, or the client has left it. Whoever changes it on its way, such as a
-   * middleware that compresses, reads it in another fiber than that of the request, which is not told who has left.
-   */
-  brokeOff(cause: Cause.Cause<unknown>, isOwnFiber = true): void {
-    const reason = Failure.fromCause(cause)
-    if (reason === "draining" && !isOwnFiber) this.isLeft = true
-    else this.brokenBy ??= reason
-  }
-
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
     this.dropAside()
     this.endRace(false, undefined)
-    const { current, refusal } = this
-    if (Exit.isFailure(exit)) this.brokeOff(exit.cause)
-    const reason = this.brokenBy ?? this.head.body?.brokenBy ?? (this.isLeft ? "client_aborted" : refusal)
-    const status = refusal === undefined ? current?.status : Failure.meaningOf[refusal].status
+    const { current, ending } = this
+    if (Exit.isFailure(exit)) ending.brokeOff(exit.cause)
+    const reason = ending.reason(this.head)
+    const { refusal } = ending
+    const status = refusal === undefined ? current?.status : meaningOf[refusal].status
     const now = Monotonic.millisUnsafe(this.books.clock)
     const end = reason ?? status ?? "client_aborted"
     const outcome = outcomeOf(end)
@@ -264,7 +241,7 @@ export class Exchange implements History, PickContext, Resending {
       path: this.path,
       backend: current?.endpoint.backend.origin ?? last?.backend,
       client: this.client,
-      status: status ?? Failure.meaningOf[reason ?? "client_aborted"].status,
+      status: status ?? meaningOf[reason ?? "client_aborted"].status,
       durationMs: now - this.startedAt,
       tries: this.tried.length,
       failed: this.failures?.length ? this.failures : undefined,

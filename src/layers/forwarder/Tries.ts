@@ -19,6 +19,7 @@ import * as Hedging from "../../services/Hedging.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import type { ResponseHead } from "../../services/Message.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
+import type { Reason } from "../../services/Reason.ts"
 import * as RetryBudget from "../../services/RetryBudget.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import type { Exchange } from "./Exchange.ts"
@@ -125,7 +126,7 @@ export const make = (
       exchange.accept()
     },
     /** The current try has brought no answer, and ends for this reason. */
-    fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Failure.Reason => {
+    fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Reason => {
       const { message, reason } = exchange.upload?.failure ?? Failure.behindTry(error)
       if (reason === "overloaded") noteShortage(message)
       exchange.failed(reason)

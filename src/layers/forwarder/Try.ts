@@ -7,11 +7,11 @@
  */
 import type * as Clock from "effect/Clock"
 import type { Balancer } from "../../services/Balancer.ts"
-import * as Failure from "../../services/Failure.ts"
 import type { Endpoint, Stage } from "../../services/Load.ts"
 import type { ResponseBody, ResponseHead } from "../../services/Message.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
 import { type End, type Outcome, outcomeOf, wordOf } from "../../services/Outcome.ts"
+import { gatewayErrors } from "../../services/Reason.ts"
 import { timedFrom, type Upload } from "./Upload.ts"
 
 /** What a try reports to. */
@@ -61,7 +61,7 @@ export class Try {
   /** The client gets the answer. */
   accept(): void {
     const { answeredAt, beganAt, endpoint, status } = this
-    if (answeredAt === undefined || status === undefined || Failure.gatewayErrors.has(status)) return
+    if (answeredAt === undefined || status === undefined || gatewayErrors.has(status)) return
     const since = timedFrom(beganAt, answeredAt, this.upload)
     const stage = this.stage = status === 101 ? "tunnel" : since === undefined ? "unmeasured" : "answered"
     if (stage !== "unmeasured") {

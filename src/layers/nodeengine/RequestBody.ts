@@ -7,8 +7,9 @@
 import type * as Cause from "effect/Cause"
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
-import { fromCause, type Reason } from "../../services/Failure.ts"
+import { fromCause } from "../../services/Failure.ts"
 import type * as Message from "../../services/Message.ts"
+import type { Reason } from "../../services/Reason.ts"
 
 /**
  * Not after the response, which says enough. Behind other responses node:http holds what is written, and puts the head

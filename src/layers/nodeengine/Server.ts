@@ -2,12 +2,12 @@
  * The front half of Node's engine: `NodeHttpServer`, with the heads of requests attached as they came, and responses
  * that have one written by hand.
  *
- * Owns what is specific to node:http's requests, responses and connections of clients. What is done with a request is
- * the application's business.
+ * Owns what is specific to node:http's requests and responses. What its connections have in common is in `Listener`, and
+ * what is done with a request is the application's business.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { toServerResponse } from "@effect/platform-node/NodeHttpServerRequest"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServer from "effect/http/HttpServer"
@@ -23,6 +23,7 @@ import { type FieldLines, isNamed, linesWhere } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
 import { AnswerBody } from "./Client.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
+import * as Listener from "./Listener.ts"
 import { RequestBody } from "./RequestBody.ts"
 
 /** Where to listen, and how long requests in flight may take when the layer is closed. */
@@ -177,60 +178,6 @@ const withHeads = <E, R>(
     })
   })
 
-const createServer = (limits: Limits): Http.Server => {
-  const server = Http.createServer({
-    keepAliveTimeout: Duration.toMillis(limits.keepAliveTimeout),
-    headersTimeout: Duration.toMillis(limits.headTimeout),
-    connectionsCheckingInterval: 5_000,
-    maxHeaderSize: limits.headBytes,
-    // An upload may take any time, as long as it moves: see `server.timeout`.
-    requestTimeout: 0
-  })
-  // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
-  server.maxHeadersCount = 0
-  if (limits.maxConnections !== undefined) server.maxConnections = limits.maxConnections
-  // Of a socket on which nothing moves: see `onIdle`.
-  server.timeout = Duration.toMillis(limits.idleTimeout)
-  server.on("connection", (socket) => {
-    // Node keeps what it is told now. Later, a client that has reset its connection has no address any more.
-    if (socket.remoteAddress === undefined) socket.destroy()
-  })
-  // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
-  server.on("connect", (_request, socket) => {
-    socket.on("error", () => {})
-    socket.end("HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", () => socket.destroy())
-  })
-  // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
-  server.on("error", () => {})
-  return server
-}
-
-/**
- * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
- * clients whose response was begun before. The result is to be called when it closes.
- */
-const closer = (server: Http.Server): () => void => {
-  const sockets = new Set<Net.Socket>()
-  const open = new Set<Http.ServerResponse>()
-  server.on("connection", (socket) => {
-    sockets.add(socket)
-    socket.once("close", () => sockets.delete(socket))
-  })
-  const onRequest = (_request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    open.add(response)
-    if (!server.listening) response.shouldKeepAlive = false
-    response.once("close", () => {
-      open.delete(response)
-      if (!server.listening) server.closeIdleConnections()
-    })
-  }
-  server.on("request", onRequest).on("checkContinue", onRequest)
-  return () => {
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-    for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
-  }
-}
-
 /** Listens with node:http. Fails with `ServeError` when it cannot. */
 export const layer = (
   listen: ListenOptions,
@@ -239,8 +186,8 @@ export const layer = (
   Layer.effect(
     HttpServer.HttpServer,
     Effect.gen(function*() {
-      const node = createServer(limits)
-      const close = closer(node)
+      const node = Listener.create(limits)
+      const close = Listener.closer(node)
       // The platform closes what listens. A start that is interrupted while a name is looked up would listen after all.
       yield* Effect.addFinalizer(() => Effect.sync(() => node.close()))
       const server = yield* NodeHttpServer.make(() => node, {

@@ -3,7 +3,8 @@
  */
 import type * as Load from "../../services/Load.ts"
 import type { PickContext } from "../../services/Strategy.ts"
-import { type Bounds, keyOf, percent, type Sample } from "./StrategyVerdicts.ts"
+import { keyOf } from "./Serving.ts"
+import { type Bounds, percent, type Sample } from "./StrategyVerdicts.ts"
 
 /** An idle pool: a strategy that bounds the load may move keys in a busy one. */
 export const sameKey = ({ list, strategy }: Sample): string | undefined => {

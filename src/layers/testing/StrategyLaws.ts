@@ -21,6 +21,7 @@ import { Strategy } from "../../services/Strategy.ts"
 import * as KeyVerdicts from "./KeyVerdicts.ts"
 import * as ManualClock from "./ManualClock.ts"
 import * as PoolCase from "./PoolCase.ts"
+import * as StarvationVerdicts from "./StarvationVerdicts.ts"
 import * as Verdicts from "./StrategyVerdicts.ts"
 
 /** A law: a name, the pools that it is about, and how it is judged. */
@@ -83,14 +84,14 @@ export const nobodyStarves: Law = {
   runs: 20,
   space: idlePool,
   always: [Array<number>(100).fill(1)],
-  judge: Verdicts.nobodyStarves
+  judge: StarvationVerdicts.nobodyStarves
 }
 
 export const nobodyStarvesInChange: Law = {
   name: "starves nobody who stays while somebody else comes and goes, unless it uses keys",
   runs: 15,
   space: { ...idlePool, size: [3, 12] },
-  judge: Verdicts.nobodyStarvesInChange
+  judge: StarvationVerdicts.nobodyStarvesInChange
 }
 
 export const sameKey: Law = {

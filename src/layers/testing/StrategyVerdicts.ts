@@ -1,12 +1,14 @@
 /**
  * How the laws of strategies are judged: each function tries a strategy on one pool and says what is wrong.
  *
- * Owns no pools and no names: those are in `StrategyLaws`. What strategies that go by keys promise is in `KeyVerdicts`.
+ * Owns no pools and no names: those are in `StrategyLaws`. What strategies that go by keys promise is in `KeyVerdicts`,
+ * and that nobody is left out in `StarvationVerdicts`.
  */
-import * as Load from "../../services/Load.ts"
+import type * as Load from "../../services/Load.ts"
 import type { Outcome } from "../../services/Outcome.ts"
-import { anonymous, type PickContext, type Picker, type Strategy } from "../../services/Strategy.ts"
+import { anonymous, type PickContext, type Strategy } from "../../services/Strategy.ts"
 import type { ManualClock } from "./ManualClock.ts"
+import { keyOf, pause, serve, withKey } from "./Serving.ts"
 
 /** How exact a strategy has to be. */
 export interface Bounds {
@@ -35,8 +37,6 @@ export interface Sample {
   readonly bounds: Bounds
 }
 
-const withKey = (key: string): PickContext => ({ ...anonymous, key: () => key })
-
 const contexts: ReadonlyArray<PickContext> = [
   anonymous,
   { ...anonymous, attempt: 7 },
@@ -44,65 +44,8 @@ const contexts: ReadonlyArray<PickContext> = [
   { ...withKey("203.0.113.9"), attempt: 1 }
 ]
 
-/** Keys that are all different. */
-export const keyOf = (n: number): PickContext => withKey(`client-${n}`)
-
 /** A share as it is written in messages. */
 export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
-
-/** Milliseconds from one request to the next. */
-const pause = 10
-
-/** How a request ends, and after how many milliseconds. */
-interface End {
-  readonly outcome: Outcome
-  readonly latency: number
-}
-
-const good: End = { outcome: "success", latency: 1 }
-
-const slow: End = { outcome: "success", latency: 1_000 }
-
-const failed: End = { outcome: "failure", latency: 1_000 }
-
-/**
- * Sends requests, each with a key of its own, of which so many are in flight, and counts who got how many. `endOf` says
- * how each ends: well after a millisecond, unless it is given. `onPick` is told of each.
- */
-const serve = (
-  picker: Picker,
-  clock: ManualClock,
-  options: {
-    readonly requests: number
-    readonly concurrency: number
-    readonly endOf?: ((endpoint: Load.Endpoint) => End) | undefined
-    readonly onPick?: ((endpoint: Load.Endpoint, n: number) => void) | undefined
-  }
-): ReadonlyMap<Load.Endpoint, number> => {
-  const { concurrency, endOf = () => good, onPick, requests } = options
-  const counts = new Map<Load.Endpoint, number>()
-  const inFlight: Array<Load.Endpoint> = []
-  for (let n = 0; n < requests; n++) {
-    clock.now += pause
-    const endpoint = picker.pick(keyOf(n))
-    if (endpoint === undefined) throw new Error("picked nobody")
-    counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1)
-    onPick?.(endpoint, n)
-    Load.begin(endpoint.load)
-    inFlight.push(endpoint)
-    if (inFlight.length < concurrency) continue
-    // Ends in an order that is neither first in first out nor the opposite, and always the same.
-    const at = (n * 7919) % inFlight.length
-    const ended = inFlight[at]!
-    inFlight[at] = inFlight.at(-1)!
-    inFlight.pop()
-    const { latency, outcome } = endOf(ended)
-    Load.end(ended.load, outcome, latency, clock.now)
-    picker.observe?.(ended, outcome, latency)
-    picker.ended?.(ended)
-  }
-  return counts
-}
 
 const isIn = (list: ReadonlyArray<Load.Endpoint>, picked: Load.Endpoint | undefined): string | undefined =>
   picked === undefined
@@ -199,74 +142,6 @@ export const fairShares = ({ bounds, clock, list, strategy }: Sample): string | 
       const [share, expected] = [(counts.get(endpoint) ?? 0) / requests, weightOf(endpoint) / sum]
       if (Math.abs(share - expected) > tolerance) {
         return `In ${state} pool ${endpoint.backend.id} got ${percent(share)} instead of ${percent(expected)}`
-      }
-    }
-  }
-  return undefined
-}
-
-/** Who begins badly: everybody alike, or only one, who must not be passed over for ever because the others never did. */
-const beginnings: ReadonlyArray<{ readonly first: End; readonly isAlone: boolean; readonly words: string }> = [
-  { first: slow, isAlone: false, words: "" },
-  { first: slow, isAlone: true, words: ", when only a0 was slow at first" },
-  { first: failed, isAlone: true, words: ", when only a0 failed at first" }
-]
-
-/**
- * The milliseconds that a strategy has for forgetting. A moving average over 10 s, which Finagle has, takes 70 s from a
- * second to a millisecond; with the requests before and after it this is enough.
- */
-const forgetting = 60_000
-
-/**
- * The first answer of some takes a second, or they fail; all others are good. Everybody must be picked in the second
- * half, which is later by the time that strategies may need to forget.
- */
-export const nobodyStarves = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
-  if (bounds.shares === "other") return undefined
-  const requests = 4_000
-  for (const { first, isAlone, words } of beginnings) {
-    for (const concurrency of [1, 50]) {
-      const all = list()
-      const late = new Set<Load.Endpoint>()
-      const toBeginBadly = new Set(isAlone ? all.slice(0, 1) : all)
-      const endOf = (endpoint: Load.Endpoint): End => (toBeginBadly.delete(endpoint) ? first : good)
-      const onPick = (endpoint: Load.Endpoint, n: number): void => {
-        if (n >= requests / 2) late.add(endpoint)
-        else if (n === requests / 2 - 1) clock.now += forgetting
-      }
-      serve(strategy.make(all), clock, { requests, concurrency, endOf, onPick })
-      const starved = all.find((endpoint) => !late.has(endpoint))
-      if (starved !== undefined) {
-        return `With ${concurrency} in flight ${starved.backend.id} got none of ${requests / 2} requests${words}`
-      }
-    }
-  }
-  return undefined
-}
-
-/**
- * One backend leaves and returns again and again, so that the picker is made anew every few picks, and everybody else
- * must be picked in the second half. Who it is that comes and goes must not matter, nor how often.
- */
-export const nobodyStarvesInChange = ({ bounds, clock, list, strategy }: Sample): string | undefined => {
-  if (bounds.shares === "other" || strategy.usesKey === true) return undefined
-  const changes = 1_200
-  const all = list()
-  for (const picksEach of [1, all.length >> 1]) {
-    for (const restless of [all[0], all.at(-1)]) {
-      const others = all.filter((endpoint) => endpoint !== restless)
-      const late = new Set<Load.Endpoint>()
-      for (let change = 0; change < changes; change++) {
-        const picker = strategy.make(change % 2 === 0 ? all : others)
-        const counts = serve(picker, clock, { requests: picksEach, concurrency: 1 })
-        if (change >= changes / 2) { for (const endpoint of counts.keys()) late.add(endpoint) }
-      }
-      const starved = others.find((endpoint) => !late.has(endpoint))
-      if (starved !== undefined) {
-        const [every, requests] = [picksEach === 1 ? "pick" : `${picksEach} picks`, (changes / 2) * picksEach]
-        return `With a picker made anew every ${every}, because ${restless?.backend.id} comes and goes, ` +
-          `${starved.backend.id} got none of ${requests} requests`
       }
     }
   }

@@ -4,9 +4,10 @@
  * Owns what is known about the exchange while the pool looks for a connection: what is to be sent, who waits for the
  * answer, and whether it may be sent once more. Bytes are the business of `ClientConnection`.
  */
-import { idempotentMethods, type TransportFailure } from "../../services/Failure.ts"
+import { type TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
 import type { ResponseBody, SentHead } from "../../services/Message.ts"
+import { idempotentMethods } from "../../services/Reason.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import type { Framing } from "./Framing.ts"

@@ -4,8 +4,8 @@
  * Owns why, and what the client is sent: the same words as for any other error.
  */
 import * as ErrorResponse from "../../services/ErrorResponse.ts"
-import { meaningOf, type Reason } from "../../services/Failure.ts"
 import { elementsOf, listOf } from "../../services/Fields.ts"
+import { meaningOf, type Reason } from "../../services/Reason.ts"
 import * as Framing from "./Framing.ts"
 import { Malformed } from "./Grammar.ts"
 import type { RequestLine } from "./Head.ts"

@@ -1,5 +1,5 @@
 /** What all connections of a `WireServer` share: limits, timeouts, and who works on their requests. */
-import type { Reason } from "../../services/Failure.ts"
+import type { Reason } from "../../services/Reason.ts"
 import type { Connection } from "./Connection.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import type * as Head from "./Head.ts"

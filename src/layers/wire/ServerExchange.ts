@@ -6,9 +6,10 @@
  */
 import type * as Fiber from "effect/Fiber"
 import { ClientAbort } from "effect/http/HttpServerError"
-import { type Reason, TransportFailure } from "../../services/Failure.ts"
+import { TransportFailure } from "../../services/Failure.ts"
 import { type FieldLines, valueOf } from "../../services/Fields.ts"
 import * as Message from "../../services/Message.ts"
+import type { Reason } from "../../services/Reason.ts"
 import type { Connection } from "./Connection.ts"
 import type { Flow, Source } from "./Flow.ts"
 import * as Framing from "./Framing.ts"

@@ -1,8 +1,8 @@
 /**
  * The back half of the wire engine: the platform's `HttpClient` on node:net, with our own codec.
  *
- * Owns the pools of connections and the two ways to send: a forwarded request goes out exactly as its head says, and
- * its body moves from socket to socket; any other request goes the way of the platform, with its tracing.
+ * Owns the two ways to send: a forwarded request goes out exactly as its head says, and its body moves from socket to
+ * socket; any other request goes the way of the platform, with its tracing.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,6 +27,7 @@ import * as Framing from "./Framing.ts"
 import { isTarget, isToken } from "./Grammar.ts"
 import * as Head from "./Head.ts"
 import { empty, FlowBody, fromBody } from "./OutgoingBody.ts"
+import { Pools } from "./Pools.ts"
 import { ServerExchange } from "./ServerExchange.ts"
 
 /** How to reach backends. Everything has a default. */
@@ -45,36 +46,6 @@ export interface Options {
   readonly maxConnectionsPerOrigin?: number | undefined
   /** How long heads may be: see `Head.defaultLimits`. */
   readonly headLimits?: Head.Limits | undefined
-}
-
-/** Pools are made when they are first needed, and dropped when there is nothing in them. */
-class Pools {
-  private readonly pools = new Map<string, ConnectionPool>()
-  private sweepAt = 0
-  private readonly make: (origin: string) => ConnectionPool | undefined
-
-  constructor(make: (origin: string) => ConnectionPool | undefined) {
-    this.make = make
-  }
-
-  of(origin: string): ConnectionPool | undefined {
-    const known = this.pools.get(origin)
-    if (known !== undefined) return known
-    if (this.pools.size >= this.sweepAt) this.sweep()
-    const pool = this.make(origin)
-    if (pool !== undefined) this.pools.set(origin, pool)
-    return pool
-  }
-
-  private sweep(): void {
-    for (const [origin, pool] of this.pools) if (pool.isEmpty) this.pools.delete(origin)
-    // So that a look at all is paid for by as many that are new.
-    this.sweepAt = 2 * this.pools.size
-  }
-
-  close(): void {
-    for (const pool of this.pools.values()) pool.close()
-  }
 }
 
 const transportError = (request: HttpClientRequest, cause: unknown): HttpClientError =>

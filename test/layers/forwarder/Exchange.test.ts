@@ -8,11 +8,12 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as TestClock from "effect/testing/TestClock"
 import { Exchange } from "../../../src/layers/forwarder/Exchange.ts"
 import type { Completed, Entry } from "../../../src/services/AccessLog.ts"
-import { meaningOf, type Reason, reasons, TransportFailure } from "../../../src/services/Failure.ts"
+import { TransportFailure } from "../../../src/services/Failure.ts"
 import * as HashKey from "../../../src/services/HashKey.ts"
 import type { Endpoint, Stage } from "../../../src/services/Load.ts"
 import type { RequestHead } from "../../../src/services/Message.ts"
 import type { Outcome } from "../../../src/services/Outcome.ts"
+import { meaningOf, type Reason, reasons } from "../../../src/services/Reason.ts"
 import type { PickContext } from "../../../src/services/Strategy.ts"
 import { backend, endpoint, idsOf } from "../../endpoints.ts"
 
@@ -195,7 +196,7 @@ describe("an exchange that goes wrong", () => {
       const { ended, exchange } = yield* open(head)
       exchange.begin(a)
       exchange.failed("reset_before_headers")
-      exchange.refused("reset_before_headers")
+      exchange.ending.refuse("reset_before_headers")
       exchange.finish(Exit.void)
       assert.strictEqual(ended.length, 1)
     }))
@@ -206,7 +207,7 @@ describe("an exchange that goes wrong", () => {
       Effect.gen(function*() {
         const { completed, exchange } = yield* open(head)
         const reason = word as Reason
-        exchange.refused(reason)
+        exchange.ending.refuse(reason)
         exchange.finish(Exit.void)
         assert.deepInclude(completed(), { status: meaningOf[reason].status, reason, tries: 0, backend: undefined })
       })
@@ -263,7 +264,7 @@ describe("an exchange that ends early", () => {
   it.effect("because the client left in the middle of an answer of our own, whose status is kept", () =>
     Effect.gen(function*() {
       const { completed, exchange } = yield* open(head)
-      exchange.refused("no_backend")
+      exchange.ending.refuse("no_backend")
       exchange.finish(clientLeft)
       assert.deepInclude(completed(), { status: 503, reason: "client_aborted" })
     }))
@@ -341,7 +342,7 @@ describe("the failed tries in the log", () => {
       const { completed, exchange } = yield* open(head)
       exchange.begin(a)
       exchange.failed("reset_before_headers")
-      exchange.refused("reset_before_headers")
+      exchange.ending.refuse("reset_before_headers")
       exchange.finish(Exit.void)
       assert.deepInclude(completed(), { backend: "http://a.test", tries: 1, failed: undefined })
       const other = yield* open(head)
@@ -511,7 +512,7 @@ describe("two tries at a time", () => {
         exchange.endRace(true, failure)
         assert.deepStrictEqual([ended, whys], [[["b", outcome, 0]], [why]])
         exchange.failed("reset_before_headers")
-        exchange.refused("reset_before_headers")
+        exchange.ending.refuse("reset_before_headers")
         exchange.finish(Exit.void)
         // Of two failures the log names the one that the client got to know.
         assert.deepInclude(completed(), {
@@ -687,7 +688,7 @@ describe("a request that is lost with a connection that was kept", () => {
       exchange.begin(a)
       assert.isFalse(exchange.resend(a.backend.origin))
       exchange.failed("reset_before_headers")
-      exchange.refused("reset_before_headers")
+      exchange.ending.refuse("reset_before_headers")
       exchange.finish(Exit.void)
       assert.deepInclude(completed(), { status: 502, failed: undefined, isOverBudget: true })
     }))

@@ -1,0 +1,64 @@
+/**
+ * node:http's server: its limits, what it is not left to do by itself, and how it closes.
+ *
+ * Owns its connections as a whole. Requests and responses are the business of `Server`.
+ */
+import * as Duration from "effect/Duration"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import type { Limits } from "./Limits.ts"
+
+/** A server within these limits that does not listen yet. */
+export const create = (limits: Limits): Http.Server => {
+  const server = Http.createServer({
+    keepAliveTimeout: Duration.toMillis(limits.keepAliveTimeout),
+    headersTimeout: Duration.toMillis(limits.headTimeout),
+    connectionsCheckingInterval: 5_000,
+    maxHeaderSize: limits.headBytes,
+    // An upload may take any time, as long as it moves: see `server.timeout`.
+    requestTimeout: 0
+  })
+  // Node silently drops the fields after the 2,000th; the 16 KiB limit of a head is enough of a limit.
+  server.maxHeadersCount = 0
+  if (limits.maxConnections !== undefined) server.maxConnections = limits.maxConnections
+  // Of a socket on which nothing moves: see `onIdle` of `Server`.
+  server.timeout = Duration.toMillis(limits.idleTimeout)
+  server.on("connection", (socket) => {
+    // Node keeps what it is told now. Later, a client that has reset its connection has no address any more.
+    if (socket.remoteAddress === undefined) socket.destroy()
+  })
+  // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => {})
+    socket.end("HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", () => socket.destroy())
+  })
+  // Node reports a failed accept (EMFILE) here, and an event without a listener would end the process.
+  server.on("error", () => {})
+  return server
+}
+
+/**
+ * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
+ * clients whose response was begun before. The result is to be called when it closes.
+ */
+export const closer = (server: Http.Server): () => void => {
+  const sockets = new Set<Net.Socket>()
+  const open = new Set<Http.ServerResponse>()
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
+  const onRequest = (_request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    open.add(response)
+    if (!server.listening) response.shouldKeepAlive = false
+    response.once("close", () => {
+      open.delete(response)
+      if (!server.listening) server.closeIdleConnections()
+    })
+  }
+  server.on("request", onRequest).on("checkContinue", onRequest)
+  return () => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+    for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+  }
+}
