@@ -25,7 +25,7 @@ import * as Use from "./balancer/Use.ts"
 import * as Waiting from "./balancer/Waiting.ts"
 import { WaitingLine } from "./balancer/WaitingLine.ts"
 
-/** Milliseconds between two lines about the same bug. */
+/** Milliseconds between two lines about the same. */
 const reportEvery = 10_000
 
 /** Balances over the pool with the strategy. */
@@ -45,10 +45,12 @@ export const layer = (
       const occasionally = yield* Occasionally.runner(reportEvery)
       const report = (defect: unknown) =>
         occasionally(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect))
+      const spilling = yield* Occasionally.runner(reportEvery)
+      const onSpill = () => spilling(Effect.logWarning("Backups get requests: nobody before them has room"))
       const limits = new Limits(options, random)
       const view = new PoolView(pool, clock, limits, options.slowStart)
       const { slowStart } = options
-      const selection = new Selection({ pool: view, limits, strategy, slowStart, clock, random, report })
+      const selection = new Selection({ pool: view, limits, strategy, slowStart, clock, random, report, onSpill })
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       let totalInFlight = 0

@@ -98,6 +98,38 @@ describe("select", () => {
     }).pipe(over(stubborn(journal)))
   })
 
+  it.effect("says, once in a while, that backups get what has no room before them", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { begin, end, select } = yield* Balancer
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a"), backend("b"), Backend.make("http://c.test", { id: "c", tier: 1 })])
+      const picked = [1, 2].map(() => {
+        const endpoint = select(anonymous)!
+        begin(endpoint)
+        return endpoint
+      })
+      // One that was tried already is no want of room.
+      assert.strictEqual(select(anonymous, picked)?.backend.id, "c")
+      assert.deepStrictEqual(lines, [])
+      for (let i = 0; i < 3; i++) assert.strictEqual(select(anonymous)?.backend.id, "c")
+      yield* TestClock.adjust("11 seconds")
+      assert.deepStrictEqual(lines, [["Backups get requests: nobody before them has room"]])
+      select(anonymous)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(lines.length, 2)
+      for (const endpoint of picked) end(endpoint, "success", 1)
+      for (const id of ["a", "b"]) yield* fail(id)
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual(select(anonymous)?.backend.id, "c")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(lines.length, 2)
+    }).pipe(
+      over(strategies["round-robin"], { maxInFlight: 1 }),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+    )
+  })
+
   it.effect("makes a picker only when the eligible list has changed, and not before it is needed", () => {
     const journal = new Journal()
     return Effect.gen(function*() {

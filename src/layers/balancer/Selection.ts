@@ -61,6 +61,8 @@ interface Parts {
   readonly random: () => number
   /** Told of what a strategy has thrown. */
   readonly report: Report
+  /** Told when a new exchange goes to a later tier although one before it is well: it is full. */
+  readonly onSpill: () => void
 }
 
 export class Selection {
@@ -180,7 +182,9 @@ export class Selection {
   private chooseOf(tiers: ReadonlyArray<Tier>, context: PickContext, tried: Tried): Endpoint | undefined {
     for (const tier of tiers) {
       const endpoint = this.chooseIn(tier, context, tried)
-      if (endpoint !== undefined) return endpoint
+      if (endpoint === undefined) continue
+      if (tier !== tiers[0] && tried.length === 0 && !tiers[0]?.isOnTrial) this.parts.onSpill()
+      return endpoint
     }
     return undefined
   }

@@ -32,6 +32,11 @@ export class Tier {
     return this.made
   }
 
+  /** Whether all of it are on trial, one exchange at a time each. */
+  get isOnTrial(): boolean {
+    return this.endpoints.every(({ load }) => load.isOnTrial)
+  }
+
   /** The picker. */
   get picker(): Picker {
     return this.picking.picker
