@@ -99,6 +99,12 @@ export const layer = (
         if (endpoint.load.inFlight === 0) idle.notify(endpoint.load)
       }
 
+      const bypass = ({ load }: Load.Endpoint, millis: number): void => {
+        const now = Monotonic.millisUnsafe(clock)
+        limits.bypass(load, now - millis, now)
+        advance()
+      }
+
       const wait = Waiting.make({ line, selection, isFull, select, timeout: options.queue.timeout })
 
       if (options.adaptive) {
@@ -127,11 +133,7 @@ export const layer = (
         begin,
         answered,
         proven,
-        bypass: ({ load }, millis) => {
-          const now = Monotonic.millisUnsafe(clock)
-          limits.bypass(load, now - millis, now)
-          advance()
-        },
+        bypass,
         end,
         untilIdle: (id) =>
           Effect.suspend(() => {
@@ -139,7 +141,7 @@ export const layer = (
             return member === undefined ? Effect.void : idle.wait(member.endpoint.load)
           }),
         swap: (next) => Effect.sync(() => selection.swap(next)),
-        use: Use.make({ select, wait, begin, end }, clock)
+        use: Use.make({ select, wait, begin, bypass, end }, clock)
       })
     })
   )

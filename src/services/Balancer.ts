@@ -75,7 +75,8 @@ export const checked = (options: Options): Options => {
 export class Balancer extends Context.Service<Balancer, {
   /**
    * Runs `f` with a chosen endpoint, counted as in flight for exactly as long as `f` runs. Waits for one when all are
-   * at their limits. Success, failure and interruption of `f` count as such.
+   * at their limits. Success, failure and interruption of `f` count as such. Where `f` is the trial of the endpoint and
+   * runs for 15 s, another one may begin beside it.
    *
    * Use this to balance anything: database replicas, model servers, sockets.
    */

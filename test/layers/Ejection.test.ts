@@ -377,6 +377,26 @@ describe("a backend that fails real traffic", () => {
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 3)
     }).pipe(lab))
 
+  it.effect("has another trial beside work that goes on for 15 s, and not before", () =>
+    Effect.gen(function*() {
+      const [a] = yield* three
+      const { use } = yield* BalancerService.Balancer
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("13 seconds")
+      const work = Effect.forkChild(use(anonymous, () => Effect.sleep("1 minute")), { startImmediately: true })
+      for (let i = 0; i < 9; i++) yield* work
+      assert.strictEqual(a!.load.inFlight, 1)
+      yield* TestClock.adjust("14900 millis")
+      for (let i = 0; i < 9; i++) yield* work
+      assert.strictEqual(a!.load.inFlight, 1)
+      yield* TestClock.adjust("100 millis")
+      for (let i = 0; i < 9; i++) yield* work
+      assert.strictEqual(a!.load.inFlight, 2)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+      assert.strictEqual(a!.load.inFlight, 0)
+    }).pipe(lab))
+
   it.effect("is back when one of two trials goes well, though the other one fails at that moment", () =>
     Effect.gen(function*() {
       const a = yield* onTrial

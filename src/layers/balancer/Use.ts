@@ -8,13 +8,20 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type { Balancer, NoBackend, Overloaded } from "../../services/Balancer.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
 import type { Outcome } from "../../services/Outcome.ts"
 import type { PickContext } from "../../services/Strategy.ts"
 
-type Steps = Pick<Balancer["Service"], "select" | "wait" | "begin" | "end">
+type Steps = Pick<Balancer["Service"], "select" | "wait" | "begin" | "bypass" | "end">
+
+/**
+ * A trial that goes on for so long, such as a stream, shows nothing and does not keep the backend from the work of
+ * others: as long as for an answer over HTTP that has fallen silent.
+ */
+const patience = "15 seconds"
 
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return "success"
@@ -43,7 +50,15 @@ const acquire = (
 export const make = (steps: Steps, clock: Clock.Clock): Balancer["Service"]["use"] => (context, f) =>
   Effect.acquireUseRelease(
     Effect.map(acquire(steps, context), (endpoint) => ({ endpoint, startedAt: Monotonic.millisUnsafe(clock) })),
-    ({ endpoint }) => f(endpoint),
+    ({ endpoint, startedAt }) => {
+      if (!endpoint.load.isOnTrial) return f(endpoint)
+      const bypass = Effect.sync(() => steps.bypass(endpoint, Monotonic.millisUnsafe(clock) - startedAt))
+      return Effect.acquireUseRelease(
+        Effect.forkChild(Effect.delay(bypass, patience)),
+        () => f(endpoint),
+        (fiber) => Fiber.interrupt(fiber)
+      )
+    },
     ({ endpoint, startedAt }, exit) =>
       Effect.sync(() => steps.end(endpoint, outcomeOf(exit), Monotonic.millisUnsafe(clock) - startedAt))
   )
