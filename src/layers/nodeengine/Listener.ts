@@ -8,6 +8,32 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import type { Limits } from "./Limits.ts"
 
+/** Milliseconds that a client gets to read the last answer, as with the wire engine (RFC 9112 §9.6). */
+const lingering = 2_000
+
+/** Connections that close behind an answer that is on its way, or is out. What still comes on them is nobody's. */
+const closing = new WeakSet<Net.Socket>()
+
+/** The connection closes behind the answer that is on its way. */
+export const closesAfter = (socket: Net.Socket): void => {
+  closing.add(socket)
+}
+
+/** Whether what comes on it is nobody's. */
+export const isClosing = (socket: Net.Socket): boolean => closing.has(socket)
+
+/**
+ * Ends a connection whose last answer is with the system. Node would close it at once: the reset with which the system
+ * answers what the client has sent behind its request may come before the client has read that answer.
+ */
+const linger = (socket: Net.Socket): void => {
+  closesAfter(socket)
+  socket.end(() => {
+    const timer = setTimeout(() => socket.destroy(), lingering).unref()
+    socket.once("close", () => clearTimeout(timer))
+  })
+}
+
 /** A server within these limits that does not listen yet. */
 export const create = (limits: Limits): Http.Server => {
   const server = Http.createServer({
@@ -26,6 +52,8 @@ export const create = (limits: Limits): Http.Server => {
   server.on("connection", (socket) => {
     // Node keeps what it is told now. Later, a client that has reset its connection has no address any more.
     if (socket.remoteAddress === undefined) socket.destroy()
+    // node:http calls it behind a last response.
+    socket.destroySoon = () => linger(socket)
   })
   // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
   server.on("connect", (_request, socket) => {

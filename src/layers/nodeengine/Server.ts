@@ -39,18 +39,30 @@ const nodeResponseOf = (request: HttpServerRequest): Http.ServerResponse | undef
   return response instanceof Http.ServerResponse ? response : undefined
 }
 
+/**
+ * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows
+ * that only by the reset (RFC 9112 §8).
+ */
+const cut = (out: Http.ServerResponse): void => {
+  // What waits behind other responses is begun in its turn, destroyed or not, and nothing would end it.
+  if (out.socket === null) out.once("socket", (socket: Net.Socket) => socket.resetAndDestroy())
+  else out.socket.resetAndDestroy()
+  out.destroy()
+}
+
 /** Cuts a connection on which nothing moves for want of the client. A backend's time is the client layer's business. */
-const onIdle = (source: Http.IncomingMessage, socket: Net.Socket): void => {
+const onIdle = (source: Http.IncomingMessage, response: Http.ServerResponse, socket: Net.Socket): void => {
   const waitsForClient = socket.writableLength > 0 || (source.readableFlowing === true && !source.complete)
-  if (waitsForClient) socket.destroy()
-  else socket.setTimeout(socket.timeout ?? 0)
+  if (!waitsForClient) socket.setTimeout(socket.timeout ?? 0)
+  else if (response.headersSent) cut(response)
+  else socket.destroy()
 }
 
 /** Attaches the head of a request, and gives back its body. */
 const attachHead = (request: HttpServerRequest, response: Http.ServerResponse): RequestBody | undefined => {
   const { source } = request
   if (!(source instanceof Http.IncomingMessage)) return undefined
-  response.on("timeout", (socket) => onIdle(source, socket))
+  response.on("timeout", (socket) => onIdle(source, response, socket))
   if (response.socket === null) {
     // It waits behind other responses, and before Node 26 nobody tells it that the client has left. The platform would
     // wait for the end of one that is not destroyed.
@@ -85,17 +97,6 @@ const sendablePhrase = (phrase: string): string => /^[\t\x20-\x7e\x80-\xff]*$/.t
 
 /** Trailers are not forwarded, so they must not be announced; node:http refuses them where they cannot be sent. */
 const withoutTrailer = (fields: FieldLines): Array<string> => linesWhere(fields, (name) => !isNamed(name, "trailer"))
-
-/**
- * Breaks a response off, and with it its body, so that it never looks complete: for want of a length a client knows
- * that only by the reset (RFC 9112 §8).
- */
-const cut = (out: Http.ServerResponse): void => {
-  // What waits behind other responses is begun in its turn, destroyed or not, and nothing would end it.
-  if (out.socket === null) out.once("socket", (socket: Net.Socket) => socket.resetAndDestroy())
-  else out.socket.resetAndDestroy()
-  out.destroy()
-}
 
 /** Writes a response by hand. Succeeds when its last byte is with the socket. */
 const write = (
@@ -138,11 +139,16 @@ const write = (
     return Effect.sync(() => cut(out))
   })
 
-/**
- * Connections that are closed after a response that is on its way. What still comes on them is
- * nobody's (RFC 9112 §9.6).
- */
-const closing = new WeakSet<Net.Socket>()
+/** What comes on a connection that closes is not read any more: the request that did stays without an answer. */
+const ignore = (out: Http.ServerResponse): Effect.Effect<never> =>
+  Effect.callback((resume) => {
+    const { socket } = out.req
+    socket.pause()
+    socket.once("close", () => {
+      out.destroy()
+      resume(Effect.interrupt)
+    })
+  })
 
 /** The application with heads attached to requests, and with responses that have one written by hand. */
 const withHeads = <E, R>(
@@ -152,13 +158,10 @@ const withHeads = <E, R>(
     const out = nodeResponseOf(request)
     if (out === undefined) return app
     const { socket } = out.req
-    if (closing.has(socket)) {
-      out.destroy()
-      return Effect.interrupt
-    }
+    if (Listener.isClosing(socket)) return ignore(out)
     const requestBody = attachHead(request, out)
     return Effect.flatMap(app, (response) => {
-      if (response.headers["connection"] === "close") closing.add(socket)
+      if (response.headers["connection"] === "close") Listener.closesAfter(socket)
       if (!Message.hasResponseHead(response)) return Effect.succeed(response)
       // The platform closes the connection behind the answer: a client that was not told would use it again.
       if (requestBody !== undefined && requestBody.left > mostUnwanted) out.shouldKeepAlive = false

@@ -1,14 +1,24 @@
-/** The server on node:http: that it keeps nothing of connections and responses that are over. */
+/** The server on node:http: how it ends connections, and that it keeps nothing of what is over. */
 import { assert, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
 import * as DiagnosticsChannel from "node:diagnostics_channel"
+import * as Net from "node:net"
+import { buffer } from "node:stream/consumers"
 import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
+import { defaultLimits } from "../../../src/layers/nodeengine/Limits.ts"
+import { RequestBody } from "../../../src/layers/nodeengine/RequestBody.ts"
+import * as Server from "../../../src/layers/nodeengine/Server.ts"
+import * as PlatformRequest from "../../../src/services/PlatformRequest.ts"
 import { head, port } from "../../contract/support/Serving.ts"
 import { Peer } from "../../e2e/support/Peer.ts"
 import { left } from "../../Garbage.ts"
+
+const listen = { host: "127.0.0.1", port: 0, shutdownTimeout: Duration.seconds(1) }
 
 /** What Node tells of on a channel while the scope is open. */
 const told = (channel: string, key: string) => {
@@ -54,6 +64,53 @@ for (
       }
     }).pipe(
       Effect.scoped,
-      Effect.provide(NodeEngine.layerServer({ host: "127.0.0.1", port: 0, shutdownTimeout: Duration.seconds(1) }))
+      Effect.provide(NodeEngine.layerServer(listen))
     ))
 }
+
+it.effect("the last answer on a connection arrives whole, also where its client has sent more before it reads", () =>
+  Effect.gen(function*() {
+    let requests = 0
+    const text = "a".repeat(100_000)
+    yield* HttpServer.serveEffect(Effect.sync(() => {
+      requests++
+      return HttpServerResponse.text(text)
+    }))
+    const number = yield* port
+    const finished = new Promise<void>((resolve) =>
+      DiagnosticsChannel.subscribe("http.server.response.finish", () => resolve())
+    )
+    const answer = yield* Effect.promise(async () => {
+      const socket = Net.connect({ port: number, host: "127.0.0.1" })
+      socket.pause()
+      socket.write(head("GET /", "Connection: close"))
+      await finished
+      for (const _ of [1, 2]) {
+        socket.write(head("GET /"))
+        // The system of the other end has to see it.
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      return (await buffer(socket)).toString()
+    })
+    assert.strictEqual(answer.slice(answer.indexOf("\r\n\r\n") + 4), text)
+    assert.strictEqual(requests, 1)
+  }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
+
+it.effect("an answer that has begun is reset where nothing more of its request comes, and does not look whole", () =>
+  Effect.gen(function*() {
+    const begin = Stream.concat(Stream.succeed(new TextEncoder().encode("begin")), Stream.never)
+    yield* HttpServer.serveEffect(Effect.map(HttpServerRequest, (request) => {
+      const { body } = PlatformRequest.headOf(request)
+      if (body instanceof RequestBody) body.open().resume()
+      return HttpServerResponse.stream(begin)
+    }))
+    const number = yield* port
+    const { body, ending } = yield* Effect.promise(async () => {
+      const peer = await Peer.connect(number)
+      return peer.exchange("POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345")
+    })
+    assert.deepStrictEqual([body.toString(), ending], ["begin", "reset"])
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Server.layer(listen, { ...defaultLimits, idleTimeout: Duration.millis(200) }))
+  ))
