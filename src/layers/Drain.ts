@@ -37,7 +37,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
       const balancer = yield* Balancer
       const pool = yield* Pool
       /** What ends each tunnel, by the load of its backend, which is another one when that has left and come back. */
-      const cuts = new Map<Load, Set<() => void>>()
+      const cuts = new WeakMap<Load, Set<() => void>>()
 
       const memberBy = (id: string) => memberOf(Ref.getUnsafe(pool.state), id)
 
@@ -97,10 +97,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
         tunnel: ({ load }, cut) => {
           const ofBackend = cuts.get(load) ?? new Set()
           cuts.set(load, ofBackend.add(cut))
-          return () => {
-            ofBackend.delete(cut)
-            if (ofBackend.size === 0) cuts.delete(load)
-          }
+          return () => void ofBackend.delete(cut)
         }
       })
     })

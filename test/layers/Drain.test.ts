@@ -141,6 +141,22 @@ describe("a backend that drains", () => {
         (cuts) => assert.strictEqual(cuts, 0)
       ))
 
+    it.effect("has its tunnels cut although one of two that drain it gives up", () =>
+      Effect.gen(function*() {
+        const pool = yield* Pool
+        yield* pool.reconcile([backend("a")])
+        const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+        const { drain, tunnel } = yield* Drain
+        ;(yield* Balancer).begin(endpoint)
+        let cuts = 0
+        tunnel(endpoint, () => cuts++)
+        const first = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        yield* Fiber.interrupt(first)
+        yield* TestClock.adjust("1 minute")
+        assert.isAbove(cuts, 0)
+      }).pipe(lab))
+
     it.effect("has the tunnels cut that it had, when another one has come in its place", () =>
       Effect.gen(function*() {
         const pool = yield* Pool
@@ -164,6 +180,9 @@ describe("a backend that drains", () => {
         (cuts) => assert.strictEqual(cuts, 0)
       ))
   })
+
+  it.effect("is done at once where there is none with its id", () =>
+    Effect.flatMap(Drain, ({ drain }) => drain("gone", "deploy")).pipe(lab))
 
   it.effect("leaves nothing behind when its tunnels are over", () =>
     Effect.gen(function*() {
