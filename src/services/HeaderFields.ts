@@ -190,8 +190,6 @@ export const toBackend = (
   if (client.address !== undefined) {
     const address = ClientAddress.plain(client.address)
     out.push("X-Forwarded-For", forwardedFor === undefined ? address : `${forwardedFor}, ${address}`)
-  } else if (forwardedFor !== undefined) {
-    out.push("X-Forwarded-For", forwardedFor)
   }
   if (!forwardedProto) out.push("X-Forwarded-Proto", client.protocol)
   if (!forwardedHost && clientHost !== undefined) out.push("X-Forwarded-Host", clientHost)

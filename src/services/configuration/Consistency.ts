@@ -109,7 +109,7 @@ const warningsOf = (
       )
     }
   }
-  if (tries > 1 && exchange !== undefined && oneTry !== undefined) {
+  if (exchange !== undefined && oneTry !== undefined) {
     let waits = 0
     if (isGiven("retry.backoff")) {
       // Not all of them: there may be more than can be counted.
