@@ -511,8 +511,25 @@ describe("a backend that fails real traffic", () => {
       told.length = 0
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(told, ["b Elapsed"])
+      yield* tries(b!, "failure", 1)
+      yield* pool.reconcile(["c", "d"].map((id) => backend(id)))
+      told.length = 0
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(told, [])
     }).pipe(over(watched))
   })
+
+  it.effect("comes back in its own time, also where others are ejected for longer", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.reconcile(["a", "b", "c", "d"].map((id) => backend(id)))
+      const [a, b] = (yield* Ref.get(pool.state)).eligible
+      yield* tries(a!, "failure", 5)
+      yield* TestClock.adjust("5 seconds")
+      yield* tries(b!, "failure", 5)
+      yield* TestClock.adjust("8 seconds")
+      assert.deepStrictEqual([yield* statusOf("a"), yield* statusOf("b")], ["Trial", "Ejected"])
+    }).pipe(lab))
 
   it.effect("is ejected in time although another one was just on trial when it began to fail, and nobody asks that", () =>
     Effect.gen(function*() {
