@@ -226,6 +226,22 @@ describe("HealthLog", () => {
     }).pipe(logging(entries))
   })
 
+  it.effect("calls nobody a backup who has become one of the first", () => {
+    const entries: Array<Entry> = []
+    const inTiers = (...tiers: ReadonlyArray<number>) =>
+      Effect.flatMap(Pool, (pool) =>
+        Effect.andThen(
+          pool.reconcile(["a", "b"].map((id, i) => Backend.make(`http://${id}.test`, { id, tier: tiers[i]! }))),
+          settle
+        ))
+    return Effect.gen(function*() {
+      yield* inTiers(0, 1)
+      for (const id of ["a", "b"]) yield* signal(id, passed)
+      yield* inTiers(2, 1)
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice"), [])
+    }).pipe(logging(entries))
+  })
+
   it.effect("calls a backend that nobody checks well when its trial went well", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
