@@ -587,6 +587,16 @@ describe("the retry budget", () => {
       )
     ))
   })
+
+  it.effect("is not asked where there is no other backend, and the log does not say that it is used up", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      for (let i = 0; i < 20; i++) assert.strictEqual(yield* get(25), "502 reason: reset_before_headers")
+      for (const entry of entries) assert.notInclude(pretty(entry), "budget")
+    }).pipe(Effect.provide(
+      lab({ "http://a": resets }, { retry: { budget: { ratio: 0, perSecond: 1 } } }, entries)
+    ))
+  })
 })
 
 const resetsLate: FakeBackends.Behaviour = (attempt) =>

@@ -457,6 +457,17 @@ describe("an answer that is set aside", () => {
       assert.deepStrictEqual([exchange.select(), exchange.selectAgain()], [undefined, a])
     }))
 
+  it.effect("is asked for again at its endpoint and not at one that has failed before", () =>
+    Effect.gen(function*() {
+      const { exchange } = yield* open(head, [a, b])
+      exchange.begin(a)
+      exchange.failed("reset_before_headers")
+      exchange.begin(b)
+      exchange.answered(answer(503))
+      exchange.setAside()
+      assert.strictEqual(exchange.selectAgain(), b)
+    }))
+
   it.effect("may be asked once more also when its weight has changed meanwhile", () =>
     Effect.gen(function*() {
       const heavier = { ...a, backend: backend("a", 9) }
@@ -638,6 +649,19 @@ describe("the head of an answer that the client gets", () => {
       exchange.finish(Exit.void)
       exchange.proven()
       assert.strictEqual(proven.length, 1)
+    }))
+
+  it.effect("has taken the time since the first try, which a failure before it is part of", () =>
+    Effect.gen(function*() {
+      const { exchange } = yield* open(head)
+      yield* TestClock.adjust(5)
+      exchange.begin(a)
+      yield* TestClock.adjust(7)
+      exchange.failed("reset_before_headers")
+      exchange.begin(b)
+      yield* TestClock.adjust(9)
+      exchange.answered(answer(200))
+      assert.strictEqual(exchange.answeredAfter, 16)
     }))
 })
 
