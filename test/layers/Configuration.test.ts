@@ -624,7 +624,8 @@ describe("settings that do nothing as things are", () => {
       const text = "{ subset: { id: a, size: 2 }, slowStart: { from: 20%, duration: 10s }, " +
         "hedge: { after: 95%, budget: 5% }, sticky: { maxAge: 1h, cookie: lb }, health: { path: /healthz } }"
       const once = "{ retry: { tries: 1, on: [connect_failed], methods: [GET] }, hedge: { after: 95% } }"
-      for (const some of [text, once, "health: { kind: off }", "health: { kind: tcp, interval: 1s }"]) {
+      const tcp = "{ health: { kind: tcp, interval: 1s }, retry: { statuses: [503] } }"
+      for (const some of [text, once, "health: { kind: off }", tcp]) {
         assert.deepStrictEqual(yield* warningsOf(some), [])
       }
     }))
@@ -648,6 +649,7 @@ describe("settings that contradict each other", () => {
         "{ timeout: { exchange: 10s }, retry: { tries: 3 } }",
         "{ timeout: { exchange: 10s, response: 10s }, retry: { tries: 1 } }",
         "timeout: { exchange: 20s }",
+        "timeout: { exchange: 20s, response: 15s }",
         "timeout: { try: 3s, exchange: 6s }",
         "{ timeout: { try: 3s, exchange: 6s }, retry: { backoff: 25ms } }",
         "{ timeout: { try: 3s, exchange: 6025ms }, retry: { backoff: 25ms } }",
@@ -659,6 +661,8 @@ describe("settings that contradict each other", () => {
         "{ queue: { timeout: 3s }, timeout: { exchange: 3s } }",
         "timeout: { exchange: 500ms }",
         "retry: { budget: 0%, minPerSecond: 0 }",
+        "retry: { budget: 0% }",
+        "retry: { minPerSecond: 0 }",
         "retry: { budget: 0%, minPerSecond: 0, tries: 1 }"
       ]
       for (const text of texts) {
