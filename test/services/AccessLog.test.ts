@@ -73,6 +73,7 @@ const entries: ReadonlyArray<Entry> = [
     tries: 0,
     reason: "no_backend"
   }),
+  completed({ path: "/cut", durationMs: 40, reason: "reset_mid_body" }),
   completed({ path: "/gone", status: 499, durationMs: 31, reason: "client_aborted" }),
   // What is sent again on a fresh connection is no try of its own.
   completed({ path: "/again", failed: [{ backend: "http://localhost:3001", reason: "reset_before_headers" }] }),

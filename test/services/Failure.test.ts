@@ -19,8 +19,8 @@ import { golden } from "../golden/Golden.ts"
 
 describe("the vocabulary", () => {
   it("is this, and each word means this", () => {
-    const lines = Object.entries(meaningOf).map(([reason, { level, meaning, status, tryAnother }]) =>
-      `${reason} ${status} ${level} ${tryAnother} - ${meaning}`
+    const lines = Object.entries(meaningOf).map(([reason, { isBackends, level, meaning, status, tryAnother }]) =>
+      `${reason} ${status} ${level} ${tryAnother} ${isBackends ? "backend's" : "nobody's"} - ${meaning}`
     )
     assert.deepStrictEqual(lines, golden("failures.txt"))
   })

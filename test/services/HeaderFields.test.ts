@@ -380,7 +380,7 @@ describe("the framing of a request", () => {
 
   it("is decided by its fields and never by its method (RFC 9112 §6)", () => {
     for (const method of ["GET", "HEAD", "POST", "DELETE", "QUERY"]) {
-      assert.isTrue(accept(lines("Content-Length: 5"), stranger, { method }).hasBody)
+      assert.isTrue(accept(lines("Content-Length: 1"), stranger, { method }).hasBody)
       assert.isTrue(accept(lines("Transfer-Encoding: chunked"), stranger, { method }).hasBody)
       assert.isFalse(accept([], stranger, { method }).hasBody)
       assert.isFalse(accept(lines("Content-Length: 0"), stranger, { method }).hasBody)
