@@ -1127,6 +1127,18 @@ describe("a pin", () => {
       assert.strictEqual(select(anonymous, [a, b])?.backend.id, "d")
     }).pipe(over(stubborn(new Journal()), { maxInFlight: 2 })))
 
+  it.effect("to a backend on trial that the operator has taken out is none, where nobody else is left, too", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a", "b")
+      yield* trip("b")
+      yield* signal("b", { _tag: "ProbePassed", why: "status: 200" })
+      yield* fail("a")
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+      yield* mode("b", "Disabled")
+      assert.isUndefined(select(to("b")))
+    }).pipe(over(stubborn(new Journal()))))
+
   it.effect("does not take a tunnel to a backend that drains, and every other request there", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer

@@ -146,6 +146,25 @@ describe("those on trial", () => {
           for (const id of ids) assert.strictEqual(got.filter((one) => one === id).length, 4, got.join(" "))
         }).pipe(over(strategies[name])), { discard: true })
   )
+
+  it.effect("get a second one only when each has its first, and none that an exchange has tried", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      const { begin, select } = yield* Balancer
+      yield* join(...["a", "b", "c", "d"].map((id) => named(id)))
+      for (const id of ["a", "b"]) {
+        yield* pool.signal(id, { _tag: "Tripped", why: "too many failures" })
+        yield* pool.signal(id, { _tag: "ProbePassed", why: "status: 200" })
+      }
+      for (const id of ["c", "d"]) yield* pool.signal(id, { _tag: "ProbeFailed", why: "Connection refused" })
+      const got = Array.from({ length: 3 }, () => {
+        const endpoint = select(anonymous)!
+        begin(endpoint)
+        return endpoint
+      })
+      assert.deepStrictEqual(idsOf(got), ["a", "b", "a"])
+      assert.isUndefined(select(anonymous, got))
+    }).pipe(over(strategies.first)))
 })
 
 describe("those who are only ejected", () => {
