@@ -134,9 +134,9 @@ export class Selection {
       : undefined
   }
 
-  /** Whether it is on trial and could have more than the exchange that this is. */
+  /** Whether it could have another one if it were not on trial. */
   private isSpare({ load }: Endpoint): boolean {
-    return load.isOnTrial && load.inFlight < this.parts.limits.withoutTrial(load)
+    return load.inFlight < this.parts.limits.withoutTrial(load)
   }
 
   /** Those who are only ejected. They are looked for where they are needed. */
