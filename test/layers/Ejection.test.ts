@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Balancer from "../../src/layers/Balancer.ts"
 import * as Ejection from "../../src/layers/Ejection.ts"
@@ -272,6 +273,26 @@ describe("a backend that fails real traffic", () => {
       yield* tries(a!, "failure")
       assert.strictEqual(yield* statusOf("a"), "Ejected")
     }).pipe(lab))
+
+  it.effect("begins anew when it is back, also where its trial was over before the balancer looked again", () => {
+    // Only selections look.
+    const quiet = Layer.effect(
+      Pool,
+      Effect.map(Pool, (pool) => Pool.of({ ...pool, changes: Stream.never }))
+    ).pipe(Layer.provide(PoolLayer.layer()))
+    return Effect.gen(function*() {
+      const [a] = yield* three
+      const { select } = yield* BalancerService.Balancer
+      const pool = yield* Pool
+      yield* tries(a!, "failure", 5)
+      select(anonymous)
+      yield* pool.signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      yield* pool.signal("a", { _tag: "Recovered", why: "the trial went well" })
+      select(anonymous)
+      yield* tries(a!, "failure", 4)
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(over(quiet))
+  })
 
   it.effect("is not judged by the requests to one that has left, whose id it has", () =>
     Effect.gen(function*() {
