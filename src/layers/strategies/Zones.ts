@@ -120,7 +120,7 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
           }
           const sizeOf = sizes(endpoints, weightOf)
           const part = Math.min(1, sizeOf(zone))
-          const others = endpoints.filter(({ backend }) => backend.zone !== zone && sizeOf(backend.zone) > 1)
+          const others = endpoints.filter(({ backend }) => sizeOf(backend.zone) > 1)
           const size = Math.min(subset?.size ?? Infinity, endpoints.length)
           const mine = part === 1 ? size : sizeHere(part, local.length, others.length, size)
           const here = Subset.pickerOver(strategy, someOf(local, mine))

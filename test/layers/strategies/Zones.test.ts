@@ -154,6 +154,14 @@ describe("a zone", () => {
     })
   })
 
+  it.effect("divides the requests of one client as any others, with a strategy that goes by no key", () =>
+    Effect.gen(function*() {
+      const picker = (yield* inZone("a")).make(zoned("a", "b", "b", "b"))
+      const context = { ...anonymous, key: () => "10.0.0.1" }
+      const zones = Array.from({ length: 100 }, () => picker.pick(context)?.backend.zone)
+      assert.strictEqual(zones.filter((zone) => zone === "a").length, 50)
+    }))
+
   it.effect("goes on with the other half when nobody of the first can be taken", () =>
     Effect.gen(function*() {
       const list = zoned("a", "b", "b", "b")
@@ -239,6 +247,13 @@ describe("a subset in a zone", () => {
     Effect.gen(function*() {
       const found = yield* chosenOf(pool(local, others), { size })
       assert.deepStrictEqual({ size: found.size, local: found.local }, { size: chosen, local: mine })
+    }))
+
+  it.effect("is of the zone alone where that has its share, whatever other zones have", () =>
+    Effect.gen(function*() {
+      const zones = [...Array<string>(5).fill("a"), ...Array<string>(6).fill("b"), "c"]
+      const { local, size } = yield* chosenOf(zoned(...zones), { size: 3 })
+      assert.deepStrictEqual({ local, size }, { local: 3, size: 3 })
     }))
 
   it.effect("has all its backends equally busy", () =>
