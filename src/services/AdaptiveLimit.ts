@@ -158,10 +158,7 @@ export const end = (
 ): void => {
   state.peak = Math.max(state.peak, inFlight)
   if (isHalved(state)) {
-    if (Number.isNaN(state.countFrom) && inFlight <= current(state)) {
-      state.countFrom = now
-      clear(state, now)
-    }
+    if (Number.isNaN(state.countFrom) && inFlight <= current(state)) state.countFrom = now
     // It had waited behind tries from before.
     if (!(now - latencyMs >= state.countFrom)) return
   }

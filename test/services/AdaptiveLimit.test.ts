@@ -192,6 +192,10 @@ describe("a window", () => {
     assert.strictEqual(answers(state, 1, 95, 20), 22)
     assert.closeTo(state.limit, 20 + Math.sqrt(20) / 2, 1e-9)
     assert.strictEqual(answers(fresh(), 20, 0, 10), 22)
+    // It was used for a moment.
+    const bursts = fresh()
+    answers(bursts, 1, 0, 20)
+    assert.strictEqual(answers(bursts, 19, 5, 1), 22)
   })
 
   it("does not raise it when less is used", () => {
@@ -318,12 +322,31 @@ describe("a measurement of the baseline", () => {
     assert.strictEqual(state.measureAt, now + 32_500)
   })
 
+  it("learns nothing from failures, and is over after 20 of them", () => {
+    const { limit, now, state } = busy()
+    const { baseline } = state
+    assert.strictEqual(answers(state, 20, now, Math.floor(limit / 2), 0, "failure"), Math.floor(limit))
+    assert.strictEqual(state.baseline, baseline)
+  })
+
+  it("does not halve the limit below its floor", () => {
+    const state = { ...AdaptiveLimit.make(ceiling, 0, () => 0), limit: 4 }
+    for (let now = 0; Number.isNaN(state.halvedAt); now += 100) {
+      assert.isBelow(now, 38_000)
+      answers(state, 20, now, 4, 20, "failure")
+    }
+    assert.strictEqual(AdaptiveLimit.current(state), 4)
+  })
+
   it("is not made where the baseline is seen in any case", () => {
     const state = AdaptiveLimit.make(ceiling, 0, () => 0)
     for (let now = 0; now < 120_000; now += 100) {
       answers(state, 20, now, 9)
       assert.isNaN(state.halvedAt)
     }
+    // Nor as soon as it is not any more.
+    answers(state, 20, 120_000, 20)
+    assert.isNaN(state.halvedAt)
   })
 })
 
