@@ -65,7 +65,7 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
   // The time of the pool, in which pauses are short, and where in it a backend was last picked or
   // seen to have answered.
   const time = Float64Array.of(0)
-  const heardAt = Float64Array.from(endpoints, ({ load }) => load.latency === 0 ? 0 : load.latencyAt - now[0]!)
+  const heardAt = Float64Array.from(endpoints, ({ load }) => load.latencyAt - now[0]!)
   const answeredAt = Float64Array.from(endpoints, ({ load }) => load.latencyAt)
 
   // A list and an array side by side: two steps less through memory than by way of the endpoint.
@@ -78,10 +78,9 @@ const pickerFor = (endpoints: ReadonlyArray<Endpoint>, random: RandomBits.Random
       answeredAt[i] = load.latencyAt
       heardAt[i] = time[0]!
     }
-    const average = mean === 0 ? 1 : mean
     const latency = load.latency === 0
-      ? average
-      : average + (load.latency - average) * Math.exp((heardAt[i]! - time[0]!) / fading)
+      ? mean
+      : mean + (load.latency - mean) * Math.exp((heardAt[i]! - time[0]!) / fading)
     return (latency + unnoticed) * (1 + load.inFlight / weights[i]!)
   }
   const choose = PowerOfTwoChoices.make(endpoints, random, cost, noise)

@@ -60,6 +60,16 @@ describe("peak-ewma", () => {
     assert.closeTo(ofFirst.length, 100, 30)
   })
 
+  it("asks one that has not been asked for long, once, also when the pool has just changed", () => {
+    const list = endpoints([1, 1, 1])
+    const now = 1_000_000
+    for (let i = 0; i < 1_000; i++) for (const endpoint of list.slice(0, 2)) answered(endpoint, 20, now)
+    answered(list[2]!, 1_500, now - 10_000)
+    const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
+    const picked = Array.from({ length: 100 }, () => picker.pick(anonymous))
+    assert.strictEqual(picked.filter((endpoint) => endpoint === list[2]).length, 1)
+  })
+
   it("measures in flight by weight", () => {
     const list = endpoints([10, 1])
     for (const endpoint of list) answered(endpoint, 10, 0)
