@@ -46,6 +46,7 @@ describe("parseOrigin", () => {
     ["http://localhost:0", "a port that nobody listens on"],
     ["http://localhost,weight=3", "an option, where there are none"],
     ["http://user@localhost", "a user"],
+    ["http://:secret@localhost", "a password alone"],
     ["http://user:secret@localhost", "credentials, which would be printed"]
   ])("refuses %j: %s", (input) => {
     assert.isUndefined(parseOrigin(input))

@@ -34,6 +34,14 @@ describe("tiers", () => {
     }
   })
 
+  it("stay as they are, each with its picker, as long as their own endpoints are the same", () => {
+    const { strategy } = keeping()
+    const list = tiered([0, 1, 0, 2])
+    const before = tiersOf(strategy.make, list)
+    const after = tiersOf(strategy.make, list.slice(1), before)
+    assert.deepStrictEqual(after.map((tier) => before.indexOf(tier)), [-1, 1, 2])
+  })
+
   it("come in the order of their numbers, each with its endpoints in the order of the configuration", () => {
     const tiers = tiersOf(keeping().strategy.make, tiered([2, 0, 1, 0, 9]))
     assert.deepStrictEqual(tiers.map(({ endpoints, level }) => [level, idsOf(endpoints)]), [

@@ -135,6 +135,24 @@ describe.each(names)("bounded load around %s", (name) => {
   })
 })
 
+describe("bounded load", () => {
+  it("tells the strategy of answers and of ends", () => {
+    const told: Array<string> = []
+    const watching = Layer.succeed(Strategy, {
+      name: "watching",
+      make: (list) => ({
+        pick: () => list[0],
+        observe: (_, outcome, latencyMs) => told.push(`${outcome} after ${latencyMs}`),
+        ended: () => told.push("ended")
+      })
+    })
+    const list = endpoints([1])
+    const picker = build(Layer.provide(BoundedLoad.layer(), watching)).make(list)
+    end(picker, begin(picker))
+    assert.deepStrictEqual(told, ["success after 1", "ended"])
+  })
+})
+
 describe("bounded load around a hash strategy", () => {
   const list = (n: number): Endpoints => endpoints(Array.from({ length: n }, () => 1))
 
