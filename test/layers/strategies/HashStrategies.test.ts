@@ -262,3 +262,23 @@ describe.each(hashStrategies)("%s", (name) => {
     })
   })
 })
+
+describe("a ring", () => {
+  const strategy = Effect.runSync(Effect.provide(Strategy, strategies["ring-hash"]))
+  const sample = keys(2_000)
+  const ownersOf = (weights: ReadonlyArray<number>) => owners(strategy.make(endpoints(weights)), sample)
+
+  it("has 1,600 points for a backend at most, and with heavier ones half as many for all", () => {
+    assert.deepStrictEqual(ownersOf([20, 4, 2]), ownersOf([10, 2, 1]))
+    assert.notDeepEqual(ownersOf([10, 4, 2]), ownersOf([5, 2, 1]))
+  })
+
+  it("has half as many for all also where there are too many in all, if that leaves more than 128 for each", () => {
+    const ones = Array<number>(1_638).fill(1)
+    assert.deepStrictEqual(ownersOf(ones.map(() => 2)), ownersOf(ones))
+    const [before, after] = [ownersOf(ones), ownersOf([...ones, 1])]
+    // A border would move a third of the keys.
+    const moved = part(sample.length, (i) => before[i] !== after[i])
+    assert.isBelow(moved, 0.01)
+  })
+})
