@@ -293,6 +293,19 @@ describe("begin and end", () => {
 })
 
 describe("untilIdle", () => {
+  it.effect("tells everybody who waits for the same backend", () =>
+    Effect.gen(function*() {
+      const { begin, end, select, untilIdle } = yield* Balancer
+      yield* reconcile("a")
+      const a = select(anonymous)!
+      begin(a)
+      const both = yield* Effect.forkChild(Effect.all([untilIdle("a"), untilIdle("a")], { concurrency: 2 }), {
+        startImmediately: true
+      })
+      end(a, "success", 1)
+      yield* Fiber.join(both)
+    }).pipe(over(stubborn(new Journal()))))
+
   it.effect("waits whenever something is in flight, also if somebody else has stopped waiting", () =>
     Effect.gen(function*() {
       const { begin, end, select, untilIdle } = yield* Balancer
