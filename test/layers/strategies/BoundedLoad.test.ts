@@ -136,6 +136,12 @@ describe.each(names)("bounded load around %s", (name) => {
 })
 
 describe("bounded load", () => {
+  it("takes what the strategy proposes as long as that is within its bound", () => {
+    const picker = bounded("round-robin", 1.25, endpoints([1, 1, 1, 1]))
+    const picked = Array.from({ length: 8 }, () => picker.pick(anonymous))
+    assert.deepStrictEqual(idsOf(picked), ["a0", "a1", "a2", "a3", "a0", "a1", "a2", "a3"])
+  })
+
   it("tells the strategy of answers and of ends", () => {
     const told: Array<string> = []
     const watching = Layer.succeed(Strategy, {

@@ -60,6 +60,21 @@ describe("peak-ewma", () => {
     assert.closeTo(ofFirst.length, 100, 30)
   })
 
+  it("takes one without an answer for an average one, whatever the last answer of another one was", () => {
+    const list = endpoints([1, 1])
+    const [known, fresh] = [list[0]!, list[1]!]
+    const picker = build(strategies["peak-ewma"], 1, ManualClock.make()).make(list)
+    const tell = (latency: number) => {
+      answered(known, latency, 0)
+      picker.observe?.(known, "success", latency)
+    }
+    const picked = () => new Set(Array.from({ length: 20 }, () => picker.pick(anonymous)))
+    tell(20)
+    assert.deepStrictEqual(picked(), new Set(list))
+    tell(40)
+    assert.deepStrictEqual(picked(), new Set([fresh]))
+  })
+
   it("asks one that has not been asked for long, once, also when the pool has just changed", () => {
     const list = endpoints([1, 1, 1])
     const now = 1_000_000
