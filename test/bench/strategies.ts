@@ -6,6 +6,7 @@
  * made, which is when the list of eligible backends changes. Choices are timed a thousand at a time, because looking at
  * the clock takes as long as one of them.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import { execFileSync } from "node:child_process"
@@ -16,6 +17,7 @@ import { Bench } from "tinybench"
 import { strategies } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import * as Load from "../../src/services/Load.ts"
+import * as Monotonic from "../../src/services/Monotonic.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../src/services/Strategy.ts"
 
 const sizes = [3, 10, 100, 1_000, 10_000]
@@ -50,6 +52,8 @@ const clients: ReadonlyArray<PickContext> = Array.from({ length: 1_024 }, (_, i)
   return { ...anonymous, key: () => key }
 })
 
+const clock = Effect.runSync(Clock.clockWith(Effect.succeed))
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 /** A thousand choices, as the balancer makes them. */
@@ -62,7 +66,7 @@ const choices = (picker: Picker): () => void => {
       const slot = n % concurrency
       const ended = inFlight[slot]
       if (ended !== undefined) {
-        Load.end(ended.load, "success", 20, Date.now())
+        Load.end(ended.load, "success", 20, Monotonic.millisUnsafe(clock))
         picker.observe?.(ended, "success", 20)
         picker.ended?.(ended)
       }
