@@ -28,6 +28,8 @@ export const isClosing = (socket: Net.Socket): boolean => closing.has(socket)
  */
 const linger = (socket: Net.Socket): void => {
   closesAfter(socket)
+  // The parser takes what comes behind a last request for an error, at which node:http closes the connection.
+  socket.removeAllListeners("data").on("data", () => {}).resume()
   socket.end(() => {
     const timer = setTimeout(() => socket.destroy(), lingering).unref()
     socket.once("close", () => clearTimeout(timer))
