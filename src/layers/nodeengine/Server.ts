@@ -143,11 +143,16 @@ const write = (
 const ignore = (out: Http.ServerResponse): Effect.Effect<never> =>
   Effect.callback((resume) => {
     const { socket } = out.req
-    socket.pause()
-    socket.once("close", () => {
+    const leave = () => {
       out.destroy()
       resume(Effect.interrupt)
-    })
+    }
+    // A middleware may have taken its time.
+    if (socket.destroyed) return leave()
+    socket.pause()
+    // Of as many as requests were sent in advance, which is no leak.
+    socket.setMaxListeners(0)
+    socket.once("close", leave)
   })
 
 /** The application with heads attached to requests, and with responses that have one written by hand. */

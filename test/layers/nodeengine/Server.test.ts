@@ -7,6 +7,8 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import * as DiagnosticsChannel from "node:diagnostics_channel"
+import { once } from "node:events"
+import { IncomingMessage } from "node:http"
 import * as Net from "node:net"
 import { buffer } from "node:stream/consumers"
 import * as NodeEngine from "../../../src/layers/NodeEngine.ts"
@@ -111,6 +113,43 @@ for (
       assert.strictEqual(requests, 1)
     }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
 }
+
+const closing = HttpServerResponse.setHeader(HttpServerResponse.text("last"), "connection", "close")
+
+it.effect("many requests behind a last answer are no reason for a warning of Node", () =>
+  Effect.gen(function*() {
+    yield* HttpServer.serveEffect(Effect.succeed(closing))
+    const number = yield* port
+    const warnings: Array<Error> = []
+    const onWarning = (warning: Error) => void warnings.push(warning)
+    process.on("warning", onWarning)
+    const { body } = yield* Effect.promise(async () => {
+      const peer = await Peer.connect(number)
+      return peer.exchange(head("GET /").repeat(20))
+    }).pipe(Effect.ensuring(Effect.sync(() => process.off("warning", onWarning))))
+    assert.strictEqual(body.toString(), "last")
+    assert.deepStrictEqual(warnings, [])
+  }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
+
+it.effect("stops although a middleware has held what came behind a last answer until its client had left", () =>
+  Effect.gen(function*() {
+    let held = 0
+    yield* HttpServer.serveEffect(
+      Effect.succeed(closing),
+      (app) =>
+        Effect.flatMap(HttpServerRequest, ({ source, url }) => {
+          if (url !== "/late" || !(source instanceof IncomingMessage)) return app
+          held++
+          return Effect.andThen(Effect.promise(() => once(source.socket, "close")), app)
+        })
+    )
+    const number = yield* port
+    yield* Effect.promise(async () => {
+      const peer = await Peer.connect(number)
+      await peer.exchange(head("GET /") + head("GET /late"))
+    })
+    assert.strictEqual(held, 1)
+  }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
 
 it.effect("an answer that has begun is reset where nothing more of its request comes, and does not look whole", () =>
   Effect.gen(function*() {
