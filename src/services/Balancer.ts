@@ -111,8 +111,8 @@ export class Balancer extends Context.Service<Balancer, {
   /**
    * The head of a good answer has come, and its latency is learned: milliseconds from the begin of the try, or from the
    * end of its request if that was later. `end` must be told the same stage. A tunnel counts as a success now, because
-   * nobody knows when it will end. `at` is when the head came: reading the clock again would cost as much as all the
-   * rest.
+   * nobody knows when it will end. `at` is when the head came, in milliseconds of `Monotonic`: reading the clock again
+   * would cost as much as all the rest.
    */
   readonly answered: (
     endpoint: Endpoint,

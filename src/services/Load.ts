@@ -4,7 +4,7 @@
  * Owns the counters that `Balancer` writes and strategies read. One object per backend id serves every
  * snapshot, so that what was learned survives a change of weight, of strategy or of the configuration. It is a
  * bag of numbers on purpose: it never decides anything and can be copied to another process. All times are
- * milliseconds of the same clock.
+ * milliseconds of the same clock; the balancer's are those of `Monotonic`, which is another one on each machine.
  */
 import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { Backend } from "./Backend.ts"

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { strategies } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Balancer } from "../../src/services/Balancer.ts"
+import * as Monotonic from "../../src/services/Monotonic.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { anonymous, Strategy } from "../../src/services/Strategy.ts"
 import { backend } from "../endpoints.ts"
@@ -97,7 +97,7 @@ describe("answered", () => {
       for (const outcome of ["success", "aborted", "failure"] as const) {
         journal.observed.length = journal.ended.length = 0
         begin(endpoint)
-        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
+        answered(endpoint, 20, yield* Monotonic.millis, "answered")
         assert.deepStrictEqual([journal.observed, journal.ended], [[["a", "success", 20]], []])
         assert.deepInclude(endpoint.load, { inFlight: 1, latency: 20 })
         end(endpoint, outcome, 60_000, undefined, "answered")

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -15,6 +14,7 @@ import * as Backend from "../../src/services/Backend.ts"
 import * as BalancerService from "../../src/services/Balancer.ts"
 import * as Health from "../../src/services/Health.ts"
 import type { Endpoint } from "../../src/services/Load.ts"
+import * as Monotonic from "../../src/services/Monotonic.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
@@ -223,7 +223,7 @@ describe("a backend that fails real traffic", () => {
         // Streams of events, which their clients end: nothing else ever ends one.
         for (let i = 0; i < 100; i++) {
           begin(a!)
-          answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
+          answered(a!, 10, yield* Monotonic.millis, "answered")
           yield* TestClock.adjust("1 second")
           end(a!, "aborted", 1_000, undefined, "answered")
         }
@@ -461,11 +461,11 @@ describe("a backend that fails real traffic", () => {
       const { answered, begin, end, proven } = yield* BalancerService.Balancer
       const settled = Effect.replicateEffect(Effect.yieldNow, 20)
       begin(a!)
-      answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
+      answered(a!, 10, yield* Monotonic.millis, "answered")
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       begin(a!)
-      answered(a!, 10, yield* Clock.currentTimeMillis, "answered")
+      answered(a!, 10, yield* Monotonic.millis, "answered")
       yield* TestClock.adjust("5 seconds")
       // A download that was begun before the ejection is no trial, however it goes.
       proven(a!, 17_500)

@@ -1,8 +1,8 @@
 /**
  * `use` of the balancer, made of its other steps: `select` or `wait`, `begin`, and `end` however the work has ended.
  *
- * Owns what an end of any effect means for an endpoint. An exchange of HTTP knows more about its end, and so takes the
- * steps itself.
+ * Owns what an end of any effect means for an endpoint, and when a trial that has none is passed by. An exchange of HTTP
+ * knows more about its end, and so takes the steps itself.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"

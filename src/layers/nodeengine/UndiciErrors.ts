@@ -1,5 +1,5 @@
 /**
- * What undici's errors mean, in the words of `Failure`.
+ * What undici's errors mean, in the words of `Reason`.
  *
  * Owns the reading of error codes, names and messages, which are all that undici says. It knows no
  * message and no connection.

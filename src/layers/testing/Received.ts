@@ -18,7 +18,7 @@ export interface Received {
   readonly headers: Headers.Headers
   /** What the backend has read of the body. */
   readonly body: string
-  /** When it was sent, in milliseconds of `Clock`. */
+  /** When it was sent, in milliseconds of `Monotonic`. */
   readonly at: number
   /** `undefined` as long as it is in flight. `aborted` means that the client let go before the end of the answer. */
   readonly outcome: Outcome | undefined

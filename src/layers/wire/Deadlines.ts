@@ -45,7 +45,7 @@ export class Deadlines {
     return this.elapsed + lookEvery + millis
   }
 
-  /** The time of day at the last look, as a `Date` field has it (RFC 9110 §5.6.7). */
+  /** The time of day, since the last look at the earliest, as a `Date` field has it (RFC 9110 §5.6.7). */
   get date(): string {
     return this.dateText ??= new Date(this.timeOfDay()).toUTCString()
   }

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -8,6 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import { Balancer } from "../../../src/services/Balancer.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
+import * as Monotonic from "../../../src/services/Monotonic.ts"
 import type { Outcome } from "../../../src/services/Outcome.ts"
 import { Pool } from "../../../src/services/Pool.ts"
 import { anonymous } from "../../../src/services/Strategy.ts"
@@ -79,7 +79,7 @@ describe("an adaptive limit", () => {
       const [first] = yield* fill
       for (let i = 0; i < 40; i++) {
         yield* TestClock.adjust(5)
-        answered(first!, 20, yield* Clock.currentTimeMillis, "answered")
+        answered(first!, 20, yield* Monotonic.millis, "answered")
         end(first!, "failure", 20, "reset_mid_body", "answered")
         begin(first!)
       }
@@ -104,7 +104,7 @@ describe("an adaptive limit", () => {
       for (let i = 0; i < 40; i++) {
         begin(endpoint)
         yield* TestClock.adjust(100)
-        answered(endpoint, -3_600_000, yield* Clock.currentTimeMillis, "answered")
+        answered(endpoint, -3_600_000, yield* Monotonic.millis, "answered")
         end(endpoint, "success", 100, undefined, "answered")
       }
       assert.isAtLeast(endpoint.load.limit, 1)
@@ -204,7 +204,7 @@ describe("an adaptive limit", () => {
       const oneAtATime = Effect.gen(function*() {
         begin(endpoint)
         yield* TestClock.adjust(20)
-        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
+        answered(endpoint, 20, yield* Monotonic.millis, "answered")
         end(endpoint, "success", 20, undefined, "answered")
       })
       // In the first window they were no tunnels yet.
@@ -252,7 +252,7 @@ describe("an adaptive limit", () => {
       for (let i = 0; i < 20; i++) {
         yield* TestClock.adjust(5)
         assert.strictEqual(load.limit, 6)
-        answered(endpoint, 20, yield* Clock.currentTimeMillis, "answered")
+        answered(endpoint, 20, yield* Monotonic.millis, "answered")
         end(endpoint, "success", 60_000, undefined, "answered")
         begin(endpoint)
       }

@@ -14,6 +14,7 @@ import * as Backend from "../../../src/services/Backend.ts"
 import { Balancer, NoBackend, type Options, Overloaded } from "../../../src/services/Balancer.ts"
 import type { Mode, Signal } from "../../../src/services/Health.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
+import * as Monotonic from "../../../src/services/Monotonic.ts"
 import { Pool } from "../../../src/services/Pool.ts"
 import * as SlowStart from "../../../src/services/SlowStart.ts"
 import { anonymous, type PickContext, Strategy } from "../../../src/services/Strategy.ts"
@@ -228,7 +229,7 @@ describe("a pin", () => {
         const { use } = yield* Balancer
         return yield* Effect.forkChild(
           use(context, ({ backend: { id } }) =>
-            Effect.delay(Effect.map(Clock.currentTimeMillis, (now) => `${id} at ${now}`), millis)),
+            Effect.delay(Effect.map(Monotonic.millis, (now) => `${id} at ${now}`), millis)),
           { startImmediately: true }
         )
       })
