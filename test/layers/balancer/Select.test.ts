@@ -65,6 +65,26 @@ describe("select", () => {
     )
   })
 
+  it.effect("does not call it want of room that those before the backups are on trial", () => {
+    const lines: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { begin, select } = yield* Balancer
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a"), Backend.make("http://b.test", { id: "b", tier: 1 })])
+      yield* pool.signal("a", { _tag: "Tripped", why: "too many failures" })
+      yield* pool.signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      const trial = select(anonymous)!
+      assert.strictEqual(trial.backend.id, "a")
+      begin(trial)
+      assert.strictEqual(select(anonymous)?.backend.id, "b")
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(lines, [])
+    }).pipe(
+      over(stubborn(new Journal())),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))]))
+    )
+  })
+
   it.effect("makes a picker only when the eligible list has changed, and not before it is needed", () => {
     const journal = new Journal()
     return Effect.gen(function*() {
