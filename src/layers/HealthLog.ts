@@ -48,7 +48,7 @@ const pinned = ({ endpoint, health }: Member, before: Member | undefined): Reado
   if (keeps === Health.isOpenToPinned(before.health)) return []
   const what = keeps ? "keeps its sessions again" : "cannot keep its sessions"
   const message = `${endpoint.backend.origin} drains and ${what}: ${health.why}`
-  return [{ _tag: "Notice", level: keeps ? "INFO" : "WARN", message }]
+  return [{ _tag: "Notice", level: "INFO", message }]
 }
 
 /** So many backends are named in one line. */

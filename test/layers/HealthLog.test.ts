@@ -99,7 +99,7 @@ describe("HealthLog", () => {
       yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deployed" })
       assert.deepStrictEqual(entries.map(pretty).slice(1), [
         "HEALTH: DRAINING http://a.test - deploy",
-        "WARN: http://a.test drains and cannot keep its sessions: Connection refused",
+        "INFO: http://a.test drains and cannot keep its sessions: Connection refused",
         "HEALTH: UNHEALTHY http://a.test - Connection refused"
       ])
     }).pipe(logging(entries))
@@ -119,9 +119,9 @@ describe("HealthLog", () => {
       yield* signal("a", { _tag: "Tripped", why: "5 failures in a row" })
       yield* signal("a", { _tag: "ModeSet", mode: "Ready", why: "deploy 42" })
       assert.deepStrictEqual(entries.map(pretty), [
-        "WARN: http://a.test drains and cannot keep its sessions: Connection refused",
+        "INFO: http://a.test drains and cannot keep its sessions: Connection refused",
         "INFO: http://a.test drains and keeps its sessions again: status: 200",
-        "WARN: http://a.test drains and cannot keep its sessions: 5 failures in a row",
+        "INFO: http://a.test drains and cannot keep its sessions: 5 failures in a row",
         "HEALTH: EJECTED http://a.test - 5 failures in a row"
       ])
     }).pipe(logging(entries))

@@ -69,9 +69,9 @@ export const create = (limits: Limits): Http.Server => {
 
 /**
  * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
- * clients whose response was begun before. The result is to be called when it closes.
+ * clients whose response was begun before.
  */
-export const closer = (server: Http.Server): () => void => {
+export const follow = (server: Http.Server) => {
   const sockets = new Set<Net.Socket>()
   const open = new Set<Http.ServerResponse>()
   server.on("connection", (socket) => {
@@ -87,8 +87,13 @@ export const closer = (server: Http.Server): () => void => {
     })
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
-  return () => {
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-    for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+  return {
+    /** To be called when it closes. */
+    close: (): void => {
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+      for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+    },
+    /** Responses that are not over. */
+    inFlight: (): number => open.size
   }
 }

@@ -195,7 +195,7 @@ export const layer = (
     HttpServer.HttpServer,
     Effect.gen(function*() {
       const node = Listener.create(limits)
-      const close = Listener.closer(node)
+      const { close, inFlight } = Listener.follow(node)
       // The platform closes what listens. A start that is interrupted while a name is looked up would listen after all.
       yield* Effect.addFinalizer(() => Effect.sync(() => node.close()))
       const server = yield* NodeHttpServer.make(() => node, {
@@ -204,7 +204,15 @@ export const layer = (
         gracefulShutdownTimeout: listen.shutdownTimeout
       })
       // Time is up for whoever is still there; the platform would wait for them.
-      yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          const left = inFlight()
+          node.closeAllConnections()
+          return left === 0
+            ? Effect.void
+            : Effect.logWarning(`The time for requests in flight is over; still going on: ${left}`)
+        })
+      )
       return HttpServer.make({
         address: server.address,
         serve: Effect.fnUntraced(function*(app, middleware) {

@@ -1,10 +1,15 @@
 /** The server on node:http: how it ends connections, and that it keeps nothing of what is over. */
 import { assert, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as DiagnosticsChannel from "node:diagnostics_channel"
 import { once } from "node:events"
@@ -169,3 +174,22 @@ it.effect("an answer that has begun is reset where nothing more of its request c
     Effect.scoped,
     Effect.provide(Server.layer(listen, { ...defaultLimits, idleTimeout: Duration.millis(200) }))
   ))
+
+it.live("the log says how many requests still go on when the time to stop is over", () => {
+  const lines: Array<unknown> = []
+  return Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const shutdownTimeout = Duration.millis(100)
+    const context = yield* Layer.buildWithScope(NodeEngine.layerServer({ ...listen, shutdownTimeout }), scope)
+    const begun = yield* Deferred.make<void>()
+    const app = Effect.andThen(Deferred.succeed(begun, undefined), Effect.interruptible(Effect.never))
+    const served = Effect.andThen(HttpServer.serveEffect(app), port)
+    const number = yield* Effect.provideContext(Scope.provide(served, scope), context)
+    const peer = yield* Effect.promise(() => Peer.connect(number))
+    yield* Effect.promise(() => peer.send(head("GET /")))
+    yield* Deferred.await(begun)
+    yield* Scope.close(scope, Exit.void)
+    assert.deepStrictEqual(lines, [["The time for requests in flight is over; still going on: 1"]])
+    peer.destroy()
+  }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
+})
