@@ -12,10 +12,19 @@ describe("a suggestion", () => {
     assert.strictEqual(nearest("ot", known), "to")
   })
 
+  it("is the nearest of several, and the first of equally near ones", () => {
+    assert.strictEqual(nearest("header", ["reader", "headers", "header:"]), "reader")
+    assert.strictEqual(nearest("wieght", ["wight", "eight", "weight"]), "wight")
+  })
+
   it("is not made when nothing is near", () => {
     assert.strictEqual(nearest("colour", known), undefined)
     assert.strictEqual(nearest("", known), undefined)
     assert.strictEqual(nearest("xy", known), undefined)
+    // Only a letter here and there that looks like a swap; and a swap is a mistake as well.
+    assert.strictEqual(nearest("xbd", ["bcd"]), undefined)
+    assert.strictEqual(nearest("cxd", ["bcd"]), undefined)
+    assert.strictEqual(nearest("bacdxy", ["abcdef"]), undefined)
   })
 
   it("is the word itself when that is known, whatever else is", () => {
