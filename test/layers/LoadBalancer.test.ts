@@ -594,6 +594,26 @@ describe("two balancers in one program", () => {
   })
 })
 
+describe("a balancer that only chooses", () => {
+  it.effect("ejects nobody for failures, unless a policy is passed", () => {
+    const eligibleAfterFailures = (options: LoadBalancer.BalancerOptions) =>
+      Effect.gen(function*() {
+        const balancer = yield* Balancer
+        const failing = Effect.flip(balancer.use(anonymous, () => Effect.fail("no")))
+        for (let i = 0; i < 50; i++) yield* failing
+        yield* TestClock.adjust("1 second")
+        return (yield* Ref.get((yield* Pool).state)).eligible.length
+      }).pipe(
+        Effect.provide(LoadBalancer.layerBalancer(options)),
+        Effect.provide([RoundRobin.layer, Static.layer([Backend.make("http://a"), Backend.make("http://b")])])
+      )
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* eligibleAfterFailures({}), 2)
+      assert.strictEqual(yield* eligibleAfterFailures({ ejection: Ejection.defaultPolicy }), 1)
+    })
+  })
+})
+
 describe("options that make no sense", () => {
   const none = Duration.zero
   const { retry } = forwarding

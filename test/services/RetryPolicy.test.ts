@@ -64,6 +64,13 @@ describe("after a failure", () => {
     assert.strictEqual(afterFailure(policy, "reset_before_headers", fresh), "no")
     assert.strictEqual(afterFailure(policy, "connect_failed", once), "free")
   })
+
+  it("is not tried again for a reason after which it never may be, also where a policy has it", () => {
+    const policy = { ...defaultPolicy, reasons: new Set(words) }
+    for (const reason of words.filter((reason) => meaningOf[reason].tryAnother === "never")) {
+      assert.strictEqual(afterFailure(policy, reason, fresh), "no")
+    }
+  })
 })
 
 describe("after an answer", () => {
