@@ -196,6 +196,13 @@ describe("a message that is forwarded", () => {
       Effect.provide(lab({ "http://a": respond("hi") }, { isTrustedProxy: (address) => address === "10.0.0.1" }))
     ))
 
+  it.effect("believes nobody's X-Forwarded fields unless a program says whose", () =>
+    Effect.gen(function*() {
+      yield* FakeServer.request(HttpClientRequest.get("/", { headers: { "x-forwarded-for": "203.0.113.9" } }))
+      const [seen] = yield* receivedBy("http://a")
+      assert.strictEqual(seen?.headers["x-forwarded-for"], "127.0.0.1")
+    }).pipe(Effect.provide(lab({ "http://a": respond("hi") }))))
+
   it.effect.each<readonly [who: string, url: string, (request: HttpServerRequest.HttpServerRequest) => typeof request]>(
     [
       ["whoever changed the request", "http://lb/", (request) => request.modify({ protocol: "https" })],

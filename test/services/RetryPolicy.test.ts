@@ -4,9 +4,11 @@ import {
   afterFailure,
   afterStatus,
   backoff,
+  checked,
   defaultPolicy,
   type History,
   maxUnsent,
+  type Policy,
   reasons,
   retryAfter,
   unsentPatience,
@@ -17,6 +19,20 @@ const fresh: History = { attempt: 1, reached: 1, unsentMs: 0, isIdempotent: true
 /** A POST. */
 const once: History = { ...fresh, isIdempotent: false }
 const words = Object.keys(vocabulary).filter((word): word is Reason => word in vocabulary)
+
+describe("a policy", () => {
+  it.each<Partial<Policy>>([
+    { tries: NaN },
+    { bodyLimit: NaN },
+    { backoff: NaN },
+    { maxWait: NaN },
+    { budget: { ...defaultPolicy.budget, ratio: NaN } },
+    { budget: { ...defaultPolicy.budget, perSecond: NaN } }
+  ])("is refused where one of its numbers is none: %o", (change) => {
+    assert.strictEqual(checked(defaultPolicy), defaultPolicy)
+    assert.throws(() => checked({ ...defaultPolicy, ...change }), RangeError)
+  })
+})
 
 describe("after a failure", () => {
   it("is tried again, by default, for exactly these reasons", () => {

@@ -54,6 +54,12 @@ describe("the table", () => {
     assert.deepStrictEqual([65_535, smallSize, largeSize].map(divisor), [3, undefined, undefined])
   })
 
+  it("is even also where there are more backends than two bytes can number", () => {
+    const [n, size] = [65_536, 131_101]
+    const permutations = Array.from({ length: n }, (_, i) => permutation(`backend-${i}`, size))
+    assert.deepStrictEqual(new Set(countsOf(populate(permutations, size), n)), new Set([2, 3]))
+  })
+
   it("of the picker is the one for so many backends, so nearly all keys move between 655 and 656", () => {
     const { make } = Effect.runSync(Effect.provide(Strategy, Maglev.layer))
     const keys = Array.from({ length: 2_000 }, (_, i) => `198.51.${i >> 8}.${i & 255}`)
