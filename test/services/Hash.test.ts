@@ -52,10 +52,13 @@ describe("MurmurHash3 x86-32", () => {
 
   it("of any text is that of its UTF-8", () => {
     const text = fc.array(fc.nat(0x10ffff)).map((codes) => String.fromCodePoint(...codes))
-    fc.assert(fc.property(fc.oneof(text, fc.string()), fc.integer(), (text, seed) => {
-      assert.strictEqual(Hash.string(text, seed), Hash.bytes(new TextEncoder().encode(text), seed))
-      // The first character that takes two bytes.
-    }), { examples: [["\x80", 0]] })
+    fc.assert(
+      fc.property(fc.oneof(text, fc.string()), fc.integer(), (text, seed) => {
+        assert.strictEqual(Hash.string(text, seed), Hash.bytes(new TextEncoder().encode(text), seed))
+        // The first character that takes two bytes.
+      }),
+      { examples: [["\x80", 0]] }
+    )
   })
 
   it.each([0, 1, 2, 3, 4, 5, 6, 7, 8])("of a text is that of its UTF-8, whose only other character is at %d", (at) => {
