@@ -25,8 +25,9 @@ const load = ({ files = {}, flags = {}, variables = {} }: Situation) =>
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables)),
     Effect.provide(FileSystem.layerNoop({
       readFileString: (path) => {
-        const fail = (_tag: "NotFound" | "PermissionDenied") =>
-          Effect.fail(systemError({ _tag, module: "FileSystem", method: "readFile", pathOrDescriptor: path }))
+        const fail = (_tag: "NotFound" | "PermissionDenied" | "BadResource", cause?: Error) =>
+          Effect.fail(systemError({ _tag, module: "FileSystem", method: "readFile", pathOrDescriptor: path, cause }))
+        if (path === "folder") return fail("BadResource", new Error("EISDIR: illegal operation on a directory, read"))
         const text = files[path]
         return text === undefined
           ? fail("NotFound")
@@ -523,6 +524,53 @@ describe("what is wrong", () => {
       // Options are part of the text, not of the URL.
       const [line] = yield* problems(ofFile("to: [{ url: 'http://a,weight=3' }]"))
       assert.match(line ?? "", /^evenkeel\.yaml:1:6: to\[0\]: expected an http:\/\/ or https:\/\/ URL/)
+      const [number] = yield* problems(ofFile("to: [{ url: 3001 }]"))
+      assert.match(number ?? "", /^evenkeel\.yaml:1:13: to\[0\]\.url: expected an http:\/\/ .*, got 3001$/)
+    }))
+
+  it.effect("of two backends that are one is said without what is there", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems({ flags: { to: ["http://a http://a/"] } }), [
+        "--to: http://a is there twice"
+      ])
+    }))
+
+  it.effect("is a cookie's name or path that would end before its end", () =>
+    Effect.gen(function*() {
+      for (const name of ["", "a b", "a=b", "a;b", "a\r\nb", "\u00e4"]) {
+        assert.lengthOf(yield* problems({ flags: { "sticky-cookie": [name] } }), 1, name)
+      }
+      for (const path of ["", "shop", "/a;b", "/a b", "/a\r\nb", "/\u00e4"]) {
+        assert.lengthOf(yield* problems({ flags: { "sticky-path": [path] } }), 1, path)
+      }
+    }))
+
+  it.effect("is told with what was meant, if that can be known", () =>
+    Effect.gen(function*() {
+      const meant = (situation: Situation) =>
+        Effect.map(problems(situation), (lines) => lines.map((line) => /\(did you mean "(.*)"\?\)$/.exec(line)?.[1]))
+      const keys = ["heder:X-User", "quer", "header", "client:x", "ip"]
+      for (const [i, expected] of ["header:X-User", "query", undefined, "client", undefined].entries()) {
+        assert.deepStrictEqual(yield* meant({ flags: { "hash-key": [keys[i]!] } }), [expected], keys[i])
+      }
+      const to = ["http://a,wight=3 http://b,backups http://c,colour=red"]
+      assert.deepStrictEqual(yield* meant({ flags: { to } }), [",weight=3", ",backup", undefined])
+      // A key may be one of another group, and one of a letter is none.
+      assert.deepStrictEqual(yield* meant(ofFile("{ timeout: { interval: 1s }, x: 1 }")), [
+        "health.interval",
+        undefined
+      ])
+    }))
+
+  it.effect("is not that there is space around what a list has", () =>
+    Effect.gen(function*() {
+      const variables = {
+        EVENKEEL_TO: " http://a  http://b\n",
+        EVENKEEL_HEALTH_HEADERS: "X-A: 1\n \r\n X-B: 2 \n"
+      }
+      const { settings } = yield* load({ variables })
+      assert.deepStrictEqual(settings.to.map(({ origin }) => origin), ["http://a", "http://b"])
+      assert.deepStrictEqual(settings.health.headers, [{ name: "X-A", value: "1" }, { name: "X-B", value: "2" }])
     }))
 
   it.effect("is said also of a value that another source overrides", () =>
@@ -541,6 +589,7 @@ describe("what is wrong", () => {
       ["", "--config: expected the name of a file, got \"\""],
       ["no.yaml", "no.yaml: there is no such file (named by --config)"],
       ["locked.yaml", "locked.yaml: no permission to read it (named by --config)"],
+      ["folder", "folder: it cannot be read: EISDIR: illegal operation on a directory, read (named by --config)"],
       ["list.yaml", "list.yaml:1:1: expected a group of settings, got [1]"],
       ["twice.yaml", "twice.yaml:2:1: not valid YAML: Map keys must be unique"],
       ["flow.yaml", "flow.yaml:1:14: not valid YAML: Unexpected scalar at node end"],

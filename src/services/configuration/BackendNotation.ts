@@ -99,13 +99,7 @@ export const BackendNotation: Schema.Codec<Backend, string | typeof BackendField
       const fields = typeof input === "string" ? parseFields(input.trim()) : Result.succeed(input)
       return Effect.fromResult(Result.flatMap(fields, toBackend)).pipe(Effect.catch(invalid))
     },
-    write: ({ id, origin, tier, weight, zone }) => ({
-      url: origin,
-      ...(weight === 1 ? {} : { weight }),
-      ...(id === origin ? {} : { id }),
-      ...(zone === undefined ? {} : { zone }),
-      ...(tier === 0 ? {} : { tier })
-    })
+    write: ({ id, origin, tier, weight, zone }) => ({ url: origin, weight, id, tier, zone })
   }
 )
 

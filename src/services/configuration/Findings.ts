@@ -71,8 +71,6 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
         message: textIn(issue.annotations, "message"),
         suggestion: textIn(issue.annotations, "suggestion")
       }]
-    case "InvalidType":
-      return [{ path, expected: expected ?? expectedOf(issue.ast) }]
     case "UnexpectedKey":
       return [{ path, isUnknown: true, suggestion: Suggestion.nearest(String(path.at(-1)), keysOf(issue.ast)) }]
     case "MissingKey":
@@ -89,7 +87,7 @@ const findings = (issue: SchemaIssue.Issue, path: Path, expected?: string): Read
 const suggest = (finding: Finding, option: Option, found: unknown): string | undefined => {
   if (finding.suggestion !== undefined) return finding.suggestion
   if (typeof found === "string") return Suggestion.nearest(found, option.choices)
-  if (typeof found !== "number" || finding.path.length > 0) return undefined
+  if (typeof found !== "number") return undefined
   const result = SchemaParser.decodeResult(option.codec)(String(found))
   return Result.isFailure(result) ? findings(result.failure, [])[0]?.suggestion : undefined
 }
@@ -101,14 +99,10 @@ const describe = (finding: Finding, option: Option, value: unknown, where: Where
     return `${where(path, "key")}: unknown key "${formatPath(path)}"${Suggestion.words(finding.suggestion)}`
   }
   const depth = finding.path.length
-  const wanted = option.isList && depth === 0
-    ? "a list"
-    : depth > 1
-    ? finding.expected ?? "another value"
-    : option.expected
+  const wanted = option.isList && depth === 0 ? "a list" : (depth > 1 ? finding.expected : undefined) ?? option.expected
   const said = finding.message ?? `expected ${wanted}`
   const found = at(value, finding.path)
-  const isShown = found !== undefined && said.startsWith("expected") && !option.isSecret
+  const isShown = said.startsWith("expected") && !option.isSecret
   const got = isShown ? `, got ${show(found)}` : ""
   return `${where(path, "value")}: ${said}${got}${Suggestion.words(suggest(finding, option, found))}`
 }

@@ -66,7 +66,7 @@ const read = (
       if (Result.isFailure(decoded)) problems.push(...decoded.failure)
     } else if (key !== "" && !options.some((option) => option.key.startsWith(`${key}.`))) {
       problems.push(`${source.where(path, "key")}: unknown key "${key}"${Suggestion.words(suggestKey(key, options))}`)
-    } else if (typeof value !== "object" || value === null || !groups.has(kindOf(value))) {
+    } else if (!Predicate.isObjectKeyword(value) || !groups.has(kindOf(value))) {
       problems.push(`${source.where(path, "value")}: expected a group of settings, got ${showGroup(value)}`)
     } else {
       for (const [name, inner] of Object.entries(value)) walk(inner, [...path, name])

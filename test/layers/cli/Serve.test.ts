@@ -103,6 +103,12 @@ describe("checks", () => {
         "INFO: Health checker started (checking every 5s)",
         "WARN: health.body cannot be found: there is no body in the answer to HEAD"
       ])
+      const started = ["INFO: Health checker started (checking every 5s)"]
+      for (const health of [{ method: "HEAD" }, { body: "ok" }]) {
+        assert.deepStrictEqual(about(yield* logOf({ to, health })), started)
+      }
+      const byConnecting = yield* logOf({ to, health: { kind: "tcp", method: "HEAD", body: "ok" } })
+      assert.notInclude(byConnecting.join(), "cannot be found")
     }))
 
   it.live("that are off are said to be off", () =>
@@ -138,6 +144,7 @@ describe("sticky sessions", () => {
         "WARN: Browsers refuse the cookie __Host-lb unless sticky.path is /"
       ])
       assert.deepStrictEqual(about(yield* logOf({ sticky: { ...sticky, path: "/" } })), [])
+      assert.deepStrictEqual(about(yield* logOf({ sticky: { ...sticky, cookie: "lb" } })), [])
     }))
 
   it.live("do not have their key in the log", () =>
@@ -177,7 +184,7 @@ describe("weights", () => {
 
   it.live("are no matter when all are 1", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(warnings(yield* logOf({})), [])
+      assert.deepStrictEqual(warnings(yield* logOf({ strategy: "random" })), [])
     }))
 })
 

@@ -23,6 +23,7 @@ describe("the notation of a hash key", () => {
     ["header", "expected a name, as in header:NAME"],
     ["cookie:", "expected a name, as in cookie:NAME"],
     ["header:a b", "\"a b\" cannot be a name"],
+    ["header:a(b", "\"a(b\" cannot be a name"],
     ["cookie:a=b", "\"a=b\" cannot be a name"],
     ["query:a&b", "\"a&b\" cannot be a name"],
     ["heder:x", ""],
