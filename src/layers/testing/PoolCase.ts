@@ -47,8 +47,7 @@ export function* smaller(pool: PoolCase, space: Space): Generator<PoolCase> {
   const [min] = space.size
   for (let removed = members.length - min; removed > 0; removed--) {
     for (let at = 0; at < members.length; at += removed) {
-      const rest = members.filter((_, i) => i < at || i >= at + removed)
-      if (rest.length >= min) yield { ...pool, members: rest }
+      yield { ...pool, members: members.filter((_, i) => i < at || i >= at + removed) }
     }
   }
   const replace = (at: number, change: Partial<Member>): PoolCase => ({

@@ -54,7 +54,7 @@ const isIn = (list: ReadonlyArray<Load.Endpoint>, picked: Load.Endpoint | undefi
     ? undefined
     : `It picked ${picked.backend.id}, which is not in its list of ${list.length}`
 
-/** Nobody is picked from an empty list, before there were others and after. */
+/** Nobody is picked from an empty list, whatever is asked for. */
 export const emptyList = ({ strategy }: Sample): string | undefined => {
   for (const context of contexts) {
     const picker = strategy.make([])

@@ -99,6 +99,18 @@ describe("a broken strategy that goes by keys", () => {
       assert.isAbove(Math.max(...error.weights), 9)
       yield* StrategyLaws.check(StrategyLaws.fewKeysMove, { layer, moveMaxWeight: 10 })
     }))
+
+  it.effect("is none that moves no key but those that it must, up to any weight, and none is given the weight 0", () => {
+    const make: Make = (list) => {
+      assert.isAbove(Math.min(...list.map(({ backend }) => backend.weight)), 0)
+      return rendezvous(({ backend: { id } }) => id)(list)
+    }
+    return Effect.forEach(
+      [1, 2],
+      (moveMaxWeight) =>
+        StrategyLaws.check(StrategyLaws.fewKeysMove, { ...broken(make, { usesKey: true }), moveMaxWeight })
+    )
+  })
 })
 
 describe("a broken strategy that ranks", () => {
@@ -128,6 +140,18 @@ describe("a broken strategy that ranks", () => {
       "does not ask who can be taken",
       (list) => ({ ...byKey(list), pickWhere: byKey(list).pick }),
       /^For client-0 it found a0, which cannot be taken$/,
+      [1]
+    ],
+    [
+      "finds copies",
+      (list) => ({
+        ...byKey(list),
+        pickWhere: (_, accepts) => {
+          const found = list.find(accepts)
+          return found === undefined ? undefined : { ...found }
+        }
+      }),
+      /^For client-0 it found a0, which is not in its list of 1$/,
       [1]
     ],
     [
@@ -164,6 +188,11 @@ describe("a broken strategy that ranks", () => {
       assert.deepStrictEqual(error.weights, weights)
       yield* StrategyLaws.check(StrategyLaws.nextBest, broken((list) => ranked(list, 0), { usesKey: true }))
     }))
+
+  it.effect("is none that picks in turn and ranks by the list, if it does not go by keys", () => {
+    const make: Make = (list) => ({ ...inTurn(list), pickWhere: (_, accepts) => list.find(accepts) })
+    return StrategyLaws.check(StrategyLaws.nextBest, broken(make))
+  })
 
   it.effect("and throws on an empty list breaks that law", () =>
     Effect.gen(function*() {
