@@ -36,7 +36,6 @@ export class RequestBody implements Message.RequestBody {
   private room = 0
   private isRead = false
   private received = 0
-  private hasEnded = false
   private current: Readable | undefined
   brokenBy: Reason | undefined
 
@@ -97,16 +96,13 @@ export class RequestBody implements Message.RequestBody {
       this.keepPiece(chunk)
       if (!body.push(chunk)) source.pause()
     }
-    const onEnd = () => {
-      this.hasEnded = true
-      body.push(null)
-    }
+    const onEnd = () => void body.push(null)
     const body = new Readable({
       read: () => {
         if (!started) {
           started = true
           for (const chunk of this.kept ?? []) body.push(chunk)
-          if (this.hasEnded || source.readableEnded) return void body.push(null)
+          if (source.readableEnded) return void body.push(null)
           // RFC 9110 §10.1.1: the client waits until somebody wants the body, and only HTTP/1.1 has that.
           const waits = !this.isRead && source.headers.expect !== undefined && source.httpVersion === "1.1"
           if (waits) sendContinue(response)
