@@ -193,3 +193,21 @@ it.live("the log says how many requests still go on when the time to stop is ove
     peer.destroy()
   }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(message))])))
 })
+
+it.effect("no more connections than its limit are kept, and another one can come when one of them has gone", () =>
+  Effect.gen(function*() {
+    yield* HttpServer.serveEffect(Effect.succeed(HttpServerResponse.text("hello")))
+    const number = yield* port
+    yield* Effect.promise(async () => {
+      const first = await Peer.connect(number)
+      assert.strictEqual((await first.exchange(head("GET /"))).status, 200)
+      const second = await Peer.connect(number)
+      await second.untilOver()
+      first.end()
+      await first.untilClosed()
+      assert.strictEqual((await (await Peer.connect(number)).exchange(head("GET /"))).status, 200)
+    })
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Server.layer(listen, { ...defaultLimits, maxConnections: 1 }))
+  ))
