@@ -29,6 +29,7 @@ const refused: ReadonlyArray<Refused> = [
   ["a length with an exponent (RFC 9110 §8.6)", ["Content-Length: 5e0"], 400],
   ["a length with a space in it (RFC 9110 §8.6)", ["Content-Length: 5 0"], 400],
   ["a length with an underscore (RFC 9110 §8.6)", ["Content-Length: 5_0"], 400],
+  ["a length with what comes behind its digits", ["Content-Length: 5:"], 400],
   ["a length in digits of another script", ["Content-Length: \xb2"], 400],
   ["a length after a no-break space", ["Content-Length: \xa05"], 400],
   ["a length that no number can hold (RFC 9110 §8.6)", ["Content-Length: 9007199254740993"], 400],

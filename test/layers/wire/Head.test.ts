@@ -51,6 +51,7 @@ const startLines: ReadonlyArray<Refused> = [
   ["HTTP/2.0 (RFC 9110 §15.6.6)", lines("GET / HTTP/2.0", host), 505],
   ["the preface of HTTP/2 (RFC 9113 §3.4)", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
   ["a TLS greeting, before its end", "\x16\x03\x01\x02", 400],
+  ["something else than an empty line before the request line", `G\n${lines("GET / HTTP/1.1", host)}`, 400],
   ["a space before the request line", ` ${lines("GET / HTTP/1.1", host)}`, 400]
 ]
 
@@ -202,6 +203,9 @@ describe("a response with", () => {
     ["a status of four digits (RFC 9112 §4)", lines("HTTP/1.1 2000 OK"), 400],
     ["a status below 100 (RFC 9110 §15)", lines("HTTP/1.1 099 OK"), 400],
     ["a status that is no number (RFC 9112 §4)", lines("HTTP/1.1 2x0 OK"), 400],
+    ["a status that begins with a letter", lines("HTTP/1.1 A00 OK"), 400],
+    ["a status that ends with a letter", lines("HTTP/1.1 20A OK"), 400],
+    ["a status with what comes before its digits", lines("HTTP/1.1 2/0 OK"), 400],
     ["no status (RFC 9112 §4)", lines("HTTP/1.1"), 400],
     ["a tab before the status (RFC 9112 §4)", lines("HTTP/1.1\t200 OK"), 400],
     ["another character in place of the space before the status", lines("HTTP/1.1x200 OK"), 400],
@@ -263,6 +267,7 @@ describe("what is formatted", () => {
     [["X-A", "\u4e2d"], false],
     [["X-A\r\n", "1"], false],
     [["X A", "1"], false],
+    [["X-A", "1", " X-B", "2"], false],
     [["\u0141", "1"], false],
     [["", "1"], false]
   ])("from %j by a program can be sent: %s (RFC 9110 §5.5)", (fields, isSendable) => {

@@ -9,6 +9,16 @@ const get = lines("GET / HTTP/1.1", "Host: a")
 const text = get.slice(0, -2)
 
 describe("a reader", () => {
+  it("puts a head together that is longer than most, from pieces of any size", () => {
+    const long = lines("GET / HTTP/1.1", ...Array.from({ length: 90 }, (_, i) => `X-${i}: ${String(i).repeat(50)}`))
+    for (const size of [1, 100, 1_000]) {
+      const reader = new HeadReader("request", defaultLimits)
+      let found: unknown
+      for (let at = 0; at < long.length; at += size) found = reader.read(latin1(long.slice(at, at + size)), 0)
+      assert.propertyVal(found, "text", long.slice(0, -2))
+    }
+  })
+
   it("says where in the last piece the head has ended", () => {
     const reader = new HeadReader("request", defaultLimits)
     assert.deepStrictEqual(reader.read(latin1(`xxx${get}body`), 3), { text, rest: 3 + get.length })
