@@ -5,6 +5,11 @@ import * as Net from "node:net"
 
 type Written = (error?: Error | null) => void
 
+interface Chunk {
+  readonly chunk: Buffer | string
+  readonly encoding: BufferEncoding
+}
+
 export class FullSocket extends Net.Socket {
   /** One entry for each call of the system. */
   readonly calls: Array<string> = []
@@ -17,24 +22,25 @@ export class FullSocket extends Net.Socket {
     this.on("error", () => {})
   }
 
-  /** Everything that was written. */
+  /** Everything that was written, a character for each byte. */
   get text(): string {
     return this.calls.join("")
   }
 
-  override _write(chunk: Buffer | string, _encoding: BufferEncoding, done: Written): void {
-    this.note([chunk], done)
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, done: Written): void {
+    this.note([{ chunk, encoding }], done)
   }
 
   override _writev(
-    chunks: ReadonlyArray<{ readonly chunk: Buffer | string; readonly encoding: BufferEncoding }>,
+    chunks: ReadonlyArray<Chunk>,
     done: Written
   ): void {
-    this.note(chunks.map(({ chunk }) => chunk), done)
+    this.note(chunks, done)
   }
 
-  private note(chunks: ReadonlyArray<Buffer | string>, done: Written): void {
-    this.calls.push(chunks.map((chunk) => chunk.toString("latin1")).join(""))
+  private note(chunks: ReadonlyArray<Chunk>, done: Written): void {
+    const bytes = chunks.map(({ chunk, encoding }) => typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk)
+    this.calls.push(Buffer.concat(bytes).toString("latin1"))
     if (this.isFull) this.stuck.push(done)
     else done()
   }

@@ -5,7 +5,8 @@ import { MessageWriter } from "../../../src/layers/wire/MessageWriter.ts"
 import { TransportFailure } from "../../../src/services/Failure.ts"
 import { FullSocket } from "./FullSocket.ts"
 
-const head = "HEAD\r\n\r\n"
+// A field may have obs-text.
+const head = "H\xe9AD\r\n\r\n"
 
 const setup = (framing: Framing, hasSource = true) => {
   const told: Array<string> = []
@@ -199,6 +200,18 @@ describe("a message", () => {
     await socket.empty()
     assert.strictEqual(writer.flush(), "released")
     assert.deepStrictEqual(told, ["waiting", "going on"])
+  })
+
+  it("refers to what the socket could not take, and has room for, also after its source had to wait", async () => {
+    const { socket, writer } = setup(length(1_000_000))
+    socket.on("drain", () => writer.onDrain())
+    socket.isFull = true
+    writer.data(Buffer.alloc(500_000))
+    assert.strictEqual(writer.flush(), "until resumed")
+    await socket.empty()
+    socket.isFull = true
+    writer.data(Buffer.alloc(9_000))
+    assert.strictEqual(writer.flush(), "kept")
   })
 
   it("takes no trailers along that could be taken for fields of its head (RFC 9110 §6.5.1)", async () => {
