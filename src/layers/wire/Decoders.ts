@@ -32,7 +32,8 @@ class LengthDecoder implements Decoder {
 class CloseDecoder implements Decoder {
   readonly remaining = Infinity
   readonly trailers = noTrailers
-  isDone = false
+  /** Only the connection knows. */
+  readonly isDone = false
 
   decode(chunk: Buffer, from: number, sink: Sink): number {
     if (from < chunk.length) sink(whole(chunk, from, chunk.length))
@@ -40,7 +41,6 @@ class CloseDecoder implements Decoder {
   }
 
   end(): boolean {
-    this.isDone = true
     return true
   }
 }

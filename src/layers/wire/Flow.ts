@@ -177,13 +177,13 @@ export class Flow {
     this.held = []
     this.heldBytes = this.settled = 0
     this.isPaused = false
-    if (kept !== undefined && this.failure === undefined) { for (const piece of kept.slice()) taker.data(piece) }
+    if (kept !== undefined && this.failure === undefined) { for (const piece of kept) taker.data(piece) }
     for (const piece of held) this.give(piece, taker)
     if (this.failure !== undefined) return taker.fail(this.failure)
     if (this.isComplete) taker.end(this.trailers)
     taker.flush()
     // The taker may have asked for another pause meanwhile.
-    if (wasPaused && !this.isPaused && !this.isOver) this.source.resume()
+    if (wasPaused && !this.isPaused) this.source.resume()
   }
 
   pause(): void {

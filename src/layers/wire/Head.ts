@@ -134,7 +134,7 @@ const responseFrom = (text: string, limits: Limits): StatusLine | Malformed => {
   // The space before an empty reason phrase is required (RFC 9112 §4), and so often missing that nginx
   // and HAProxy do without.
   if (end !== 12 && text.charCodeAt(12) !== 0x20) return new Malformed(400, "the status is not valid")
-  if (!isFieldValue(text, Math.min(13, end), end)) return new Malformed(400, "the reason phrase is not valid")
+  if (!isFieldValue(text, 13, end)) return new Malformed(400, "the reason phrase is not valid")
   const fields = fieldsFrom(text, end + 2, limits.fields)
   if (fields instanceof Malformed) return fields
   return { status, statusText: text.slice(13, end), version, fields }
