@@ -165,6 +165,19 @@ onEachEngine("upgrades", (test) => {
     await backend.deserted()
   })
 
+  test("a 101 in the middle of the request means 502: nobody goes on in another protocol there (RFC 9110 §7.8)", async (lab) => {
+    const backend = await lab.raw(async (peer) => {
+      await peer.requestHead()
+      await peer.send(`${agreeing}bytes`)
+    })
+    const lb = await lab.balancer([backend])
+    const client = await lab.connect(lb)
+    await client.send(`${post("Connection: Upgrade", "Upgrade: websocket", "Content-Length: 5")}he`)
+    assert.strictEqual((await client.response()).status, 502)
+    assert.strictEqual((await lb.completed()).reason, "protocol_error")
+    await backend.deserted()
+  })
+
   test("a 101 to a request that asked for nothing is no tunnel (Pingora CVE-2026-2833, Envoy CVE-2024-23326)", async (lab) => {
     const backend = await lab.answering(`${agreeing}bytes`)
     const client = await lab.connect(await lab.balancer([backend]))

@@ -11,7 +11,7 @@ import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
 import { defaultLimits } from "../../../src/layers/wire/Head.ts"
 import { empty } from "../../../src/layers/wire/OutgoingBody.ts"
 import { answering, backend, silent } from "../../contract/support/Backends.ts"
-import { ok } from "../../e2e/support/Peer.ts"
+import { message, ok } from "../../e2e/support/Peer.ts"
 
 const timeouts = { connect: 2_000, response: 15_000, idle: 60_000, keepAlive: 4_000, lifetime: 3_600_000 }
 
@@ -113,6 +113,17 @@ describe("a pool of connections", () => {
       pass(5_000)
       yield* untilEmpty(deadlines)
       assert.isTrue(pool.isEmpty)
+    }))
+
+  it.effect("does not take what comes with one answer, behind it, for that of the next one who waits", () =>
+    Effect.gen(function*() {
+      const { origin, peers } = yield* backend(async (peer) => {
+        await peer.request()
+        await peer.send(ok + message("HTTP/1.1 418 Nobody asked", "Content-Length: 0"))
+      })
+      const { send } = poolOf(origin, 1)
+      for (const { ended } of [yield* send(), yield* send(), yield* send()]) assert.strictEqual(yield* ended, 200)
+      assert.lengthOf(peers, 3)
     }))
 
   it.effect("tells all who wait when it is closed, and makes no connection for them", () =>
