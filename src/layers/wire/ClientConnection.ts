@@ -107,12 +107,12 @@ export class ClientConnection extends Connection implements BackendConnection, L
     const { socket } = this
     // A request has been written, and nothing of it has left.
     const isHeld = socket.writableCorked > 0 && socket.bytesWritten - socket.writableLength <= this.writtenBefore
-    if (!this.isAnswered && isHeld) return this.fail("reset_before_headers", "There was no request yet")
+    if (isHeld) return this.fail("reset_before_headers", "There was no request yet")
     this.isAnswered = true
     this.isKept = false
     let at = 0
     while (at < chunk.length && !this.socket.destroyed) {
-      if (this.isTunnel || this.isHolding) return this.receive(chunk.subarray(at)) || this.isKept
+      if (this.isHolding) return this.receive(chunk.subarray(at))
       if (this.exchange === undefined) {
         // Nobody asked for anything: whatever this is, it must not be taken for the next answer.
         this.socket.destroy()
