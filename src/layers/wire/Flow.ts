@@ -183,7 +183,7 @@ export class Flow {
     if (this.isComplete) taker.end(this.trailers)
     taker.flush()
     // The taker may have asked for another pause meanwhile.
-    if (wasPaused && !this.isPaused) this.source.resume()
+    if (wasPaused && !this.isPaused && !this.isOver) this.source.resume()
   }
 
   pause(): void {

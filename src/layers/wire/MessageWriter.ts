@@ -144,7 +144,7 @@ export class MessageWriter implements Taker {
       return writeSoon(socket, all + text)
     }
     this.refersToPieces = true
-    if (parts.length === 1 && socket.writableCorked === 0) return socket.write(parts[0]!)
+    if (parts.length === 1 && text === "" && socket.writableCorked === 0) return socket.write(parts[0]!)
     socket.cork()
     for (const part of parts) socket.write(part, "latin1")
     if (text !== "") socket.write(text, "latin1")

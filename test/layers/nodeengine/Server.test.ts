@@ -156,6 +156,22 @@ it.effect("stops although a middleware has held what came behind a last answer u
     assert.strictEqual(held, 1)
   }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
 
+it.effect("a connection is closed 2 s after its last answer also where its client never closes", () =>
+  Effect.gen(function*() {
+    yield* HttpServer.serveEffect(Effect.succeed(closing))
+    const number = yield* port
+    const accepted = yield* told("net.server.socket", "socket")
+    yield* Effect.promise(async () => {
+      const socket = Net.connect({ port: number, host: "127.0.0.1", allowHalfOpen: true })
+      socket.write(head("GET /"))
+      await once(socket.resume(), "end")
+      const other = accepted[0]?.deref()
+      assert(other instanceof Net.Socket)
+      if (!other.destroyed) await once(other, "close")
+      socket.destroy()
+    })
+  }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
+
 it.effect("an answer that has begun is reset where nothing more of its request comes, and does not look whole", () =>
   Effect.gen(function*() {
     const begin = Stream.concat(Stream.succeed(new TextEncoder().encode("begin")), Stream.never)
