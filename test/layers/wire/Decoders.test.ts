@@ -29,12 +29,16 @@ describe("a chunked body with", () => {
   it.each<readonly [name: string, wire: string, body: string]>([
     ["no chunks (RFC 9112 §7.1)", end, ""],
     ["several chunks (RFC 9112 §7.1)", `5\r\nhello\r\n7\r\n, world\r\n${end}`, "hello, world"],
-    ["sizes in hexadecimal (RFC 9112 §7.1)", `a\r\n0123456789\r\nA\r\n0123456789\r\n${end}`, "01234567890123456789"],
+    [
+      "sizes in hexadecimal (RFC 9112 §7.1)",
+      `a\r\n0123456789\r\nF\r\n0123456789abcde\r\n${end}`,
+      "01234567890123456789abcde"
+    ],
     ["zeros before a size (RFC 9112 §7.1)", "0005\r\nhello\r\n000\r\n\r\n", "hello"],
     ["data that looks like framing", `7\r\n\r\n0\r\n\r\n\r\n${end}`, "\r\n0\r\n\r\n"],
     ["bytes of all kinds", `4\r\n\0\xff\r\n\r\n${end}`, "\0\xff\r\n"],
     ["an extension (RFC 9112 §7.1.1)", `5;a\r\nhello\r\n${end}`, "hello"],
-    ["extensions with values (RFC 9112 §7.1.1)", `5;a=b;c="d\\"e;\xff";f\r\nhello\r\n0;g\r\n\r\n`, "hello"]
+    ["extensions with values (RFC 9112 §7.1.1)", `5;a=b;c="d\\"e;\t \xff";f\r\nhello\r\n0;g\r\n\r\n`, "hello"]
   ])("%s is decoded, and what follows is the next request", (_name, wire, body) => {
     const { ending, messages } = chunked(wire + next)
     assert.strictEqual(ending, "clean")
@@ -74,6 +78,7 @@ describe("a chunked body with", () => {
     ["data that ends with LF alone (RFC 9112 §7.1)", `5\r\nhello\n${end}`, 400, "hello"],
     ["data that ends with another byte and LF", `5\r\nhello!\n${end}`, 400, "hello"],
     ["data that ends with CR and another byte", `5\r\nhello\r!${end}`, 400, "hello"],
+    ["data that ends with CR, another byte and LF", `5\r\nhello\r!\n${end}`, 400, "hello"],
     ["data that ends with CR alone", `5\r\nhello\r${end}`, 400, "hello"],
     ["a second chunk that is bad", "5\r\nhello\r\n2\r\nab\r\nx\r\n", 400, "helloab"],
     ["a last chunk that ends with LF alone", "0\r\n\n", 400, ""],
