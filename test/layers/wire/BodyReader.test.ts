@@ -95,6 +95,26 @@ describe("a reader", () => {
       assert.isFalse(flow.isOver)
     }))
 
+  it.effect("copies what is small, and says whether it refers to anything else of what came together", () =>
+    Effect.gen(function*() {
+      const { flow, push, reader } = setup()
+      push("a")
+      yield* reader.pull
+      for (let i = 0; i < 2; i++) {
+        const [large, small, alone] = [Buffer.alloc(10_000), Buffer.from("small"), Buffer.from("alone")]
+        flow.push(large)
+        flow.push(small)
+        for (let i = 0; i < 2; i++) assert.strictEqual(flow.flush(), "kept")
+        flow.push(alone)
+        assert.strictEqual(flow.flush(), "released")
+        small.fill("x")
+        alone.fill("x")
+        const pieces = yield* reader.pull
+        assert.strictEqual(pieces[0], large)
+        assert.deepStrictEqual(pieces.slice(1).map(asText), ["small", "alone"])
+      }
+    }))
+
   it.effect("owns what it has read", () =>
     Effect.gen(function*() {
       const { flow, reader } = setup()

@@ -294,6 +294,27 @@ describe("a flow that is kept", () => {
     first.cancel()
     push("a")
     assert.deepStrictEqual([source, taken.slice(-2)], [["pause", "resume"], ["a", "flush"]])
+    second.cancel()
+    push("b")
+    flow.settle()
+    assert.deepStrictEqual([source, taken.slice(-2)], [["pause", "resume", "cancel"], ["a", "flush"]])
+  })
+
+  it("that is recalled is given up when there is no other taker, and not when nobody had taken it", () => {
+    const { flow, push, source, taken, taker } = setup()
+    flow.keep(100)
+    flow.recall()
+    push("a")
+    flow.settle()
+    flow.take(taker)
+    assert.deepStrictEqual([source, taken], [[], ["a", "flush"]])
+
+    const other = setup()
+    other.flow.keep(100)
+    other.flow.take(other.taker)
+    other.flow.recall()
+    other.flow.settle()
+    assert.deepStrictEqual(other.source, ["cancel"])
   })
 
   it("fails the next taker with what it failed with, and gives it nothing", () => {

@@ -11,12 +11,14 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import { Takeover } from "../../../src/layers/wire/Takeover.ts"
 import * as WireClient from "../../../src/layers/wire/WireClient.ts"
 import * as WireServer from "../../../src/layers/wire/WireServer.ts"
 import { backend } from "../../contract/support/Backends.ts"
 import { connect, head } from "../../contract/support/Serving.ts"
 import { serveSocket, upgraded } from "../../contract/support/Upgrading.ts"
 import { message, type Peer } from "../../e2e/support/Peer.ts"
+import { FullSocket } from "./FullSocket.ts"
 
 const server = WireServer.layer({ host: "127.0.0.1", port: 0, shutdownTimeout: "100 millis" })
 
@@ -33,6 +35,16 @@ const readAll = Effect.fnUntraced(function*({ pull }: Socket.Reader) {
 const more = 8 * 1024 * 1024
 
 describe("the connection of an upgrade", () => {
+  it("owns what it has read, or says that it refers to it", () => {
+    const takeover = new Takeover(new FullSocket())
+    const small = Buffer.from("small")
+    assert.isFalse(takeover.receive(small))
+    small.fill("x")
+    assert.strictEqual(String(takeover.read()), "small")
+    const large = Buffer.alloc(10_000)
+    assert.isTrue(takeover.receive(large))
+  })
+
   it.live("can still be read when the application has said all", () =>
     Effect.gen(function*() {
       const read = yield* Deferred.make<{ readonly size: number }>()
