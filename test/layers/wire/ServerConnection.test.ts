@@ -55,6 +55,56 @@ describe("a body of which so much has come that the client has to wait", () => {
   }
 })
 
+describe("the rest of a body that nobody wants any more", () => {
+  /** A connection whose client is still sending the body of its request. */
+  const uploading = (framing = "Transfer-Encoding: chunked") => {
+    const lab = setup()
+    lab.receive(head("POST /hang", framing))
+    const [exchange] = lab.hanging
+    assert(exchange !== undefined)
+    exchange.body?.take({ data: () => {}, end: () => {}, fail: () => {}, flush: () => "released" })
+    return { ...lab, exchange }
+  }
+
+  it("behind its response is thrown away, and the next request answered", async () => {
+    const { exchange, receive, socket } = uploading()
+    answer(exchange)
+    receive(`5\r\nhello\r\n0\r\n\r\n${head("GET /")}`)
+    await socket.turn()
+    assert.lengthOf(socket.text.match(/200 OK/g)!, 2)
+    assert.isFalse(socket.writableEnded)
+  })
+
+  for (
+    const [what, bytes] of [
+      ["is more than 256 KiB", `60000\r\n${"x".repeat(300_000)}`],
+      ["is malformed", "no size\r\n"]
+    ] as const
+  ) {
+    it(`behind its response ends the connection when it ${what}`, () => {
+      const { exchange, receive, socket } = uploading()
+      answer(exchange)
+      assert.isFalse(socket.writableEnded)
+      receive(bytes)
+      assert.isTrue(socket.writableEnded)
+    })
+  }
+
+  it("before its response is not read any more when it is more than 256 KiB, and that response is the last one", async () => {
+    const { exchange, receive, socket } = uploading("Content-Length: 400000")
+    exchange.body?.cancel()
+    receive("x".repeat(200_000))
+    assert.isFalse(socket.isPaused())
+    receive("x".repeat(100_000))
+    assert.isTrue(socket.isPaused())
+    assert.isFalse(socket.writableEnded)
+    answer(exchange)
+    await socket.turn()
+    assert.include(socket.text, "Connection: close")
+    assert.isTrue(socket.writableEnded)
+  })
+})
+
 describe("a response that its client has not read to its end", () => {
   /** Whether the connection was reset when it was closed, and after how many milliseconds. */
   const ending = async (request: string, keepAlive: number) => {
@@ -209,12 +259,14 @@ describe("the memory of what a client sends", () => {
   it("is not touched when it is behind a request and somebody who takes the connection over refers to it", () => {
     const { connection, hanging, receive, socket } = setup()
     receive(head("POST /hang", "Content-Length: 4"))
-    const holder = { receive: () => true, onEnd: () => {}, onClose: () => {} }
+    const received: Array<Buffer> = []
+    const holder = { receive: (chunk: Buffer) => received.push(chunk) > 0, onEnd: () => {}, onClose: () => {} }
     const end = () => connection.handOver(holder)
     hanging[0]?.body?.take({ data: () => {}, end, fail: () => {}, flush: () => "released" })
     const chunk = read("body" + "x".repeat(size))
     socket.emit("data", chunk)
     assert.isFalse(isBack(chunk))
+    assert.deepStrictEqual(received.map(String), ["x".repeat(size)])
   })
 
   it("goes back from a tunnel as soon as the other end has it", () => {

@@ -197,6 +197,33 @@ describe("the time between two requests", () => {
   }
 })
 
+describe("the time between two requests or two reads", () => {
+  test(
+    "does not count while a request is worked on that has come whole",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      yield* wait(() => peer.send(head("POST /later", "Content-Length: 2") + "ok"))
+      yield* pass("59 seconds")
+      yield* pass("59 seconds")
+      assert.strictEqual((yield* wait(() => peer.response())).body.toString(), "ok")
+    })
+  )
+
+  test(
+    "is that between two requests when the rest of a body has come that nobody wanted",
+    Effect.gen(function*() {
+      const peer = yield* connect
+      assert.strictEqual((yield* wait(() => peer.exchange(head("POST /", "Content-Length: 4") + "a"))).status, 200)
+      yield* wait(() => peer.send("bcd"))
+      yield* pass("74 seconds")
+      assert.isFalse(peer.over)
+      yield* soon
+      yield* soon
+      yield* end(peer)
+    })
+  )
+})
+
 describe("the time between two reads of a body", () => {
   test(
     "begins anew with each of them, and its end is a 408",
