@@ -137,7 +137,7 @@ export class ChunkedDecoder implements Decoder {
   /** The rest of a size line. */
   private readExtension(byte: number): Malformed | undefined {
     if (byte !== CR) {
-      if (byte !== 0x09 && (byte < 0x20 || byte === 0x7f)) return new Malformed(400, "a chunk extension is not valid")
+      if (byte < 0x20 && byte !== 0x09) return new Malformed(400, "a chunk extension is not valid")
       if (this.extension.length === maxExtensionBytes) return new Malformed(413, "a chunk extension is too long")
       this.extension += String.fromCharCode(byte)
       return undefined

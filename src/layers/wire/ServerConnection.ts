@@ -36,7 +36,6 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   private exchange: ServerExchange | undefined
   /** The body that is being read. */
   private intake: Intake | undefined
-  private isConsuming = false
   /** Whether there is no request after this one. */
   private isLast = false
   /** Until when the client has to read what it was answered. */
@@ -57,7 +56,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
 
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
-    return this.exchange === undefined && !this.isTunnel && !this.reader.hasBegun
+    return this.exchange === undefined && !this.reader.hasBegun
   }
 
   protected override onBytes(chunk: Buffer): boolean {
@@ -68,7 +67,6 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   private consume(chunk: Buffer): void {
-    this.isConsuming = true
     let at = 0
     while (at < chunk.length && !this.isDeaf) {
       if (this.intake !== undefined) at = this.readBody(this.intake, chunk, at)
@@ -81,7 +79,6 @@ export class ServerConnection extends Connection implements AcceptedConnection {
         break
       }
     }
-    this.isConsuming = false
   }
 
   private readHead(chunk: Buffer, at: number): number {
@@ -115,7 +112,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     const exchange = this.exchange = new ServerExchange(this, head, options, framing, flow)
     // First, because the client has to wait where more has come than can be held.
     this.expectMore()
-    const at = this.intake !== undefined && rest < chunk.length ? this.readBody(this.intake, chunk, rest) : rest
+    const at = this.intake !== undefined ? this.readBody(this.intake, chunk, rest) : rest
     if (flow !== undefined && this.intake !== undefined && Persistence.expectsContinue(head)) {
       flow.onTake = () => {
         exchange.sendContinue()
@@ -203,7 +200,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   /** Goes on with what came before its turn, unless the client does not read what it has asked for already. */
   private consumeEarly(): void {
     const { early } = this
-    if (early === undefined || this.isConsuming || this.socket.writableNeedDrain) return
+    if (early === undefined || this.socket.writableNeedDrain) return
     this.early = undefined
     if (early.length >= maxEarly) this.socket.resume()
     this.consume(early)
