@@ -148,6 +148,24 @@ describe("a request with", () => {
     assert.deepStrictEqual(messages[0]?.head.fields, expected.flat())
   })
 
+  const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]$/
+  // A colon in a name ends it.
+  const name = /^[:!#$%&'*+.^_`|~0-9A-Za-z-]$/
+  const value = /^[\t -~\x80-\xff]$/
+  const target = /^[!-"$-~]$/
+  it.each<readonly [name: string, allowed: RegExp, bytes: (character: string) => string]>([
+    ["a method (RFC 9110 §5.6.2)", token, (character) => lines(`G${character}T / HTTP/1.1`, host)],
+    ["a name (RFC 9110 §5.6.2)", name, (character) => lines("GET / HTTP/1.1", host, `X${character}A: 1`)],
+    ["a value (RFC 9110 §5.5)", value, (character) => lines("GET / HTTP/1.1", host, `X-A: a${character}b`)],
+    ["a target (RFC 9112 §3.2)", target, (character) => lines(`GET /a${character}b HTTP/1.1`, host)]
+  ])("any byte in %s is read if it may stand there, and else refused", (_name, allowed, bytes) => {
+    for (let code = 0; code < 256; code++) {
+      const character = String.fromCharCode(code)
+      const { ending } = readRequests([bytes(character)])
+      assert.strictEqual(ending === "clean", allowed.test(character), `byte ${code}`)
+    }
+  })
+
   it("another one behind it leaves that alone", () => {
     const { ending, messages } = requests(lines("GET /1 HTTP/1.1", host) + lines("GET /2 HTTP/1.1", host) + "GET /3")
     assert.deepStrictEqual(messages.map(({ head }) => head.target), ["/1", "/2"])
