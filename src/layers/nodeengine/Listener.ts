@@ -93,7 +93,7 @@ export const follow = (server: Http.Server) => {
       for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
       for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
     },
-    /** Responses that are not over. */
-    inFlight: (): number => open.size
+    /** Responses that somebody waits for. Those of clients that have just left are still to close. */
+    inFlight: (): number => [...open].filter(({ req }) => !req.socket.destroyed).length
   }
 }
