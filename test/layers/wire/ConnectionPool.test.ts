@@ -115,6 +115,26 @@ describe("a pool of connections", () => {
       assert.isTrue(pool.isEmpty)
     }))
 
+  for (
+    const [what, head, ends] of [
+      ["says that it is the last one", message("HTTP/1.1 200 OK", "Connection: close", "Content-Length: 0"), false],
+      ["ends with it", message("HTTP/1.1 200 OK"), true]
+    ] as const
+  ) {
+    it.effect(`closes a connection at once when its answer ${what}`, () =>
+      Effect.gen(function*() {
+        const { origin } = yield* backend(async (peer) => {
+          await peer.request()
+          await peer.send(head)
+          if (ends) peer.end()
+        })
+        const { deadlines, pool, send } = poolOf(origin)
+        assert.strictEqual(yield* (yield* send()).ended, 200)
+        yield* untilEmpty(deadlines)
+        assert.isTrue(pool.isEmpty)
+      }))
+  }
+
   it.effect("does not take what comes with one answer, behind it, for that of the next one who waits", () =>
     Effect.gen(function*() {
       const { origin, peers } = yield* backend(async (peer) => {

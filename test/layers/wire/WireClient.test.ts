@@ -2,6 +2,7 @@
  * The connections of `WireClient`: which one carries a request, for how long they are kept, and what is sent once more.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -249,6 +250,21 @@ describe("a pool", () => {
   )
 
   test(
+    "does not use a connection again when a part of its request has not left before the end of the answer",
+    Effect.gen(function*() {
+      const { origin, peers } = yield* backend(async (peer) => {
+        await peer.requestHead()
+        await peer.send(answer("early"))
+      })
+      const body = HttpBody.stream(Stream.concat(Stream.make(new Uint8Array(5)), Stream.never))
+      assert.strictEqual(yield* Effect.flatMap(HttpClient.post(origin, { body }), ({ text }) => text), "early")
+      assert.strictEqual(yield* text(origin), "early")
+      assert.lengthOf(peers, 2)
+      yield* wait(() => peers[0]!.untilOver())
+    })
+  )
+
+  test(
     "lets a check have a connection of its own when all are in use, or a busy backend would seem to be down",
     Effect.gen(function*() {
       const { next, origin, peers } = yield* patient
@@ -478,6 +494,25 @@ describe("a request that is lost with a connection that was kept", () => {
   )
 
   test(
+    "is not sent once more when it is the time for its answer that is over, however short that is",
+    Effect.gen(function*() {
+      const { origin, peers } = yield* backend(async (peer) => {
+        await peer.request()
+        await peer.send(answer("hello"))
+        await peer.request()
+      })
+      yield* text(origin)
+      yield* turns
+      const fiber = yield* fork(reasonOf(text(origin)))
+      yield* asked(peers[0]!, 2)
+      yield* TestClock.adjust("800 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "headers_timeout")
+      assert.lengthOf(peers, 1)
+    }),
+    { responseTimeout: "500 millis" }
+  )
+
+  test(
     "is not sent once more when its connection was new",
     Effect.gen(function*() {
       const { origin, peers } = yield* backend(async (peer) => {
@@ -579,19 +614,44 @@ describe("whoever waits", () => {
       assert.strictEqual(peers.length, 1)
     }))
 
+  for (
+    const [why, end] of [
+      ["", (_: Peer, fiber: Fiber.Fiber<unknown, unknown>) => Fiber.interrupt(fiber)],
+      [", because the connection is lost,", (peer: Peer) => Effect.sync(() => peer.reset())]
+    ] as const
+  ) {
+    test(
+      `no more${why} does not leave the stream behind that was being sent`,
+      Effect.gen(function*() {
+        const { connected, origin } = yield* backend((peer) => peer.requestHead())
+        let isOver = false
+        const stream = Stream.concat(Stream.make(new Uint8Array(5)), Stream.never).pipe(
+          Stream.ensuring(Effect.sync(() => isOver = true))
+        )
+        const fiber = yield* fork(HttpClient.post(origin, { body: HttpBody.stream(stream) }))
+        const peer = yield* connected()
+        yield* asked(peer)
+        yield* end(peer, fiber)
+        yield* Fiber.await(fiber)
+        yield* turns
+        assert.isTrue(isOver)
+      })
+    )
+  }
+
   test(
-    "no more does not leave the stream behind that was being sent",
+    "for the rest of an answer is told when the body of the request breaks off",
     Effect.gen(function*() {
-      const { connected, origin } = yield* backend((peer) => peer.requestHead())
-      let isOver = false
-      const stream = Stream.concat(Stream.make(new Uint8Array(5)), Stream.never).pipe(
-        Stream.ensuring(Effect.sync(() => isOver = true))
-      )
-      const fiber = yield* fork(HttpClient.post(origin, { body: HttpBody.stream(stream) }))
-      yield* asked(yield* connected())
-      yield* Fiber.interrupt(fiber)
-      yield* turns
-      assert.isTrue(isOver)
+      const { origin } = yield* backend(async (peer) => {
+        await peer.requestHead()
+        await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 9") + "a")
+      })
+      const broken = yield* Deferred.make<Uint8Array, string>()
+      const stream = Stream.concat(Stream.make(new Uint8Array(5)), Stream.fromEffect(Deferred.await(broken)))
+      const response = yield* HttpClient.post(origin, { body: HttpBody.stream(stream) })
+      const fiber = yield* fork(Effect.flip(response.text))
+      yield* Deferred.fail(broken, "a reason")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "DecodeError")
     })
   )
 })
