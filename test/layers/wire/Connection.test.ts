@@ -7,6 +7,7 @@ import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
 
 /** A connection of which nothing but its tunnel is of interest. */
 class Joined extends Connection {
+  hasExpired = false
   override cancel(): void {}
   /** As what comes after a 101. */
   protected override onBytes(chunk: Buffer): boolean {
@@ -17,7 +18,9 @@ class Joined extends Connection {
   protected override onDrain(): void {}
   protected override onClose(): void {}
   protected override onGone(): void {}
-  protected override onExpire(): void {}
+  protected override onExpire(): void {
+    this.hasExpired = true
+  }
 }
 
 const opened: Array<() => void> = []
@@ -52,6 +55,17 @@ const tunnel = async (idle: number) => {
   }
   return { left, right, pass, isDestroyed: () => left.connection.socket.destroyed, hasExpired: () => over }
 }
+
+describe("a connection that was handed over", () => {
+  it("does not expire, however little time it had left", async () => {
+    const deadlines = new Deadlines(0, () => 0)
+    const { connection } = await pair(deadlines)
+    connection.deadline = 1_000
+    connection.handOver({ receive: () => false, onEnd: () => {}, onClose: () => {} })
+    for (let now = 0; now < 10_000; now += 100) deadlines.look(now)
+    assert.isFalse(connection.hasExpired)
+  })
+})
 
 describe("a tunnel", () => {
   it("still brings what came, before it was one, from a side that has ended already", async () => {

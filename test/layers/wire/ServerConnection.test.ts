@@ -55,6 +55,18 @@ describe("a body of which so much has come that the client has to wait", () => {
   }
 })
 
+describe("a body whose client had to wait", () => {
+  it("fails when nothing more comes of it once it may", () => {
+    const { deadlines, hanging, receive } = setup()
+    receive(head("POST /hang", "Content-Length: 5"))
+    const body = hanging[0]?.body
+    body?.pause()
+    body?.resume()
+    for (let now = 0; now < 10_000; now += 100) deadlines.look(now)
+    assert.isTrue(body?.isOver)
+  })
+})
+
 describe("the rest of a body that nobody wants any more", () => {
   /** A connection whose client is still sending the body of its request. */
   const uploading = (framing = "Transfer-Encoding: chunked") => {
@@ -62,17 +74,26 @@ describe("the rest of a body that nobody wants any more", () => {
     lab.receive(head("POST /hang", framing))
     const [exchange] = lab.hanging
     assert(exchange !== undefined)
-    exchange.body?.take({ data: () => {}, end: () => {}, fail: () => {}, flush: () => "released" })
-    return { ...lab, exchange }
+    const told: Array<string> = []
+    exchange.body?.take({
+      data: (piece) => void told.push(String(piece)),
+      end: () => void told.push("end"),
+      fail: ({ reason }) => void told.push(reason),
+      flush: () => "released"
+    })
+    return { ...lab, exchange, told }
   }
 
   it("behind its response is thrown away, and the next request answered", async () => {
-    const { exchange, receive, socket } = uploading()
+    const { exchange, receive, socket, told } = uploading()
+    exchange.body?.pause()
     answer(exchange)
+    assert.isFalse(socket.isPaused())
     receive(`5\r\nhello\r\n0\r\n\r\n${head("GET /")}`)
     await socket.turn()
     assert.lengthOf(socket.text.match(/200 OK/g)!, 2)
     assert.isFalse(socket.writableEnded)
+    assert.deepStrictEqual(told, ["client_aborted"])
   })
 
   for (
@@ -102,6 +123,33 @@ describe("the rest of a body that nobody wants any more", () => {
     await socket.turn()
     assert.include(socket.text, "Connection: close")
     assert.isTrue(socket.writableEnded)
+  })
+})
+
+describe("requests that come before their turn", () => {
+  const many = head("GET /").repeat(5_000)
+  const answers = (socket: FullSocket) => socket.text.match(/200 OK/g)?.length ?? 0
+
+  it("make their client wait when they are more than 64 KiB, and are answered then", async () => {
+    const { hanging, receive, socket } = setup()
+    receive(head("GET /hang"))
+    receive(many)
+    assert.isTrue(socket.isPaused())
+    answer(hanging[0]!)
+    for (let i = 0; i < 100 && answers(socket) <= 5_000; i++) await socket.turn()
+    assert.strictEqual(answers(socket), 5_001)
+    assert.isFalse(socket.isPaused())
+  })
+
+  it("are not worked on while their client does not read", async () => {
+    const { receive, socket } = setup()
+    socket.isFull = true
+    receive(many)
+    assert.isBelow(socket.writableLength, 100_000)
+    await socket.turn()
+    await socket.empty()
+    for (let i = 0; i < 100 && answers(socket) < 5_000; i++) await socket.turn()
+    assert.strictEqual(answers(socket), 5_000)
   })
 })
 
