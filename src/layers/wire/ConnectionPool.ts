@@ -122,7 +122,6 @@ export class ConnectionPool implements Owner, Expirable {
 
   /** Those who have waited too long. */
   expire(): void {
-    this.deadline = Infinity
     const message = "No connection became free in time"
     // They are in the order of their deadlines.
     while (this.waiting[0] !== undefined && this.waiting[0].until <= this.options.deadlines.now) {
