@@ -32,7 +32,7 @@ const server = WireServer.layer({ host: "127.0.0.1", port: 0, shutdownTimeout: "
 
 const client = WireClient.layer()
 
-const large = "0123456789abcdef".repeat(2 ** 20)
+const large = "0123456789abcdef".repeat(2 ** 21)
 
 /** An answer that the kernel cannot hold, to a client that has not begun to read. */
 const unread = Effect.gen(function*() {
