@@ -302,6 +302,21 @@ describe("a pool", () => {
   )
 
   test(
+    "gives a connection that became free to what cannot be sent again as well",
+    Effect.gen(function*() {
+      const { next, origin, peers } = yield* patient
+      const first = yield* fork(text(`${origin}/first`))
+      const second = yield* fork(Effect.flatMap(HttpClient.post(`${origin}/second`), ({ text }) => text))
+      for (const [fiber, target] of [[first, "/first"], [second, "/second"]] as const) {
+        yield* next
+        assert.strictEqual(yield* Fiber.join(fiber), target)
+      }
+      assert.lengthOf(peers, 1)
+    }),
+    { maxConnectionsPerOrigin: 1 }
+  )
+
+  test(
     "gives the connection of a request that has left before it was sent to the next one",
     Effect.gen(function*() {
       const { next, origin, peers } = yield* patient
