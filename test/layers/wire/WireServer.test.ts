@@ -344,6 +344,7 @@ describe("a limit on connections", () => {
       yield* wait(() => first.untilClosed())
       assert.isTrue(yield* answered(yield* connectFrom("127.0.0.2")))
       assert.isTrue(yield* answered(second))
+      yield* end(yield* connectFrom("127.0.0.2"))
     }),
     { maxConnectionsPerClient: 2 }
   )
