@@ -113,7 +113,9 @@ describe("the rest of a body that nobody wants any more", () => {
 
   it("before its response is not read any more when it is more than 256 KiB, and that response is the last one", async () => {
     const { exchange, receive, socket } = uploading("Content-Length: 400000")
+    exchange.body?.pause()
     exchange.body?.cancel()
+    assert.isFalse(socket.isPaused())
     receive("x".repeat(200_000))
     assert.isFalse(socket.isPaused())
     receive("x".repeat(100_000))
@@ -123,6 +125,8 @@ describe("the rest of a body that nobody wants any more", () => {
     await socket.turn()
     assert.include(socket.text, "Connection: close")
     assert.isTrue(socket.writableEnded)
+    // With something unread, the end would be a reset.
+    assert.isFalse(socket.isPaused())
   })
 })
 
@@ -199,6 +203,7 @@ describe("a response that its client has not read to its end", () => {
 describe("a response that was written in the turn in which its connection", () => {
   it("is left by the client is sent", () => {
     const { receive, socket } = setup()
+    socket.resetAndDestroy = () => assert.fail("it was reset")
     receive(head("GET /") + head("GET /hang"))
     socket.emit("end")
     assert.isTrue(socket.destroyed)
@@ -214,6 +219,7 @@ describe("a response that was written in the turn in which its connection", () =
 
   it("has to end is sent, and nobody waits for a client that reads nothing", () => {
     const { connection, receive, socket } = setup()
+    socket.resetAndDestroy = () => assert.fail("it was reset")
     receive(head("GET /"))
     connection.terminate()
     assert.match(socket.text, /^HTTP\/1.1 200 OK\r\n/)
