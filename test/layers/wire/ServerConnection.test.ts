@@ -22,20 +22,21 @@ const setup = (timeouts = { head: 1_000, idle: 1_000, keepAlive: 1_000 }) => {
   const deadlines = new Deadlines(0, () => 0)
   /** Those of `/hang`. */
   const hanging: Array<ServerExchange> = []
-  const connection = new ServerConnection(socket, {
+  const server = {
     limits: { ...Head.defaultLimits, bodyBytes: Infinity },
     timeouts,
     deadlines,
     isClosing: false,
-    handle: (exchange) => {
+    handle: (exchange: ServerExchange) => {
       if (exchange.request.target === "/hang") hanging.push(exchange)
       else answer(exchange)
     },
     onRefused: () => {},
     onClose: () => {}
-  })
+  }
+  const connection = new ServerConnection(socket, server)
   const receive = (text: string) => void socket.emit("data", Buffer.from(text))
-  return { connection, deadlines, hanging, receive, socket }
+  return { connection, deadlines, hanging, receive, server, socket }
 }
 
 describe("a body of which so much has come that the client has to wait", () => {
@@ -229,6 +230,24 @@ describe("a response that was written in the turn in which its connection", () =
     stuck.receive(head("GET /"))
     stuck.connection.terminate()
     assert.isTrue(stuck.socket.destroyed)
+  })
+})
+
+describe("a response that began before its server was closed", () => {
+  it("is the last one of its connection, which says nothing of it", async () => {
+    const { hanging, receive, server, socket } = setup()
+    receive(head("GET /hang"))
+    const start = { status: 200, statusText: "OK", fields: [], upgrade: undefined }
+    const writer = hanging[0]!.respond(start, { _tag: "Length", length: 4 }, undefined, () => {})
+    writer.flush()
+    server.isClosing = true
+    writer.data(Buffer.from("last"))
+    writer.end([])
+    assert.isFalse(socket.writableEnded)
+    writer.flush()
+    assert.isTrue(socket.writableEnded)
+    await socket.turn()
+    assert.match(socket.text, /last$/)
   })
 })
 
