@@ -221,7 +221,8 @@ export class ClientConnection extends Connection implements BackendConnection, L
     if (this.exchange === undefined) return void this.socket.destroy()
     this.isUnwritable = true
     this.stopSending()
-    this.deadline = this.deadlines.after(lastWords)
+    // What waits for its reader has come, and its end is told as soon as it is read on.
+    if (!this.socket.isPaused()) this.deadline = this.deadlines.after(lastWords)
   }
 
   private becomeFree(): void {

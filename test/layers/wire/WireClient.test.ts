@@ -95,6 +95,28 @@ describe("an answer without a length", () => {
   }
 })
 
+describe("an early answer", () => {
+  test(
+    "that has come whole is not lost to who does not read it at once, when its backend closes right after it",
+    Effect.gen(function*() {
+      const { connected, origin } = yield* backend(async (peer) => {
+        await peer.requestHead()
+        peer.socket.pause()
+        await peer.send(message("HTTP/1.1 200 OK", "Content-Length: 150000") + "x".repeat(150_000))
+      })
+      const response = yield* HttpClient.post(origin, { body: HttpBody.uint8Array(new Uint8Array(20_000_000)) })
+      const peer = yield* connected()
+      yield* turns
+      peer.destroy()
+      yield* wait(() => peer.untilClosed())
+      yield* turns
+      yield* TestClock.adjust("2 seconds")
+      yield* turns
+      assert.lengthOf(yield* response.text, 150_000)
+    })
+  )
+})
+
 describe("a time", () => {
   test(
     "for the head of the answer counts from the end of the request",
