@@ -31,6 +31,7 @@ const linger = (socket: Net.Socket): void => {
   // The parser takes what comes behind a last request for an error, at which node:http closes the connection.
   socket.removeAllListeners("data").on("data", () => {}).resume()
   socket.end(() => {
+    // One of Node's, as all limits of its server are: there is no fiber for a connection.
     const timer = setTimeout(() => socket.destroy(), lingering).unref()
     socket.once("close", () => clearTimeout(timer))
   })
