@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { isDeepStrictEqual } from "node:util"
 import type { AccessLog } from "../../services/AccessLog.ts"
 import { formatListen } from "../../services/configuration/ListenAddress.ts"
 import * as Configuration from "../Configuration.ts"
@@ -12,13 +13,14 @@ import type { Companions } from "./Serve.ts"
 
 const ports = [3001, 3002, 3003]
 
-/** The settings with the backends of the demo instead of their own. */
-export const withBackends = (loaded: Configuration.Loaded): Configuration.Loaded => ({
-  ...loaded,
-  settings: {
-    ...loaded.settings,
-    to: Configuration.make({ to: ports.map((port) => `http://localhost:${port}`) }).to
-  }
+const { to } = Configuration.make({ to: ports.map((port) => `http://localhost:${port}`) })
+
+/** The settings with the backends of the demo instead of their own, and a warning if those are others. */
+export const withBackends = ({ settings, warnings }: Configuration.Loaded): Configuration.Loaded => ({
+  settings: { ...settings, to },
+  warnings: isDeepStrictEqual(settings.to, to)
+    ? warnings
+    : [...warnings, "to has no effect in the demo, which has backends of its own"]
 })
 
 const backends: Layer.Layer<never, CommandFailed, AccessLog> = Layer.effectDiscard(
