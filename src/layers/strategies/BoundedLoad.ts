@@ -21,7 +21,8 @@ export const defaultFactor = 1.25
  */
 const additionsPerPick = 16
 
-const pickerFor = (
+/** Around the picker of a strategy for these endpoints, of which each has its part of all weight for its fair share. */
+export const around = (
   inner: Picker,
   endpoints: ReadonlyArray<Endpoint>,
   weightOf: (endpoint: Endpoint) => number,
@@ -88,7 +89,7 @@ export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, nev
     Effect.map(Strategy, (strategy) => ({
       ...strategy,
       make: (endpoints) =>
-        pickerFor(
+        around(
           strategy.make(endpoints),
           endpoints,
           strategy.ignoresWeights === true ? () => 1 : ({ backend }) => backend.weight,

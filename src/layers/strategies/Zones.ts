@@ -8,7 +8,8 @@
  * evenly. Of several zones that have more, it gives each what it can spare; here all their endpoints get as much.)
  *
  * Of a subset the zone has the same share as of the traffic, so that all of the subset are equally busy. That is why it
- * is drawn here: one of all endpoints may have nobody of the zone.
+ * is drawn here: one of all endpoints may have nobody of the zone. And what is fair to have in flight follows from how
+ * the traffic is divided, so the load is bounded here as well: a hot key belongs to one half, and must not stay there.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,6 +17,7 @@ import * as Hash from "../../services/Hash.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import { type PickContext, type Picker, Strategy } from "../../services/Strategy.ts"
 import * as Validate from "../../services/Validate.ts"
+import * as BoundedLoad from "./BoundedLoad.ts"
 import * as Subset from "./Subset.ts"
 
 type Zone = string | undefined
@@ -34,6 +36,9 @@ const sizes = (
   }
   return (zone) => (weights.get(zone) ?? 0) * weights.size / total
 }
+
+const sum = (endpoints: ReadonlyArray<Endpoint>, weightOf: (endpoint: Endpoint) => number): number =>
+  endpoints.reduce((total, endpoint) => total + weightOf(endpoint), 0)
 
 /** Not the seed of other hashes, so that a key's half and its place in a ring or a table are independent. */
 const seed = 0x7a6f6e65
@@ -94,11 +99,16 @@ const sizeHere = (part: number, local: number, others: number, size: number): nu
   Math.max(1, size - others, Math.min(local, size - 1, Math.round(size * part)))
 
 /**
- * The strategy of the context, with a preference for the zone, and over a subset of the endpoints. What is `undefined`
- * is left out; without both it is the strategy itself.
+ * The strategy of the context, with a preference for the zone, over a subset of the endpoints, and with the load of each
+ * bounded to a factor times its fair share. What is `undefined` is left out; without all it is the strategy itself.
  */
-export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.Layer<Strategy, never, Strategy> => {
+export const layer = (
+  zone: string | undefined,
+  subset?: Subset.Options,
+  factor?: number
+): Layer.Layer<Strategy, never, Strategy> => {
   Validate.number("subset.size", subset?.size, Validate.count)
+  Validate.number("factor", factor, Validate.aboveOne)
   return Layer.effect(
     Strategy,
     Effect.map(Strategy, (strategy) => {
@@ -110,23 +120,32 @@ export const layer = (zone: string | undefined, subset?: Subset.Options): Layer.
       const weightOf = ({ backend }: Endpoint): number => (strategy.ignoresWeights === true ? 1 : backend.weight)
       const someOf = (endpoints: ReadonlyArray<Endpoint>, size = subset?.size): ReadonlyArray<Endpoint> =>
         subset === undefined || size === undefined ? endpoints : Subset.of(endpoints, { id: subset.id, size })
+      const bounded = (picker: Picker, endpoints: ReadonlyArray<Endpoint>, shareOf = weightOf): Picker =>
+        factor === undefined ? picker : BoundedLoad.around(picker, endpoints, shareOf, factor)
+      const pickerOver = (endpoints: ReadonlyArray<Endpoint>): Picker =>
+        bounded(Subset.pickerOver(strategy, endpoints), endpoints)
       return {
         ...strategy,
         make: (endpoints): Picker => {
           const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
           const local = zone === undefined ? [] : endpoints.filter(isLocal)
           if (local.length === 0 || local.length === endpoints.length) {
-            return subset === undefined ? strategy.make(endpoints) : Subset.pickerOver(strategy, someOf(endpoints))
+            return subset === undefined ? bounded(strategy.make(endpoints), endpoints) : pickerOver(someOf(endpoints))
           }
           const sizeOf = sizes(endpoints, weightOf)
           const part = Math.min(1, sizeOf(zone))
           const others = endpoints.filter(({ backend }) => sizeOf(backend.zone) > 1)
           const size = Math.min(subset?.size ?? Infinity, endpoints.length)
           const mine = part === 1 ? size : sizeHere(part, local.length, others.length, size)
-          const here = Subset.pickerOver(strategy, someOf(local, mine))
-          if (mine === size) return here
-          const elsewhere = Subset.pickerOver(strategy, someOf(others, size - mine))
-          return divided({ here, elsewhere, isLocal, part, isKept: split(part), placeOf })
+          const near = someOf(local, mine)
+          if (mine === size) return pickerOver(near)
+          const far = someOf(others, size - mine)
+          const here = Subset.pickerOver(strategy, near)
+          const elsewhere = Subset.pickerOver(strategy, far)
+          const whole = divided({ here, elsewhere, isLocal, part, isKept: split(part), placeOf })
+          const share = part / sum(near, weightOf)
+          const shareElsewhere = (1 - part) / sum(far, weightOf)
+          return bounded(whole, [...near, ...far], (one) => weightOf(one) * (isLocal(one) ? share : shareElsewhere))
         }
       }
     })

@@ -2,7 +2,6 @@
 import * as Layer from "effect/Layer"
 import type { Backend } from "../../services/Backend.ts"
 import type { Strategy } from "../../services/Strategy.ts"
-import * as BoundedLoad from "./BoundedLoad.ts"
 import * as First from "./First.ts"
 import * as LeastRequests from "./LeastRequests.ts"
 import * as Maglev from "./Maglev.ts"
@@ -45,10 +44,6 @@ export const strategyOf = ({ hash: { balanceFactor }, strategy, subset: { id, si
   readonly hash: { readonly balanceFactor?: number | undefined }
   readonly subset: { readonly id: string; readonly size?: number | undefined }
   readonly zone?: string | undefined
-}): Layer.Layer<Strategy> => {
-  const bounded = balanceFactor === undefined
-    ? strategies[strategy]
-    : Layer.provide(BoundedLoad.layer(balanceFactor), strategies[strategy])
-  // The subset is in here as well, because a zone has its share of it.
-  return Layer.provide(Zones.layer(zone, size === undefined ? undefined : { id, size }), bounded)
-}
+}): Layer.Layer<Strategy> =>
+  // The other two are in here as well, because a zone has its share of them.
+  Layer.provide(Zones.layer(zone, size === undefined ? undefined : { id, size }, balanceFactor), strategies[strategy])

@@ -291,3 +291,39 @@ describe("a subset in a zone", () => {
       assert.sameMembers(same ?? [], one ?? [])
     }))
 })
+
+describe("a bound of the load in a zone", () => {
+  const inFlightOf = (key: (i: number) => string, size: number | undefined, list: ReadonlyArray<Load.Endpoint>) =>
+    Effect.map(
+      Effect.provide(
+        Strategy,
+        strategyOf({ strategy: "maglev", hash: { balanceFactor: 1.25 }, subset: { id: "lb-1", size }, zone: "a" })
+      ),
+      (strategy) => {
+        const picker = strategy.make(list)
+        for (let i = 0; i < 601; i++) Load.begin(picker.pick({ ...anonymous, key: () => key(i) })!.load)
+        return list.map(({ load }) => load.inFlight)
+      }
+    )
+
+  it.effect.each([undefined, 4])(
+    "holds for a hot key, whichever half of a divided pool it belongs to, with a subset of %s",
+    (size) =>
+      Effect.gen(function*() {
+        for (let k = 0; k < 20; k++) {
+          // A third of the traffic stays in the zone, which has one backend.
+          const [here, ...others] = yield* inFlightOf(() => `hot ${k}`, size, zoned("a", "b", "b", "b", "b", "b"))
+          assert.isAtMost(here!, Math.ceil(1.25 * 601 / 3))
+          for (const other of others) {
+            assert.isAtMost(other, Math.ceil(1.25 * 601 * 2 / 3 / (size === undefined ? 5 : 3)))
+          }
+        }
+      })
+  )
+
+  it.effect("leaves the zone what it can bear", () =>
+    Effect.gen(function*() {
+      const [here] = yield* inFlightOf((i) => `key ${i}`, undefined, zoned("a", "b", "b", "b", "b", "b"))
+      assert.closeTo(here!, 200, 40)
+    }))
+})
