@@ -125,7 +125,7 @@ export const schema = <const Name extends string>(
         title: "count",
         expected: "a whole number"
       }),
-      timeout: duration("1s", "How long a request waits."),
+      timeout: duration("1s", "How long a request waits. Unless it is set, at most half of timeout.exchange."),
       order: entry(Schema.Literals(["oldest", "newest"]), {
         default: "oldest",
         description: "Who is next when a backend has room.",

@@ -781,6 +781,15 @@ describe("settings that contradict each other", () => {
     assert.strictEqual(connect({ try: "1s", connect: "900ms" }), 900)
   })
 
+  it("are not what nobody has set: by default the wait for room takes half of a short exchange at the most", () => {
+    const wait = (settings: Parameters<typeof Configuration.make>[0]) =>
+      Duration.toMillis(Configuration.make(settings).queue.timeout)
+    assert.strictEqual(wait({ timeout: { exchange: "800ms" } }), 400)
+    assert.strictEqual(wait({ timeout: { exchange: "3s" } }), 1_000)
+    assert.strictEqual(wait({ timeout: { try: "800ms" } }), 1_000)
+    assert.strictEqual(wait({ timeout: { exchange: "800ms" }, queue: { timeout: "700ms" } }), 700)
+  })
+
   it("are not what nobody has set: of the first ejection and the longest, a default follows the other", () => {
     const times = (ejection: NonNullable<Parameters<typeof Configuration.make>[0]>["ejection"]) => {
       const { maxTime, time } = Configuration.make({ ejection: ejection ?? {} }).ejection

@@ -45,6 +45,12 @@ const settleConnect = (settings: Times, given: Given): Times["timeout"] => {
   return { ...timeout, connect: Duration.min(timeout.connect, Duration.millis(Math.ceil(millis(limit) / 2))) }
 }
 
+/** An exchange that waits for room has half of its time at least to be sent, or, where it is pinned, to go elsewhere. */
+const settleQueue = ({ queue, timeout: { exchange } }: Times, given: Given): Times["queue"] =>
+  exchange === undefined || given("queue.timeout") !== undefined
+    ? queue
+    : { ...queue, timeout: Duration.min(queue.timeout, Duration.millis(Math.ceil(millis(exchange) / 2))) }
+
 /** Of the first ejection and the longest one, what was set decides. */
 const settleEjection = ({ ejection }: Times, given: Given): Times["ejection"] => {
   const { maxTime, time } = ejection
@@ -56,6 +62,7 @@ const settleEjection = ({ ejection }: Times, given: Given): Times["ejection"] =>
 export const settle = <S extends Times>(settings: S, given: Given): S => ({
   ...settings,
   timeout: settleConnect(settings, given),
+  queue: settleQueue(settings, given),
   ejection: settleEjection(settings, given)
 })
 
