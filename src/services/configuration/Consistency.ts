@@ -32,7 +32,7 @@ const mention = (key: string, value: Duration.Duration, given: Given): string =>
 }
 
 /** The limit that a connection has to leave time in. */
-const outer = ({ timeout }: Times): readonly [key: string, limit: Duration.Duration] | undefined => {
+const outer = ({ timeout }: Pick<Times, "timeout">): readonly [key: string, limit: Duration.Duration] | undefined => {
   if (timeout.try !== undefined) return ["timeout.try", timeout.try]
   return timeout.exchange && ["timeout.exchange", timeout.exchange]
 }
@@ -101,13 +101,14 @@ const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
 }
 
 const warningsOf = (
-  { retry, timeout }: Pick<Settings, "retry" | "timeout">,
+  { health, retry, timeout }: Pick<Settings, "health" | "retry" | "timeout">,
   given: Given
 ): ReadonlyArray<string> => {
   const { exchange, response, try: oneTry } = timeout
-  const { backoff, budget, minPerSecond, tries } = retry
+  const { backoff, budget, maxWait, minPerSecond, tries } = retry
   const isGiven = (key: string) => given(key) !== undefined
   const warnings: Array<string> = []
+  const [key = "", limit = response] = outer({ timeout }) ?? []
   if (tries > 1 && exchange !== undefined && oneTry === undefined && millis(response) >= millis(exchange)) {
     if (isGiven("timeout.response") || isGiven("retry.tries")) {
       warnings.push(
@@ -115,6 +116,11 @@ const warningsOf = (
           `answer within ${mention("timeout.response", response, given)}; timeout.try would`
       )
     }
+  } else if (isGiven("timeout.response") && millis(response) > millis(limit)) {
+    warnings.push(
+      `${mention("timeout.response", response, given)} is longer than ${mention(key, limit, given)}, ` +
+        "which ends every try before"
+    )
   }
   if (exchange !== undefined && oneTry !== undefined) {
     let waits = 0
@@ -130,6 +136,20 @@ const warningsOf = (
       )
     }
   }
+  if (
+    isGiven("retry.maxWait") && exchange !== undefined && maxWait !== undefined && millis(maxWait) > millis(exchange)
+  ) {
+    warnings.push(
+      `${mention("retry.maxWait", maxWait, given)} is longer than ${mention("timeout.exchange", exchange, given)}, ` +
+        "which allows no such wait"
+    )
+  }
+  if (isGiven("health.timeout") && health.kind === "http" && millis(health.timeout) > millis(response)) {
+    warnings.push(
+      `${mention("health.timeout", health.timeout, given)} is longer than ` +
+        `${mention("timeout.response", response, given)}, within which checks have to be answered as well`
+    )
+  }
   if (tries > 1 && budget === 0 && minPerSecond === 0) {
     warnings.push("retry.budget and retry.minPerSecond are both 0, so that no request is tried again that was sent")
   }
@@ -137,7 +157,7 @@ const warningsOf = (
 }
 
 /** Checks settings of which each is valid by itself. */
-export const check = (settings: Times & Pick<Settings, "retry">, given: Given): Findings => ({
+export const check = (settings: Times & Pick<Settings, "health" | "retry">, given: Given): Findings => ({
   problems: problemsOf(settings, given),
   warnings: warningsOf(settings, given)
 })
