@@ -100,8 +100,8 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
       return Probe.Probe.of({
         check: Effect.fnUntraced(
-          function*(backend) {
-            const response = yield* client.execute(requestFor(backend.origin, options)).pipe(
+          function*({ origin }) {
+            const response = yield* client.execute(requestFor(origin, options)).pipe(
               unaltered,
               Effect.provideService(Probe.IsCheck, true)
             )
@@ -109,10 +109,12 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
           },
           // What is left of an answer goes with its connection.
           Effect.scoped,
-          Effect.catchTag(
-            "HttpClientError",
-            (error) => Effect.fail(Probe.fromFailure(fromClientError(error), options))
-          ),
+          (check, { origin }) =>
+            Effect.catchTag(
+              check,
+              "HttpClientError",
+              (error) => Effect.fail(Probe.fromFailure(fromClientError(error), options, origin))
+            ),
           Probe.within(options.timeout)
         )
       })

@@ -28,7 +28,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
         check: ({ origin }) =>
           connector.connect(Probe.originToCheck(origin, options)).pipe(
             Effect.as("connected"),
-            Effect.catchTag("TransportFailure", (failure) => Effect.fail(Probe.fromFailure(failure, options))),
+            Effect.catchTag("TransportFailure", (failure) => Effect.fail(Probe.fromFailure(failure, options, origin))),
             Probe.within(options.timeout)
           )
       }))

@@ -30,11 +30,22 @@ export class ProbeSkipped extends Schema.TaggedError<ProbeSkipped>()("ProbeSkipp
 
 const timeouts: ReadonlySet<TransportFailure["reason"]> = new Set(["connect_timeout", "headers_timeout"])
 
-/** A check at this place, as it failed. Where the traffic goes elsewhere, that says little of it. */
-export const fromFailure = ({ message, reason }: TransportFailure, place: Place): ProbeFailed | ProbeSkipped => {
+/**
+ * A check of a backend at this place, as it failed. Where the traffic goes elsewhere, that says little of it, and the
+ * cause says where: it was not the backend that has refused a connection.
+ */
+export const fromFailure = (
+  { message, reason }: TransportFailure,
+  place: Place,
+  origin: string
+): ProbeFailed | ProbeSkipped => {
   if (reason === "overloaded") return ProbeSkipped.make({ message })
+  const checked = originToCheck(origin, place)
   const isElsewhere = place.address !== undefined || place.port !== undefined
-  return ProbeFailed.make({ message, silent: isElsewhere || timeouts.has(reason) })
+  return ProbeFailed.make({
+    message: checked === origin ? message : `${message} at ${checked}`,
+    silent: isElsewhere || timeouts.has(reason)
+  })
 }
 
 /** Gives a check up after a while. */

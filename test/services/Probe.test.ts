@@ -33,10 +33,20 @@ describe("ProbeFailed", () => {
 describe("fromFailure", () => {
   it("blames the backend for everything but what this process lacks", () => {
     const tagOf = (reason: TransportFailure["reason"]) =>
-      fromFailure(TransportFailure.make({ reason, message: "x" }), {})._tag
+      fromFailure(TransportFailure.make({ reason, message: "x" }), {}, "http://a")._tag
     assert.strictEqual(tagOf("connect_failed"), "ProbeFailed")
     assert.strictEqual(tagOf("protocol_error"), "ProbeFailed")
     assert.strictEqual(tagOf("overloaded"), "ProbeSkipped")
+  })
+
+  it.each<readonly [Place, string]>([
+    [{}, "Connection refused"],
+    [{ port: 3000 }, "Connection refused"],
+    [{ port: 9000 }, "Connection refused at http://a:9000"],
+    [{ address: "[::1]" }, "Connection refused at http://[::1]:3000"]
+  ])("says where it was, if that is not where the backend is: %j", (place, message) => {
+    const failure = TransportFailure.make({ reason: "connect_failed", message: "Connection refused" })
+    assert.deepInclude(fromFailure(failure, place, "http://a:3000"), { message })
   })
 
   it.each<readonly [TransportFailure["reason"], Place, boolean]>([
@@ -47,6 +57,6 @@ describe("fromFailure", () => {
     ["connect_failed", { port: 9000 }, true],
     ["connect_failed", { address: "b" }, true]
   ])("for %s, of a check at %j, leaves a request some hope: %s", (reason, place, silent) => {
-    assert.deepInclude(fromFailure(TransportFailure.make({ reason, message: "x" }), place), { silent })
+    assert.deepInclude(fromFailure(TransportFailure.make({ reason, message: "x" }), place, "http://a"), { silent })
   })
 })
