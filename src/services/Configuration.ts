@@ -123,7 +123,7 @@ export const schema = <const Name extends string>(
         default: 128,
         description: "Requests that may wait while every backend is at its limit; 0 is no queue.",
         title: "count",
-        expected: "a whole number"
+        expected: "a whole number of 0 or more"
       }),
       timeout: duration("1s", "How long a request waits. Unless it is set, at most half of timeout.exchange."),
       order: entry(Schema.Literals(["oldest", "newest"]), {

@@ -142,6 +142,8 @@ describe("what only code can say", () => {
     Configuration.check(input).pipe(Result.flip, Result.getOrThrow, ({ message }) => message)
 
   it.each<readonly [object, string]>([
+    [{ queue: { size: -1 } }, "queue.size: expected a whole number of 0 or more, got -1"],
+    [{ retry: { minPerSecond: -1 } }, "retry.minPerSecond: expected a whole number of 0 or more, got -1"],
     [{ retry: { tries: NaN } }, "retry.tries: expected a whole number of 1 or more, got NaN"],
     [{ retry: { tries: Infinity } }, "retry.tries: expected a whole number of 1 or more, got Infinity"],
     [{ retry: { tries: 2n } }, "retry.tries: expected a whole number of 1 or more, got 2n"],

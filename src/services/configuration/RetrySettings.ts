@@ -39,7 +39,7 @@ export const retry = Schema.Struct({
     default: 3,
     description: "How many retries a second there may be besides.",
     title: "count",
-    expected: "a whole number"
+    expected: "a whole number of 0 or more"
   })
 }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 
