@@ -73,11 +73,18 @@ const membership = (before: PoolState, after: PoolState): ReadonlyArray<Notice> 
     ? []
     : [...naming("joined", missing(after, before)), ...naming("left", missing(before, after))]
 
-const panicBegins = ({ eligible, members }: PoolState): Notice => ({
-  _tag: "Notice",
-  level: "WARN",
-  message: `Too few backends are well: ${eligible.length} of ${members.length} are offered traffic, also ill ones`
-})
+/** Only the tier that has the traffic counts. */
+const panicBegins = ({ eligible, members }: PoolState): Notice => {
+  const tier = tierOf(eligible)
+  const hasTraffic = ({ backend }: Endpoint): boolean => backend.tier === tier
+  const offered = eligible.filter(hasTraffic).length
+  const all = members.filter(({ endpoint }) => hasTraffic(endpoint)).length
+  return {
+    _tag: "Notice",
+    level: "WARN",
+    message: `Too few backends are well: ${offered} of ${all} are offered traffic, also ill ones`
+  }
+}
 
 /** It ends when enough are well, and as well when no ill one is left that is worth trying. */
 const panicEnds = ({ eligible, members }: PoolState): Notice => ({

@@ -201,7 +201,7 @@ describe("HealthLog", () => {
         "WARN: Traffic goes to backups, of tier 2: nobody before is well",
         "WARN: No backend is offered traffic: requests are answered 503",
         "INFO: Backends are offered traffic again",
-        "WARN: Too few backends are well: 1 of 3 are offered traffic, also ill ones",
+        "WARN: Too few backends are well: 1 of 1 are offered traffic, also ill ones",
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
         "INFO: Ill backends are not offered traffic any more: 1 of 3 are well",
         "INFO: Backups are not needed any more"
@@ -219,7 +219,7 @@ describe("HealthLog", () => {
       for (let i = 0; i < 2; i++) yield* signal("a", passed)
       assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Traffic goes to backups, of tier 1: nobody before is well",
-        "WARN: Too few backends are well: 2 of 2 are offered traffic, also ill ones",
+        "WARN: Too few backends are well: 1 of 1 are offered traffic, also ill ones",
         "INFO: Backups are not needed any more",
         "INFO: Ill backends are not offered traffic any more: 1 of 2 are well"
       ])
@@ -316,6 +316,19 @@ describe("HealthLog", () => {
       for (const _ of [1, 2]) yield* signal("b", passed)
       assert.deepStrictEqual(entries.slice(before).filter(({ _tag }) => _tag === "Notice").map(pretty), [
         "WARN: Traffic goes to backups, of tier 1: nobody before is well"
+      ])
+    }).pipe(logging(entries))
+  })
+
+  it.effect("does not count backups that are not asked among those who are offered traffic in a panic", () => {
+    const entries: Array<Entry> = []
+    const tiers = ["a", "b", "c", "d"].map((id, i) => Backend.make(`http://${id}.test`, { id, tier: i < 3 ? 0 : 1 }))
+    return Effect.gen(function*() {
+      yield* Effect.flatMap(Pool, (pool) => Effect.andThen(pool.reconcile(tiers), settle))
+      yield* signal("a", failed)
+      yield* signal("b", { _tag: "ProbeFailed", why: "status: 500", answered: true })
+      assert.deepStrictEqual(entries.filter(({ _tag }) => _tag === "Notice").map(pretty), [
+        "WARN: Too few backends are well: 2 of 3 are offered traffic, also ill ones"
       ])
     }).pipe(logging(entries))
   })
