@@ -22,12 +22,20 @@ export const closesAfter = (socket: Net.Socket): void => {
 /** Whether what comes on it is nobody's. */
 export const isClosing = (socket: Net.Socket): boolean => closing.has(socket)
 
+/** Whether a server closes what it takes for idle just now. */
+let isClosingIdle = false
+
 /**
  * Ends a connection whose last answer is with the system. Node would close it at once: the reset with which the system
  * answers what the client has sent behind its request may come before the client has read that answer.
  */
 const linger = (socket: Net.Socket): void => {
   closesAfter(socket)
+  // To a server that stops it is idle.
+  const destroy = socket.destroy.bind(socket)
+  socket.destroy = (error) => isClosingIdle ? socket : destroy(error)
+  // Whoever has paused it has told the parser, which reads on when it is told so, and is told nothing after this.
+  socket.emit("resume")
   // The parser takes what comes behind a last request for an error, at which node:http closes the connection.
   socket.removeAllListeners("data").on("data", () => {}).resume()
   socket.end(() => {
@@ -58,6 +66,12 @@ export const create = (limits: Limits): Http.Server => {
     // node:http calls it behind a last response.
     socket.destroySoon = () => linger(socket)
   })
+  const closeIdleConnections = server.closeIdleConnections.bind(server)
+  server.closeIdleConnections = () => {
+    isClosingIdle = true
+    closeIdleConnections()
+    isClosingIdle = false
+  }
   // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
   server.on("connect", (_request, socket) => {
     socket.on("error", () => {})

@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpServer from "effect/http/HttpServer"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -85,6 +86,28 @@ const finished = (): Promise<void> =>
     DiagnosticsChannel.subscribe("http.server.response.finish", onFinish)
   })
 
+/** Done when nobody listens there any more. */
+const refused = async (number: number): Promise<void> => {
+  while (await Peer.connect(number).then((peer) => (peer.destroy(), true), () => false)) continue
+}
+
+/** What a client gets that sends more, again and again, behind a request that is answered, and reads only then. */
+const lastAnswer = async (number: number, request: string, more: string): Promise<string> => {
+  const socket = Net.connect({ port: number, host: "127.0.0.1" })
+  // Without a listener a reset would end the process; whoever reads is told of it as well.
+  socket.pause().on("error", () => {})
+  const isFinished = finished()
+  socket.write(request)
+  await isFinished
+  // The first may close the connection, the second brings the reset, and at the third the client gives up.
+  for (const _ of [1, 2, 3]) {
+    socket.write(more)
+    // The system of the other end has to see it.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  return (await buffer(socket)).toString()
+}
+
 for (
   const [request, more] of [
     [head("GET /", "Connection: close"), head("GET /")],
@@ -100,24 +123,35 @@ for (
         return HttpServerResponse.text(text)
       }))
       const number = yield* port
-      const answer = yield* Effect.promise(async () => {
-        const socket = Net.connect({ port: number, host: "127.0.0.1" })
-        socket.pause()
-        const isFinished = finished()
-        socket.write(request)
-        await isFinished
-        // The first may close the connection, the second brings the reset, and at the third the client gives up.
-        for (const _ of [1, 2, 3]) {
-          socket.write(more)
-          // The system of the other end has to see it.
-          await new Promise((resolve) => setTimeout(resolve, 50))
-        }
-        return (await buffer(socket)).toString()
-      })
+      const answer = yield* Effect.promise(() => lastAnswer(number, request, more))
       assert.strictEqual(answer.slice(answer.indexOf("\r\n\r\n") + 4), text)
       assert.strictEqual(requests, 1)
     }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
 }
+
+it.effect("the last answer of a server that stops arrives whole, also where its client sends more before it reads", () =>
+  Effect.gen(function*() {
+    const text = "a".repeat(100_000)
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(NodeEngine.layerServer(listen), scope)
+    const begun = yield* Deferred.make<void>()
+    const stopped = yield* Deferred.make<void>()
+    const app = Effect.as(
+      Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(stopped)),
+      HttpServerResponse.text(text)
+    )
+    const served = Effect.andThen(HttpServer.serveEffect(app), port)
+    const number = yield* Effect.provideContext(Scope.provide(served, scope), context)
+    const request = head("GET /")
+    const asking = yield* Effect.forkChild(Effect.promise(() => lastAnswer(number, request, request)))
+    yield* Deferred.await(begun)
+    const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+    yield* Effect.promise(() => refused(number))
+    yield* Deferred.succeed(stopped, undefined)
+    const answer = yield* Fiber.join(asking)
+    assert.strictEqual(answer.slice(answer.indexOf("\r\n\r\n") + 4).length, text.length)
+    yield* Fiber.join(stopping)
+  }))
 
 const closing = HttpServerResponse.setHeader(HttpServerResponse.text("last"), "connection", "close")
 
@@ -130,10 +164,29 @@ it.effect("many requests behind a last answer are no reason for a warning of Nod
     process.on("warning", onWarning)
     const { body } = yield* Effect.promise(async () => {
       const peer = await Peer.connect(number)
-      return peer.exchange(head("GET /").repeat(20))
+      const answer = await peer.exchange(head("GET /").repeat(20))
+      peer.destroy()
+      return answer
     }).pipe(Effect.ensuring(Effect.sync(() => process.off("warning", onWarning))))
     assert.strictEqual(body.toString(), "last")
     assert.deepStrictEqual(warnings, [])
+  }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
+
+it.effect("it is seen when a client leaves after its last answer, also where it has sent more requests behind that one", () =>
+  Effect.gen(function*() {
+    yield* HttpServer.serveEffect(Effect.succeed(closing))
+    const number = yield* port
+    const accepted = yield* told("net.server.socket", "socket")
+    yield* Effect.promise(async () => {
+      const peer = await Peer.connect(number)
+      await peer.exchange(head("GET /").repeat(3))
+      const other = accepted[0]?.deref()
+      assert(other instanceof Net.Socket)
+      const isClosed = once(other, "close")
+      peer.end()
+      await isClosed
+      assert.isTrue(other.readableEnded)
+    })
   }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
 
 it.effect("stops although a middleware has held what came behind a last answer until its client had left", () =>
@@ -152,6 +205,7 @@ it.effect("stops although a middleware has held what came behind a last answer u
     yield* Effect.promise(async () => {
       const peer = await Peer.connect(number)
       await peer.exchange(head("GET /") + head("GET /late"))
+      peer.destroy()
     })
     assert.strictEqual(held, 1)
   }).pipe(Effect.scoped, Effect.provide(NodeEngine.layerServer(listen))))
