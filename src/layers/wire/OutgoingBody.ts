@@ -91,7 +91,7 @@ const fromStream = (
     start: (writer) => {
       writer.flush()
       const fiber = Effect.runForkWith(context)(Effect.matchCause(feed.write(writer, stream), finish(writer)))
-      feed.onCancel = () => fiber.interruptUnsafe()
+      feed.whenCancelled(() => fiber.interruptUnsafe())
     }
   }
 }

@@ -14,8 +14,8 @@ export const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer,
 
 export class StreamFeed implements Source {
   private readonly room = Latch.makeUnsafe(true)
-  /** Called when nobody wants the rest. */
-  onCancel: (() => void) | undefined
+  private isCancelled = false
+  private onCancel: (() => void) | undefined
 
   pause(): void {
     this.room.closeUnsafe()
@@ -26,7 +26,14 @@ export class StreamFeed implements Source {
   }
 
   cancel(): void {
+    this.isCancelled = true
     this.onCancel?.()
+  }
+
+  /** Calls the function when nobody wants the rest, which may be so already. */
+  whenCancelled(stop: () => void): void {
+    this.onCancel = stop
+    if (this.isCancelled) stop()
   }
 
   /** Gives all pieces to the writer, and waits for room after each of them, and for `check` then. */

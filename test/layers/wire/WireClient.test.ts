@@ -677,6 +677,20 @@ describe("whoever waits", () => {
   }
 
   test(
+    "no more, because the body is longer than its Content-Length, does not leave the stream behind",
+    Effect.gen(function*() {
+      const { origin } = yield* backend((peer) => peer.untilOver())
+      let isOver = false
+      const stream = Stream.concat(Stream.make(new Uint8Array(5)), Stream.never).pipe(
+        Stream.ensuring(Effect.sync(() => isOver = true))
+      )
+      yield* Effect.flip(HttpClient.post(origin, { body: HttpBody.stream(stream, undefined, 4) }))
+      yield* turns
+      assert.isTrue(isOver)
+    })
+  )
+
+  test(
     "for the rest of an answer is told when the body of the request breaks off",
     Effect.gen(function*() {
       const { origin } = yield* backend(async (peer) => {
