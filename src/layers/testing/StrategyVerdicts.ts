@@ -118,7 +118,7 @@ export const repeatable = ({ list, strategy, twin }: Sample): string | undefined
   const [one, other] = [strategy.make(list()), twin.make(list())]
   for (let i = 0; i < 40; i++) {
     const [a, b] = [one.pick(keyOf(i))?.backend.id, other.pick(keyOf(i))?.backend.id]
-    if (a !== b) return `Of two of the same, one picked ${a} and the other ${b}. Is its chance not from Random?`
+    if (a !== b) return `Of two of the same, one picked ${a} and the other ${b}, as if chance were not from Random`
   }
   return undefined
 }

@@ -159,6 +159,6 @@ describe("a broken strategy", () => {
         return { pick: () => list[picks++ < 10 ? 0 : Math.floor(Math.random() * list.length)] }
       }
       const error = yield* breakOf(StrategyLaws.repeatable, broken(make))
-      assert.match(error.reason, /Is its chance not from Random\?$/)
+      assert.match(error.reason, /as if chance were not from Random$/)
     }))
 })
