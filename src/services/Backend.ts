@@ -70,6 +70,10 @@ export const urlOf = (origin: string, path: string): string => {
   return (socket === undefined ? origin : `http+unix://${encodeURIComponent(socket)}`) + path
 }
 
+/** The origin of such a URL. */
+export const originOf = (url: URL): string =>
+  url.protocol === "http+unix:" ? `unix:${decodeURIComponent(url.hostname)}` : url.origin
+
 /** A scheme, a host and perhaps a port, without credentials. */
 const isOrigin = (input: string): boolean =>
   /^(?:https?|unix):/i.test(input) ? parseOrigin(input) === input : /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/.test(input)

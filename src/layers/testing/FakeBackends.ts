@@ -25,7 +25,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { parseOrigin } from "../../services/Backend.ts"
+import { originOf, parseOrigin } from "../../services/Backend.ts"
 import { Connector } from "../../services/Connector.ts"
 import { TransportFailure } from "../../services/Failure.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
@@ -210,7 +210,7 @@ export const layer = (
     )
 
     const client = HttpClient.make((request, url, signal) => {
-      const host = hosts.get(url.origin)
+      const host = hosts.get(originOf(url))
       return (host === undefined ? Effect.fail(connectionRefused) : exchange(host, request, url, signal)).pipe(
         Effect.map((response) => HttpServerResponse.toClientResponse(withCookies(response), { request })),
         Effect.mapError((cause) => new HttpClientError({ reason: new TransportError({ request, cause }) }))

@@ -20,10 +20,6 @@ interface Receiver {
   receive(chunk: Buffer): boolean
 }
 
-/** The origin of a URL, in the form of `Backend`. */
-export const originOf = (url: URL): string =>
-  url.protocol === "http+unix:" ? `unix:${decodeURIComponent(url.hostname)}` : url.origin
-
 /** What an origin such as `http://host:port` or `unix:/run/app.sock` means; `undefined` for any other. */
 export const targetOf = (origin: string): Target | undefined => {
   if (origin.startsWith("unix:")) return { _tag: "Unix", path: origin.slice("unix:".length) }

@@ -60,6 +60,13 @@ const trickle = (...chunks: ReadonlyArray<string>): Stream.Stream<Uint8Array> =>
   )
 
 describe("FakeBackends answers", () => {
+  it.effect("on a unix socket as well", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* text("http+unix://%2Frun%2Fapp.sock/path"), "from a socket")
+      const { received } = yield* Fakes
+      assert.deepStrictEqual(received("unix:/run/app.sock").map(({ target }) => target), ["/path"])
+    }).pipe(Effect.provide(FakeBackends.layer({ "unix:/run/app.sock": respond("from a socket") }))))
+
   it.effect("by origin, with the head of a real server", () =>
     Effect.gen(function*() {
       const a = yield* get("http://a/")
