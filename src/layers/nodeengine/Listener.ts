@@ -106,7 +106,9 @@ export const follow = (server: Http.Server) => {
     /** To be called when it closes. */
     close: (): void => {
       for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-      for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false
+      // Of those that wait behind one another, only the last is the last of its connection.
+      const last = new Map(Array.from(open, (response) => [response.req.socket, response]))
+      for (const response of last.values()) if (!response.headersSent) response.shouldKeepAlive = false
     },
     /** Responses that somebody waits for. Those of clients that have just left are still to close. */
     inFlight: (): number => [...open].filter(({ req }) => !req.socket.destroyed).length

@@ -171,7 +171,8 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       // A client that waits for a 100 (Continue) would be left in doubt; one that has much to send had better stop.
       if (intake.flow?.onTake !== undefined || intake.remaining > maxDrain) this.isLast = true
     }
-    return this.isLast ||= this.server.isClosing
+    // Requests that have come already are still answered.
+    return this.isLast ||= this.server.isClosing && this.early === undefined
   }
 
   endsWithExchange(): void {
@@ -189,12 +190,13 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    // Requests that have come already are still answered.
-    if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
+    if (this.isLast) return this.close()
     this.deadline = intake === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
     this.consumeEarly()
+    // What has come early need not have been a request.
+    if (this.server.isClosing && this.isIdle && this.early === undefined && !this.isDeaf) this.close()
   }
 
   /** Goes on with what came before its turn, unless the client does not read what it has asked for already. */

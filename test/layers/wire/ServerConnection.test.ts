@@ -251,6 +251,38 @@ describe("a response that began before its server was closed", () => {
   })
 })
 
+describe("what has come before its turn when the server is closed", () => {
+  const stopped = (early: string) => {
+    const lab = setup()
+    lab.receive(head("GET /hang"))
+    lab.receive(early)
+    lab.server.isClosing = true
+    answer(lab.hanging[0]!)
+    return lab
+  }
+
+  it("is answered, and the last answer says that there is no other", async () => {
+    const { hanging, socket } = stopped(head("GET /hang") + head("GET /"))
+    answer(hanging[1]!)
+    assert.isTrue(socket.writableEnded)
+    await socket.turn()
+    const answers = socket.text.split("HTTP/1.1 200 OK").slice(1)
+    assert.deepStrictEqual(answers.map((text) => text.includes("Connection: close")), [false, false, true])
+  })
+
+  it("is waited for where it is a part of a request", () => {
+    const [begin, end] = ["GET / HTTP/1.1\r\n", "Host: a\r\n\r\n"]
+    const { receive, socket } = stopped(begin)
+    assert.isFalse(socket.writableEnded)
+    receive(end)
+    assert.isTrue(socket.writableEnded)
+  })
+
+  it("does not keep the connection open where it is no request", () => {
+    assert.isTrue(stopped("\r\n").socket.writableEnded)
+  })
+})
+
 describe("the memory of what a client sends", () => {
   const size = 40_000
 
