@@ -2,8 +2,8 @@
  * The fibers that check backends: one for each member of the pool, for as long as it is a member.
  *
  * First checks run in parallel, and those of a large pool do not all begin at once. Whatever a check does, also throw or
- * never end, its fiber goes on. A check that throws has a bug of its own, which says nothing of the backend: were it a
- * failure, one bug would take all backends out at once.
+ * never end, its fiber goes on, unless it cannot be interrupted. A check that throws has a bug of its own, which says
+ * nothing of the backend: were it a failure, one bug would take all backends out at once.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
