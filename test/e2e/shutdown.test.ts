@@ -132,27 +132,33 @@ onEachEngine("shutdown", (test) => {
     await closing
   })
 
-  test("requests that were sent one behind the other before are all answered, and the connection closed then", async (lab) => {
-    const backend = await lab.raw(async (peer) => {
-      while (true) {
-        const { target } = await peer.request()
-        if (target === "/next") await peer.send(ok)
+  for (const [when, isBefore] of [["before", true], ["just then", false]] as const) {
+    test(`a request that was sent ${when}, behind one without an answer yet, is answered as well`, async (lab) => {
+      const backend = await lab.raw(async (peer) => {
+        while (true) {
+          const { target } = await peer.request()
+          if (target === "/next") await peer.send(ok)
+        }
+      })
+      const lb = await lab.balancer([backend], { shutdown: 60_000 })
+      const client = await lab.connect(lb)
+      await client.send(message("GET /first HTTP/1.1", host))
+      const origin = await backend.asked()
+      const next = async () => {
+        await client.send(message("GET /next HTTP/1.1", host))
+        // What has come is read, and worked on where an engine does that before its turn.
+        await new Promise((resolve) => setTimeout(resolve, 50))
       }
+      if (isBefore) await next()
+      const closing = lb.close()
+      while (!await refused(lb.port));
+      if (!isBefore) await next()
+      await origin.send(ok)
+      for (let i = 0; i < 2; i++) assert.strictEqual((await client.response()).status, 200)
+      await client.untilOver()
+      await closing
     })
-    const lb = await lab.balancer([backend], { shutdown: 60_000 })
-    const client = await lab.connect(lb)
-    await client.send(message("GET /first HTTP/1.1", host))
-    const origin = await backend.asked()
-    await client.send(message("GET /next HTTP/1.1", host))
-    // What has come is read, and worked on where an engine does that before its turn.
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    const closing = lb.close()
-    while (!await refused(lb.port));
-    await origin.send(ok)
-    for (let i = 0; i < 2; i++) assert.strictEqual((await client.response()).status, 200)
-    await client.untilOver()
-    await closing
-  })
+  }
 
   test("when the time is up an exchange without a head is answered with 503, and its backend aborted", async (lab) => {
     const backend = await lab.raw((peer) => peer.request())

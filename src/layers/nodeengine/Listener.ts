@@ -93,9 +93,13 @@ export const follow = (server: Http.Server) => {
     sockets.add(socket)
     socket.once("close", () => sockets.delete(socket))
   })
-  const onRequest = (_request: Http.IncomingMessage, response: Http.ServerResponse) => {
+  // Of those that wait behind one another, only the last is the last of its connection.
+  const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
+    if (!server.listening) {
+      for (const before of open) if (before.req.socket === socket) before.shouldKeepAlive = true
+      response.shouldKeepAlive = false
+    }
     open.add(response)
-    if (!server.listening) response.shouldKeepAlive = false
     response.once("close", () => {
       open.delete(response)
       if (!server.listening) server.closeIdleConnections()
@@ -106,7 +110,6 @@ export const follow = (server: Http.Server) => {
     /** To be called when it closes. */
     close: (): void => {
       for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-      // Of those that wait behind one another, only the last is the last of its connection.
       const last = new Map(Array.from(open, (response) => [response.req.socket, response]))
       for (const response of last.values()) if (!response.headersSent) response.shouldKeepAlive = false
     },
