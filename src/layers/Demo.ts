@@ -11,9 +11,10 @@ import type { ServeError } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
-import { AccessLog } from "../services/AccessLog.ts"
+import { AccessLog, type Notice } from "../services/AccessLog.ts"
 
 /** One backend of the demo. */
 export interface Options {
@@ -57,29 +58,31 @@ const serveOnce = Effect.fnUntraced(
 )
 
 /**
- * Starts a backend, and keeps it until the scope closes: whenever it was stopped, it listens again after its downtime.
- * Succeeds with its port as soon as it listens. Fails when it cannot listen at first.
+ * Starts a backend, and keeps it until the scope closes: whenever it was stopped, it listens again after its downtime,
+ * or after another one as long as somebody else has its port. Succeeds with its port as soon as it listens. Fails when
+ * it cannot listen at first.
  */
 export const start = Effect.fn("Demo.start")(function*(
   options: Options
 ): Effect.fn.Return<number, ServeError, AccessLog | Scope.Scope> {
   const log = yield* AccessLog
-  const say = (message: string) => log.write({ _tag: "Notice", level: "INFO", message: `${options.name} ${message}` })
+  const say = (level: Notice["level"], message: string) =>
+    log.write({ _tag: "Notice", level, message: `${options.name} ${message}` })
+  const downtime = Duration.format(options.downtime)
   const first = yield* Deferred.make<number, ServeError>()
   yield* Effect.gen(function*() {
     yield* serveOnce(options, options.port, (port) => Deferred.succeed(first, port))
     const port = yield* Deferred.await(first)
     while (true) {
-      say(`has stopped; it comes back in ${Duration.format(options.downtime)}`)
+      say("INFO", `has stopped; it comes back in ${downtime}`)
       yield* Effect.sleep(options.downtime)
-      yield* serveOnce(options, port, () => Effect.sync(() => say("is back")))
+      yield* serveOnce(options, port, () => Effect.sync(() => say("INFO", "is back"))).pipe(
+        Effect.tapError(({ cause }) =>
+          Effect.sync(() => say("WARN", `cannot come back, and tries again in ${downtime}: ${cause}`))
+        ),
+        Effect.retry(Schedule.spaced(options.downtime))
+      )
     }
-  }).pipe(
-    // After the first time nobody waits for this: another program has taken the port meanwhile.
-    Effect.catch((error) =>
-      Effect.andThen(Deferred.fail(first, error), Effect.logWarning(`${options.name} cannot come back`, error.cause))
-    ),
-    Effect.forkScoped
-  )
+  }).pipe(Effect.catch((error) => Deferred.fail(first, error)), Effect.forkScoped)
   return yield* Deferred.await(first)
 })

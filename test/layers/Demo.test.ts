@@ -28,8 +28,11 @@ const journal = () => {
   }
   return {
     layer: Layer.succeed(AccessLog, { write }),
+    /** Of the line, its beginning is enough. */
     until: (line: string) =>
-      Effect.promise(() => waiting.until(() => lines.includes(line), line, () => lines.join("\n")))
+      Effect.promise(() =>
+        waiting.until(() => lines.some((each) => each.startsWith(line)), line, () => lines.join("\n"))
+      )
   }
 }
 
@@ -48,6 +51,23 @@ describe("a backend of the demo", () => {
       yield* TestClock.adjust("14 seconds")
       assert.strictEqual(yield* Effect.promise(() => ask(port, "GET", "/")), "ECONNREFUSED")
       yield* TestClock.adjust("1 second")
+      yield* until("backend 1 is back")
+      assert.strictEqual(yield* Effect.promise(() => ask(port, "GET", "/")), "Hello from backend 1\n")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("tries again when somebody else has its port meanwhile", () => {
+    const { layer, until } = journal()
+    return Effect.gen(function*() {
+      const port = yield* Demo.start(options)
+      yield* Effect.promise(() => ask(port, "POST", "/stop"))
+      yield* until("backend 1 has stopped; it comes back in 15s")
+      const other = Http.createServer()
+      yield* Effect.promise(() => new Promise<void>((resolve) => void other.listen(port, "localhost", resolve)))
+      yield* TestClock.adjust("15 seconds")
+      yield* until("backend 1 cannot come back, and tries again in 15s: Error: listen EADDRINUSE")
+      yield* Effect.promise(() => new Promise((resolve) => other.close(resolve)))
+      yield* TestClock.adjust("15 seconds")
       yield* until("backend 1 is back")
       assert.strictEqual(yield* Effect.promise(() => ask(port, "GET", "/")), "Hello from backend 1\n")
     }).pipe(Effect.provide(layer))
