@@ -65,5 +65,8 @@ export const string = (text: string, seed: number = 0): number => {
   return bits < 0x80 ? finish(h ^ mixed(rest), n) : bytes(encoder.encode(text), seed)
 }
 
+/** A number from 0 to below 1 that the text alone decides. */
+export const place = (text: string, seed: number = 0): number => (string(text, seed) >>> 0) / 2 ** 32
+
 /** The hash of a 32-bit integer as four bytes, the lowest first: what `bytes` gives for them. */
 export const integer = (value: number, seed: number = 0): number => finish(absorb(seed | 0, value), 4)

@@ -12,7 +12,7 @@ export type Report = (defect: unknown) => void
 const nobody: Picker = { pick: () => undefined }
 
 /** The same function, but what it throws is reported, and it gives nothing then. */
-const guarded =
+export const guarded =
   <A extends ReadonlyArray<unknown>, B>(f: (...args: A) => B, report: Report) => (...args: A): B | undefined => {
     try {
       return f(...args)

@@ -8,13 +8,14 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
+import * as Hash from "../../services/Hash.ts"
 import * as Health from "../../services/Health.ts"
 import type { Endpoint } from "../../services/Load.ts"
 import * as Monotonic from "../../services/Monotonic.ts"
 import { empty, memberOf, type PoolState } from "../../services/Pool.ts"
 import * as SlowStart from "../../services/SlowStart.ts"
 import type { Accepts, PickContext, Picker, Strategy } from "../../services/Strategy.ts"
-import { pickerFor, type Report } from "./Guarded.ts"
+import { guarded, pickerFor, type Report } from "./Guarded.ts"
 import type { Limits } from "./Limits.ts"
 import * as Pins from "./Pins.ts"
 import type { PoolView } from "./PoolView.ts"
@@ -44,6 +45,9 @@ const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(en
  */
 const canBeFound = ({ endpoints }: Tier, accepts: Accepts): boolean => endpoints.some(accepts)
 
+/** Not the seed of other hashes: which keys come first to an endpoint that is warming has nothing to do with whose they are. */
+const seed = 0x7761726d
+
 /** The picker of a level, if anything was picked with it. */
 const usedFor = (level: number, tiers: ReadonlyArray<Tier>): Picker | undefined => {
   for (const tier of tiers) if (tier.level === level) return tier.used
@@ -68,7 +72,9 @@ interface Parts {
 export class Selection {
   private readonly parts: Parts
   private readonly usesSlowStart: boolean
+  private readonly keyOf: (context: PickContext) => string | undefined
   private makePicker: MakePicker
+  private usesKey: boolean
   private followed: PoolState = empty
   private tiers: ReadonlyArray<Tier> = []
   private areAllOnTrial = false
@@ -77,7 +83,9 @@ export class Selection {
 
   constructor(parts: Parts) {
     this.parts = parts
+    this.keyOf = guarded((context) => context.key(), parts.report)
     this.makePicker = this.guarded(parts.strategy)
+    this.usesKey = parts.strategy.usesKey === true
     this.usesSlowStart = Duration.toMillis(parts.slowStart.duration) > 0
   }
 
@@ -93,6 +101,7 @@ export class Selection {
   /** Goes on with another strategy. */
   swap(strategy: Strategy["Service"]): void {
     this.makePicker = this.guarded(strategy)
+    this.usesKey = strategy.usesKey === true
     this.tiers = this.tiersOfEjected = []
     this.followed = this.known = empty
   }
@@ -196,14 +205,27 @@ export class Selection {
       const first = tier.picker.pick(context)
       if (first !== undefined && hasRoom(first)) {
         const share = this.shareOf(first)
-        if (share === 1 || this.parts.random() < share) return first
+        if (share === 1 || (this.placeOf(context) ?? this.parts.random()) < share) return first
         passedOver = first
       }
     }
-    const isFree = (endpoint: Endpoint): boolean =>
-      hasRoom(endpoint) && !isAmong(tried, endpoint) && this.shareOf(endpoint) === 1
+    const place = this.usesSlowStart ? this.placeOf(context) : undefined
+    const isFree = (endpoint: Endpoint): boolean => {
+      if (!hasRoom(endpoint) || isAmong(tried, endpoint)) return false
+      const share = this.shareOf(endpoint)
+      return share === 1 || (place !== undefined && place < share)
+    }
     if (canBeFound(tier, isFree)) return tier.search(context, isFree)
     return passedOver ?? (this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : undefined)
+  }
+
+  /**
+   * From which share on, of 0 to below 1, an endpoint that is warming gets the requests with this key; none where it is
+   * by chance. So it is given one key after the other, each for good, and none goes to and fro.
+   */
+  private placeOf(context: PickContext): number | undefined {
+    const key = this.usesKey ? this.keyOf(context) : undefined
+    return key === undefined ? undefined : Hash.place(key, seed)
   }
 
   /** The part of its share that an endpoint gets: 1, unless it is warming. */

@@ -93,6 +93,67 @@ describe("slow start", () => {
       assert.closeTo(yield* shareOf("d"), 3 * 0.1 / 1.1, 0.05)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
+  describe.each(["ring-hash", "maglev", "rendezvous"] as const)("with %s", (name) => {
+    const keys = Array.from({ length: 2_000 }, (_, i) => `key ${i}`)
+    const owners = Effect.map(
+      Balancer,
+      ({ select }) => keys.map((key) => select({ ...anonymous, key: () => key })?.backend.id)
+    )
+    const moved = (before: ReadonlyArray<unknown>, after: ReadonlyArray<unknown>) =>
+      keys.filter((_, i) => before[i] !== after[i])
+
+    it.effect("gives a backend one key after the other, each for good", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b", "c")
+        const usual = yield* owners
+        const own = keys.filter((_, i) => usual[i] === "b")
+        yield* fail("b")
+        yield* shareOf("b")
+        for (const _ of [1, 2]) {
+          yield* Effect.flatMap(Pool, (pool) => pool.signal("b", { _tag: "ProbePassed", why: "" }))
+        }
+        let before = yield* owners
+        for (const [wait, share] of [[0, 0.1], [15, 0.5], [12, 0.9], [3, 1]] as const) {
+          yield* TestClock.adjust(Duration.seconds(wait))
+          const now = yield* owners
+          assert.deepStrictEqual(yield* owners, now)
+          for (const key of moved(before, now)) assert.strictEqual(now[keys.indexOf(key)], "b")
+          assert.closeTo(now.filter((id) => id === "b").length / own.length, share, 0.05)
+          before = now
+        }
+        assert.deepStrictEqual(before, usual)
+      }).pipe(over(strategies[name], { slowStart }), Random.withSeed(1)))
+
+    it.effect("moves no key twice where two are warming", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a")
+        yield* owners
+        yield* reconcile("a", "b", "c")
+        let before = yield* owners
+        const times = new Map<string, number>()
+        for (let second = 0; second < 30; second++) {
+          yield* TestClock.adjust("1 second")
+          const now = yield* owners
+          for (const key of moved(before, now)) times.set(key, (times.get(key) ?? 0) + 1)
+          before = now
+        }
+        for (const [key, count] of times) assert.strictEqual(count, 1, key)
+      }).pipe(over(strategies[name], { slowStart })))
+
+    it.effect("draws by chance where there is no key", () =>
+      Effect.gen(function*() {
+        yield* reconcile("a", "b", "c")
+        yield* shareOf("b")
+        yield* fail("b")
+        yield* shareOf("b")
+        for (const _ of [1, 2]) {
+          yield* Effect.flatMap(Pool, (pool) => pool.signal("b", { _tag: "ProbePassed", why: "" }))
+        }
+        yield* TestClock.adjust("15 seconds")
+        assert.closeTo(yield* shareOf("b"), 0.5, 0.06)
+      }).pipe(over(strategies[name], { slowStart }), Random.withSeed(1)))
+  })
+
   /** All wait for their first check. */
   const careful = Effect.provide(
     BalancerLayer.layer({ ...defaultOptions, slowStart }).pipe(
