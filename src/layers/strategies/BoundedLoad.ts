@@ -4,7 +4,8 @@
  * The bound of a backend is the average in flight, the new request included, times a factor, rounded up (Mirrokni,
  * Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016); by weight, unless the strategy ignores
  * weights. A hash strategy goes on to the next backend in its order, so that most keys stay where they were, and a busy
- * key spreads over few backends. Around any other strategy, somebody else who is within the bound is taken.
+ * key spreads over few backends. Around any other strategy, somebody else who is within the bound is taken. Where none of
+ * those can be taken, it is whoever is the least beyond it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -60,6 +61,17 @@ export const around = (
     return found
   }
 
+  /** Of those who can be taken, the one that has the least for its share. */
+  const leastBusy = (accepts: Accepts): Endpoint | undefined => {
+    let found: Endpoint | undefined
+    for (const endpoint of endpoints) {
+      const isLess = found === undefined ||
+        endpoint.load.inFlight * weightOf(found) < found.load.inFlight * weightOf(endpoint)
+      if (isLess && accepts(endpoint)) found = endpoint
+    }
+    return found
+  }
+
   return {
     pick: (context) => {
       if (--picksLeft <= 0) count()
@@ -69,7 +81,7 @@ export const around = (
     },
     pickWhere: (context, accepts) => {
       if (--picksLeft <= 0) count()
-      return pickWhere(context, accepts)
+      return pickWhere(context, accepts) ?? leastBusy(accepts)
     },
     observe: (endpoint, outcome, latencyMs) => inner.observe?.(endpoint, outcome, latencyMs),
     ended: (endpoint) => {

@@ -43,9 +43,6 @@ const sum = (endpoints: ReadonlyArray<Endpoint>, weightOf: (endpoint: Endpoint) 
 /** Not the seed of other hashes, so that a key's half and its place in a ring or a table are independent. */
 const seed = 0x7a6f6e65
 
-/** A number from 0 to below 1 that the key alone decides. */
-const place = (key: string): number => (Hash.string(key, seed) >>> 0) / 2 ** 32
-
 /** For a share of the traffic, says of each request whether it is in it: by the place of its key, or else evenly mixed. */
 type Split = (part: number) => (at: number | undefined) => boolean
 
@@ -93,6 +90,33 @@ const divided = ({ elsewhere, here, isKept, isLocal, part, placeOf }: Halves): P
 })
 
 /**
+ * A picker for some of the endpoints, of which nobody has to be taken: then it goes on to the others in an order of
+ * theirs, which is made when it is needed.
+ */
+const goingOn = (
+  picker: Picker,
+  near: ReadonlyArray<Endpoint>,
+  endpoints: ReadonlyArray<Endpoint>,
+  makeOver: (endpoints: ReadonlyArray<Endpoint>) => Picker
+): Picker => {
+  if (near.length === endpoints.length) return picker
+  const isNear = new Set(near)
+  let others: Picker | undefined
+  const of = (endpoint: Endpoint): Picker | undefined => (isNear.has(endpoint) ? picker : others)
+  return {
+    pick: (context) => picker.pick(context),
+    pickWhere: (context, accepts) => {
+      const found = picker.pickWhere?.(context, accepts)
+      if (found !== undefined) return found
+      others ??= makeOver(endpoints.filter((endpoint) => !isNear.has(endpoint)))
+      return others.pickWhere?.(context, accepts)
+    },
+    observe: (endpoint, outcome, latencyMs) => of(endpoint)?.observe?.(endpoint, outcome, latencyMs),
+    ended: (endpoint) => of(endpoint)?.ended?.(endpoint)
+  }
+}
+
+/**
  * How many of a subset are of the zone: its part, at least one, and more or fewer where one side has too few endpoints.
  */
 const sizeHere = (part: number, local: number, others: number, size: number): number =>
@@ -115,22 +139,23 @@ export const layer = (
       const split = makeSplit()
       const placeOf = (context: PickContext): number | undefined => {
         const key = strategy.usesKey === true ? context.key() : undefined
-        return key === undefined ? undefined : place(key)
+        return key === undefined ? undefined : Hash.place(key, seed)
       }
       const weightOf = ({ backend }: Endpoint): number => (strategy.ignoresWeights === true ? 1 : backend.weight)
       const someOf = (endpoints: ReadonlyArray<Endpoint>, size = subset?.size): ReadonlyArray<Endpoint> =>
         subset === undefined || size === undefined ? endpoints : Subset.of(endpoints, { id: subset.id, size })
       const bounded = (picker: Picker, endpoints: ReadonlyArray<Endpoint>, shareOf = weightOf): Picker =>
         factor === undefined ? picker : BoundedLoad.around(picker, endpoints, shareOf, factor)
-      const pickerOver = (endpoints: ReadonlyArray<Endpoint>): Picker =>
-        bounded(Subset.pickerOver(strategy, endpoints), endpoints)
+      const makeOver = (endpoints: ReadonlyArray<Endpoint>): Picker => Subset.pickerOver(strategy, endpoints)
       return {
         ...strategy,
         make: (endpoints): Picker => {
           const isLocal = ({ backend }: Endpoint): boolean => backend.zone === zone
           const local = zone === undefined ? [] : endpoints.filter(isLocal)
           if (local.length === 0 || local.length === endpoints.length) {
-            return subset === undefined ? bounded(strategy.make(endpoints), endpoints) : pickerOver(someOf(endpoints))
+            if (subset === undefined) return bounded(strategy.make(endpoints), endpoints)
+            const some = someOf(endpoints)
+            return goingOn(bounded(makeOver(some), some), some, endpoints, makeOver)
           }
           const sizeOf = sizes(endpoints, weightOf)
           const part = Math.min(1, sizeOf(zone))
@@ -138,14 +163,16 @@ export const layer = (
           const size = Math.min(subset?.size ?? Infinity, endpoints.length)
           const mine = part === 1 ? size : sizeHere(part, local.length, others.length, size)
           const near = someOf(local, mine)
-          if (mine === size) return pickerOver(near)
+          if (mine === size) return goingOn(bounded(makeOver(near), near), near, endpoints, makeOver)
           const far = someOf(others, size - mine)
-          const here = Subset.pickerOver(strategy, near)
-          const elsewhere = Subset.pickerOver(strategy, far)
+          const here = makeOver(near)
+          const elsewhere = makeOver(far)
           const whole = divided({ here, elsewhere, isLocal, part, isKept: split(part), placeOf })
           const share = part / sum(near, weightOf)
           const shareElsewhere = (1 - part) / sum(far, weightOf)
-          return bounded(whole, [...near, ...far], (one) => weightOf(one) * (isLocal(one) ? share : shareElsewhere))
+          const some = [...near, ...far]
+          const all = bounded(whole, some, (one) => weightOf(one) * (isLocal(one) ? share : shareElsewhere))
+          return goingOn(all, some, endpoints, makeOver)
         }
       }
     })

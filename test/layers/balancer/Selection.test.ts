@@ -9,7 +9,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as BalancerLayer from "../../../src/layers/Balancer.ts"
 import * as EjectionLayer from "../../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../../src/layers/Pool.ts"
-import { strategies } from "../../../src/layers/strategies/index.ts"
+import { strategies, strategyOf } from "../../../src/layers/strategies/index.ts"
 import * as Zones from "../../../src/layers/strategies/Zones.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import { Balancer, defaultOptions, type Options } from "../../../src/services/Balancer.ts"
@@ -257,6 +257,88 @@ describe("a zone", () => {
         assert.deepStrictEqual(new Set(yield* selections(300, 0, keyed)), new Set(["a", "b"]))
       }).pipe(over(strategy, slowStart)))
   })
+})
+
+describe.each([["a zone", "here", undefined], ["a subset", undefined, 1]] as const)(
+  "those beyond %s that has no room",
+  (_, zone, size) => {
+    const within = (strategy: Parameters<typeof strategyOf>[0]["strategy"]) =>
+      over(strategyOf({ strategy, hash: {}, subset: { id: "lb", size }, zone }), single)
+    // The zone is big enough for everything, and the first one of the subset as well.
+    const join3 = Effect.gen(function*() {
+      const ids = ["w", "x", "y", "z"]
+      yield* join(...ids.map((id) => named(id)))
+      const first = size === undefined ? "w" : (yield* selections(1))[0]
+      const others = ids.filter((id) => id !== first)
+      const weights = [8, 1, 1]
+      yield* join(
+        named(first!, { weight: 10, zone: "here" }),
+        ...others.map((id, i) => named(id, { weight: weights[i]!, zone: "there" }))
+      )
+      yield* fill(first!)
+      return others
+    })
+
+    it.effect("get it by weight", () =>
+      Effect.gen(function*() {
+        const others = yield* join3
+        const got = yield* selections(20)
+        assert.deepStrictEqual(others.map((id) => got.filter((one) => one === id).length), [16, 2, 2])
+      }).pipe(within("weighted-round-robin")))
+
+    it.effect.each(["ring-hash", "maglev", "rendezvous"] as const)(
+      "get it by key, with %s",
+      (name) =>
+        Effect.gen(function*() {
+          const others = yield* join3
+          const [first, again] = [yield* selections(200, 0, keyed), yield* selections(200, 0, keyed)]
+          assert.deepStrictEqual(first, again)
+          assert.sameMembers([...new Set(first)], others)
+        }).pipe(within(name))
+    )
+  }
+)
+
+describe("a bound of the load", () => {
+  const four = ["a", "b", "c", "d"].map((id) => named(id, { zone: id < "c" ? "here" : "there" }))
+
+  it.effect.each([["a zone", "here", undefined], ["a subset", undefined, 2]] as const)(
+    "does not lead out of %s",
+    ([, zone, size]) =>
+      Effect.gen(function*() {
+        yield* join(...four)
+        const { begin, select } = yield* Balancer
+        const first = select(anonymous)!
+        const second = select(anonymous, [first])!
+        for (let i = 0; i < 10; i++) begin(second)
+        // The first one alone is within the bound, and was tried.
+        for (let i = 0; i < 6; i++) assert.strictEqual(select(anonymous, [first]), second)
+      }).pipe(over(strategyOf({
+        strategy: "round-robin",
+        hash: { balanceFactor: 1.25 },
+        subset: { id: "lb", size },
+        zone
+      })))
+  )
+
+  it.effect("is passed by as little as can be, where only those can be taken who are beyond it", () =>
+    Effect.gen(function*() {
+      yield* join(...four)
+      const { begin, select } = yield* Balancer
+      const tried: Array<Endpoint> = []
+      for (const _ of four) tried.push(select(keyed(1), tried)!)
+      const [first, second, third, fourth] = tried
+      for (let i = 0; i < 30; i++) begin(first!)
+      for (let i = 0; i < 25; i++) begin(second!)
+      for (let i = 0; i < 5; i++) begin(third!)
+      // Those are full or were tried.
+      assert.strictEqual(select(keyed(1), [third!, fourth!]), second)
+    }).pipe(over(strategyOf({
+      strategy: "maglev",
+      hash: { balanceFactor: 1.25 },
+      subset: { id: "lb" },
+      zone: undefined
+    }))))
 })
 
 describe("backups that take what is too much for the primaries", () => {
