@@ -39,12 +39,6 @@ const areOnTrialOrTried = (endpoints: ReadonlyArray<Endpoint>, tried: Tried): bo
 
 const hasRoomBut = (tried: Tried) => (endpoint: Endpoint): boolean => hasRoom(endpoint) && !isAmong(tried, endpoint)
 
-/**
- * To be asked before a search: one in vain is as many turns of who goes in turn, and so could be over and over again the
- * turn of the same one.
- */
-const canBeFound = ({ endpoints }: Tier, accepts: Accepts): boolean => endpoints.some(accepts)
-
 /** Not the seed of other hashes: which keys come first to an endpoint that is warming has nothing to do with whose they are. */
 const seed = 0x7761726d
 
@@ -183,7 +177,7 @@ export class Selection {
   /** Somebody of the first tier in which anybody is accepted. */
   private find(context: PickContext, accepts: Accepts): Endpoint | undefined {
     for (const tier of this.tiers) {
-      if (canBeFound(tier, accepts)) return tier.search(context, accepts)
+      if (tier.has(accepts)) return tier.search(context, accepts)
     }
     return undefined
   }
@@ -215,7 +209,7 @@ export class Selection {
       const share = this.shareOf(endpoint)
       return share === 1 || (place !== undefined && place < share)
     }
-    if (canBeFound(tier, isFree)) return tier.search(context, isFree)
+    if (tier.has(isFree)) return tier.search(context, isFree)
     return passedOver ?? (this.usesSlowStart ? tier.search(context, hasRoomBut(tried)) : undefined)
   }
 

@@ -6,7 +6,7 @@
  */
 import * as Equivalence from "effect/Equivalence"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Picker, type Search, searchFor } from "../../services/Strategy.ts"
+import { type Accepts, type Picker, type Search, searchFor } from "../../services/Strategy.ts"
 
 /** Makes a picker for a list. */
 export type MakePicker = (endpoints: ReadonlyArray<Endpoint>) => Picker
@@ -17,6 +17,8 @@ export class Tier {
   readonly level: number
   private readonly make: MakePicker
   private made: { readonly picker: Picker; readonly search: Search } | undefined
+  /** Who was the last to be accepted. */
+  private known = 0
 
   constructor(make: MakePicker, level: number, endpoints: ReadonlyArray<Endpoint>) {
     this.make = make
@@ -45,6 +47,20 @@ export class Tier {
   /** Finds somebody who can be taken, in the order of the strategy if it has one. */
   get search(): Search {
     return this.picking.search
+  }
+
+  /**
+   * Whether anybody of it is accepted. To be asked before a search: one in vain is as many turns of who goes in turn, and
+   * so could be over and over again the turn of the same one. Where thousands cannot be taken, they are not asked again
+   * each time.
+   */
+  has(accepts: Accepts): boolean {
+    const n = this.endpoints.length
+    for (let i = 0; i < n; i++) {
+      if (accepts(this.endpoints[this.known]!)) return true
+      this.known = this.known + 1 < n ? this.known + 1 : 0
+    }
+    return false
   }
 
   /** The picker, if anything was picked with it. */

@@ -193,6 +193,27 @@ describe("those who are only ejected", () => {
     }).pipe(over(strategies.first, single)))
 })
 
+describe("a thousand of whom most cannot be taken", () => {
+  it.effect.each(["round-robin", "random", "maglev"] as const)(
+    "are not asked anew for each request, with %s",
+    (name) =>
+      Effect.gen(function*() {
+        yield* join(...Array.from({ length: 1_000 }, (_, i) => named(`a${i}`)))
+        yield* selections(1)
+        let looks = 0
+        for (const { endpoint: { load } } of (yield* Ref.get((yield* Pool).state)).members.slice(0, 800)) {
+          const full = () => {
+            looks++
+            return 0
+          }
+          Object.defineProperty(load, "limit", { get: full })
+        }
+        yield* selections(1_000, 0, keyed)
+        assert.isBelow(looks, 30_000)
+      }).pipe(over(strategies[name]))
+  )
+})
+
 describe("one that came back long ago", () => {
   it.effect("is as warm as any, also if the strategy has not proposed it since", () =>
     Effect.gen(function*() {
