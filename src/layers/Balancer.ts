@@ -54,6 +54,8 @@ export const layer = (
       const line = new WaitingLine(options.queue)
       const idle = new Idle()
       let totalInFlight = 0
+      /** Whether those who wait have to, whatever room there is. */
+      let isHeld = false
 
       const isFull = (): boolean => totalInFlight >= options.maxTotalInFlight
 
@@ -61,7 +63,17 @@ export const layer = (
         isFull() ? undefined : selection.select(context, tried)
 
       const advance = (): void => {
-        if (!line.isEmpty) line.advance(({ context, tried }) => select(context, tried))
+        if (!isHeld && !line.isEmpty) line.advance(({ context, tried }) => select(context, tried))
+      }
+
+      const beforeOthers: Balancer["Service"]["beforeOthers"] = (f) => {
+        isHeld = true
+        try {
+          return f()
+        } finally {
+          isHeld = false
+          advance()
+        }
       }
 
       const begin = (endpoint: Load.Endpoint, isAgain = false): void => {
@@ -135,6 +147,7 @@ export const layer = (
         proven,
         bypass,
         end,
+        beforeOthers,
         untilIdle: (id) =>
           Effect.suspend(() => {
             const member = memberOf(view.current(), id)

@@ -180,6 +180,8 @@ const forwarding = (
             endpoint = yield* tries.another(exchange, verdict, answer)
           } else {
             reason = tries.fail(exchange, sent.failure)
+            endpoint = exchange.answering
+            if (endpoint !== undefined) continue
             endpoint = yield* tries.another(exchange, RetryPolicy.afterFailure(retry, reason, exchange))
           }
           if (endpoint !== undefined) exchange.begin(endpoint)

@@ -127,6 +127,8 @@ export class Balancer extends Context.Service<Balancer, {
    * another one may begin beside it.
    */
   readonly bypass: (endpoint: Endpoint, millis: number) => void
+  /** Runs `f`, and lets those who wait for room have what is left of it then: `f` may take itself what it frees. */
+  readonly beforeOthers: <A>(f: () => A) => A
   /** Succeeds when nothing is in flight on the backend with this id: at once, if it is none of the pool. */
   readonly untilIdle: (id: string) => Effect.Effect<void>
   /** Goes on with another strategy. What was learned is in `Load` and stays, and so does what is in flight. */

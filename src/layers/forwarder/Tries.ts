@@ -97,13 +97,15 @@ export const make = (
     })
   }
 
+  /** Begins a try if there is room for it now. */
+  const begin = (exchange: Exchange): Endpoint | undefined => {
+    const endpoint = exchange.select()
+    if (endpoint !== undefined) exchange.begin(endpoint)
+    return endpoint
+  }
+
   return {
-    /** Begins the first try if there is room for it now. */
-    begin: (exchange: Exchange): Endpoint | undefined => {
-      const endpoint = exchange.select()
-      if (endpoint !== undefined) exchange.begin(endpoint)
-      return endpoint
-    },
+    begin,
     /** Waits for room within the time of the exchange, and begins the first try there. */
     beginLater: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
       const left = timeLeft(exchange)
@@ -125,20 +127,26 @@ export const make = (
       if (exchange.mayHedge) Hedging.observe(latencies, exchange.answeredAfter)
       exchange.accept()
     },
-    /** The current try has brought no answer, and ends for this reason. */
+    /**
+     * The current try has brought no answer, and ends for this reason. Where nobody has seen the request, another one
+     * begins at once: not whoever waits for room is to have its place.
+     */
     fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Reason => {
       const { message, reason } = exchange.upload?.failure ?? Failure.behindTry(error)
       if (reason === "overloaded") noteShortage(message)
-      exchange.failed(reason)
+      balancer.beforeOthers(() => {
+        exchange.failed(reason)
+        if (RetryPolicy.afterFailure(retry, reason, exchange) === "free" && timeLeft(exchange) > 0) begin(exchange)
+      })
       return reason
     },
     /**
-     * The endpoint for one more try, when it is due; none, if there is nobody to ask, no time or no budget. `answer` is
-     * what the last try has brought.
+     * The endpoint for one more try that a backend sees, when it is due; none, if there is nobody to ask, no time or no
+     * budget. `answer` is what the last try has brought.
      */
     another: Effect.fnUntraced(function*(exchange: Exchange, verdict: RetryPolicy.Verdict, answer?: ResponseHead) {
-      if (verdict === "no") return undefined
-      let wait = verdict === "free" ? 0 : RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
+      if (verdict !== "budgeted") return undefined
+      let wait = RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
       let select = () => exchange.select()
       let endpoint = select()
       const left = timeLeft(exchange)
@@ -150,7 +158,7 @@ export const make = (
         select = () => exchange.selectAgain()
       }
       if (wait >= left) return undefined
-      if (verdict === "budgeted" && !withdraw()) {
+      if (!withdraw()) {
         exchange.isOverBudget = true
         return undefined
       }

@@ -49,6 +49,7 @@ const open = (
           answered: ({ backend }, latencyMs, at, stage) => void answered.push([backend.id, latencyMs, at, stage]),
           proven: ({ backend }, millis) => void proven.push([backend.id, millis]),
           bypass: ({ backend }) => void bypassed.push(backend.id),
+          beforeOthers: (f) => f(),
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),

@@ -326,6 +326,23 @@ describe("an answer that is kept", () => {
     ))))
 })
 
+describe("a request that was not sent", () => {
+  it.effect("keeps its place among all that may be in flight, whoever waits for one", () =>
+    Effect.gen(function*() {
+      const fibers = yield* Effect.replicateEffect(
+        Effect.forkChild(FakeServer.request(HttpClientRequest.post("/")), { startImmediately: true }),
+        4
+      )
+      yield* TestClock.adjust(500)
+      const texts = yield* Effect.forEach(fibers, (fiber) => Effect.map(Fiber.join(fiber), ({ text }) => text))
+      assert.deepStrictEqual(texts, ["b", "b", "b", "b"])
+      assert.deepStrictEqual(yield* loads, [["a", 4, 4, 0], ["b", 4, 0, 0]])
+    }).pipe(Effect.provide(lab(
+      { "http://a": delayed(1, refuses), "http://b": delayed(100, respond("b")) },
+      { limits: { maxTotalInFlight: 1 } }
+    ))))
+})
+
 describe("the place of a trial", () => {
   const signal = (signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal("http://a", signal))
   const tripped = signal({ _tag: "Tripped", why: "5 failures in a row", random: 0 })

@@ -28,6 +28,7 @@ const setup = Effect.gen(function*() {
     answered: (_endpoint, latencyMs, _at, stage) => void told.push(`${stage} after ${latencyMs} ms`),
     proven: () => {},
     bypass: () => {},
+    beforeOthers: (f) => f(),
     untilIdle: () => Effect.void,
     swap: () => Effect.void,
     end: (_endpoint, outcome) => void told.push(outcome)
