@@ -38,7 +38,7 @@ import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import * as PlatformRequest from "../services/PlatformRequest.ts"
 import * as PlatformResponse from "../services/PlatformResponse.ts"
-import type { Reason } from "../services/Reason.ts"
+import { isClients, type Reason } from "../services/Reason.ts"
 import * as RetryBudget from "../services/RetryBudget.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Target from "../services/Target.ts"
@@ -187,7 +187,8 @@ const forwarding = (
           if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (fields.hasBody) head.body?.settle()
-        if (response === undefined) {
+        // A request that does not come to its end is its client's to answer for, whatever a backend has said of a part.
+        if (response === undefined || isClients(reason)) {
           const refusal = refuse(exchange, reason)
           // The client may go on with what nobody waits for any more (RFC 9110 §15.5.9).
           return reason === "request_timeout" ? Reply.closing(refusal) : refusal

@@ -178,6 +178,12 @@ export type Reason = keyof typeof reasons
 /** The same table with each entry as a `Meaning`. */
 export const meaningOf: Readonly<Record<Reason, Meaning>> = reasons
 
+/** Whether it is the client's fault. */
+export const isClients = (reason: Reason): boolean => {
+  const { status } = meaningOf[reason]
+  return status >= 400 && status < 500
+}
+
 /** Statuses with which a backend says that it could not do its work. Any other is an answer. */
 export const gatewayErrors: ReadonlySet<number> = new Set([502, 503, 504])
 

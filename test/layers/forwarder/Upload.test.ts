@@ -179,6 +179,25 @@ describe("a deadline that is over while the client still sends", () => {
     })
   }
 
+  it.effect("is the client's also where an answer of another backend is kept", () => {
+    const entries: Array<Entry> = []
+    const busy = handle(() => Effect.succeed(HttpServerResponse.text("busy", { status: 503 })))
+    return Effect.gen(function*() {
+      const uploading = yield* Effect.forkChild(FakeServer.request(upload(12, 250, "PUT")))
+      yield* TestClock.adjust("3 seconds")
+      const { headers, status } = yield* Fiber.join(uploading)
+      assert.deepStrictEqual([status, headers["connection"]], [408, "close"])
+      assert.deepInclude(entries.at(-1), {
+        backend: "http://b",
+        status: 408,
+        reason: "request_timeout",
+        tries: 2,
+        failed: [{ backend: "http://a", reason: 503 }]
+      })
+      assert.strictEqual((yield* loadOf("http://a")).inFlight, 0)
+    }).pipe(lab({ "http://a": busy, "http://b": fast }, { strategy: "first", timeout: { try: "2s" } }, entries))
+  })
+
   it.effect("is nobody's when it leaves the backend less than half of the time, and the backend's when that has more", () =>
     Effect.gen(function*() {
       const loadAfter = Effect.fnUntraced(function*(bytes: number) {
