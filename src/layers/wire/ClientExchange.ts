@@ -54,7 +54,7 @@ export class ClientExchange implements ResponseBody {
   private readonly waiting: Waiting
   /** The connection that carries it, once there is one. */
   connection: BackendConnection | undefined
-  private sentAt = 0
+  private sentAt = NaN
   /** The body of the response; none, or not yet. */
   body: Flow | undefined
   /** Whether it was sent on a connection that turned out to be closed. */
@@ -96,6 +96,11 @@ export class ClientExchange implements ResponseBody {
   sentOn(connection: BackendConnection): void {
     this.connection = connection
     this.sentAt = connection.deadlines.now
+  }
+
+  /** Whether a connection has taken it. */
+  get isSent(): boolean {
+    return !Number.isNaN(this.sentAt)
   }
 
   /** Whether it was lost so soon that its connection may have been closed before it came. */

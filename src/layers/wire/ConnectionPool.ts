@@ -11,10 +11,20 @@ import type { BackendConnection, ClientExchange } from "./ClientExchange.ts"
 import { connect, type Target } from "./Connect.ts"
 import type { Expirable } from "./Deadlines.ts"
 
+const notFree = TransportFailure.make({ reason: "overloaded", message: "No connection became free in time" })
+
+const notConnected = TransportFailure.make({ reason: "connect_timeout", message: "Connection timed out" })
+
 /** What all pools of a client share. */
 interface Options extends ClientContext {
   /** Connections of one origin. */
   readonly maxConnections: number
+}
+
+/** An exchange for which there was no connection, and until when it may have one. */
+interface Waiter {
+  readonly exchange: ClientExchange
+  readonly until: number
 }
 
 export class ConnectionPool implements Owner, Expirable {
@@ -25,7 +35,9 @@ export class ConnectionPool implements Owner, Expirable {
   /** The last one was used last. */
   private readonly free: Array<BackendConnection> = []
   /** First come, first served. */
-  private readonly waiting: Array<{ readonly exchange: ClientExchange; readonly until: number }> = []
+  private readonly waiting: Array<Waiter> = []
+  /** Those that have waited until a connection could be made, at that time, and have what is left of theirs for it. */
+  private readonly connecting: Array<Waiter & { readonly since: number }> = []
   /** Those that wait for two turns before they are sent: see `send`. */
   private readonly pausing = new Set<ClientExchange>()
 
@@ -84,15 +96,15 @@ export class ConnectionPool implements Owner, Expirable {
   }
 
   /** The next one that still waits. */
-  private nextWaiting(): ClientExchange | undefined {
+  private nextWaiting(): Waiter | undefined {
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
-      if (!next.exchange.isOver) return next.exchange
+      if (!next.exchange.isOver) return next
     }
     return undefined
   }
 
   onFree(connection: BackendConnection): void {
-    const next = this.nextWaiting()
+    const next = this.nextWaiting()?.exchange
     if (next === undefined) return void this.free.push(connection)
     if (next.isReplayable) return connection.start(next)
     // Meanwhile the connection is not among the free ones.
@@ -117,18 +129,24 @@ export class ConnectionPool implements Owner, Expirable {
     if (at !== -1) this.free.splice(at, 1)
     // Its place may have been taken already, by an exchange that is sent once more.
     const next = this.open.size < this.options.maxConnections ? this.nextWaiting() : undefined
-    if (next !== undefined) this.connect(next)
+    if (next === undefined) return
+    this.connecting.push({ ...next, since: this.options.deadlines.now })
+    this.connect(next.exchange)
   }
 
-  /** Those who have waited too long. */
+  /** Those who have waited too long. The connection that is still being made for one of them is of use to others. */
   expire(): void {
-    const message = "No connection became free in time"
+    const { deadlines, timeouts } = this.options
+    const isOver = (waiter: Waiter | undefined) => waiter !== undefined && waiter.until <= deadlines.now
     // They are in the order of their deadlines.
-    while (this.waiting[0] !== undefined && this.waiting[0].until <= this.options.deadlines.now) {
-      this.waiting.shift()?.exchange.fail(TransportFailure.make({ reason: "overloaded", message }))
+    while (isOver(this.waiting[0])) this.waiting.shift()?.exchange.fail(notFree)
+    while (isOver(this.connecting[0])) {
+      const { exchange, since, until } = this.connecting.shift()!
+      // The backend is to blame for what it had at least half of the time for.
+      if (!exchange.isSent) exchange.fail(until - since < timeouts.connect / 2 ? notFree : notConnected)
     }
-    if (this.waiting[0] !== undefined) this.deadline = this.waiting[0].until
-    else this.options.deadlines.delete(this)
+    this.deadline = Math.min(this.waiting[0]?.until ?? Infinity, this.connecting[0]?.until ?? Infinity)
+    if (this.deadline === Infinity) deadlines.delete(this)
   }
 
   /** Closes every connection, whatever it does. */

@@ -61,6 +61,26 @@ describe("a pool of connections", () => {
       }))
   }
 
+  for (const [wait, reason] of [[900, "connect_timeout"], [1_500, "overloaded"]] as const) {
+    it.effect(`leaves a request that has waited for ${wait} ms the rest of its time to connect: else ${reason}`, () =>
+      Effect.gen(function*() {
+        // It never shakes hands.
+        const { connected, origin } = yield* backend(() => new Promise(() => {}))
+        const { pass, send } = poolOf(origin.replace("http:", "https:"), 1)
+        const first = yield* send()
+        yield* connected()
+        pass(2_000 - wait)
+        const second = yield* send()
+        pass(wait + 200)
+        assert.strictEqual(yield* first.ended, "connect_timeout")
+        yield* connected(2)
+        assert.isFalse(second.exchange.isOver)
+        pass(2_000 - wait)
+        assert.isTrue(second.exchange.isOver)
+        assert.strictEqual(yield* second.ended, reason)
+      }))
+  }
+
   it.effect("is not empty while a request waits for news of a connection, also if that is closed meanwhile", () =>
     Effect.gen(function*() {
       const { origin } = yield* silent
