@@ -182,7 +182,14 @@ const forwarding = (
             reason = tries.fail(exchange, sent.failure)
             endpoint = exchange.answering
             if (endpoint !== undefined) continue
-            endpoint = yield* tries.another(exchange, RetryPolicy.afterFailure(retry, reason, exchange))
+            const verdict = RetryPolicy.afterFailure(retry, reason, exchange)
+            if (verdict === "free" && exchange.reached === 0) {
+              // To the backends it is as new as at first.
+              const room = yield* Effect.result(tries.beginLater(exchange))
+              endpoint = Result.getOrUndefined(room)
+              continue
+            }
+            endpoint = yield* tries.another(exchange, verdict)
           }
           if (endpoint !== undefined) exchange.begin(endpoint)
         }

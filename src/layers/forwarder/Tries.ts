@@ -106,7 +106,7 @@ export const make = (
 
   return {
     begin,
-    /** Waits for room within the time of the exchange, and begins the first try there. */
+    /** Waits for room within the time of the exchange, and begins a try there. */
     beginLater: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
       const left = timeLeft(exchange)
       if (left === Infinity) return exchange.wait()

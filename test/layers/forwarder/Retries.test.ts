@@ -343,6 +343,31 @@ describe("a request that was not sent", () => {
     ))))
 })
 
+describe("a request that no backend has seen", () => {
+  const scripts = { "http://a": refuses, "http://b": delayed(100, respond("b")) }
+  const limits = { maxInFlight: 1 }
+
+  it.effect("waits for room again where the next backend has none", () =>
+    Effect.gen(function*() {
+      const fibers = yield* Effect.replicateEffect(Effect.forkChild(post(500)), 4)
+      assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), ["200 b", "200 b", "200 b", "200 b"])
+      assert.deepStrictEqual(yield* loads, [["a", 4, 4, 0], ["b", 4, 0, 0]])
+    }).pipe(Effect.provide(lab(scripts, { limits }))))
+
+  it.effect("waits for as long as any other, and has its own failure then", () =>
+    Effect.gen(function*() {
+      const ask = Effect.forkChild(FakeServer.request(HttpClientRequest.post("/")), { startImmediately: true })
+      const [served, waiting] = [yield* ask, yield* ask]
+      yield* TestClock.adjust(900)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust(100)
+      assert.include((yield* Fiber.join(waiting)).text, "connect_failed")
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* Fiber.join(served)).text, "b")
+      assert.deepStrictEqual(yield* loads, [["a", 2, 2, 0], ["b", 1, 0, 0]])
+    }).pipe(Effect.provide(lab({ ...scripts, "http://b": delayed(1_500, respond("b")) }, { limits }))))
+})
+
 describe("the place of a trial", () => {
   const signal = (signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal("http://a", signal))
   const tripped = signal({ _tag: "Tripped", why: "5 failures in a row", random: 0 })
