@@ -117,6 +117,8 @@ export const layer = (
         advance()
       }
 
+      const isHopeless: Balancer["Service"]["isHopeless"] = (context, tried) => selection.isHopeless(context, tried)
+
       const wait = Waiting.make({ line, selection, isFull, select, timeout: options.queue.timeout })
 
       if (options.adaptive) {
@@ -132,7 +134,7 @@ export const layer = (
           Effect.sync(() => {
             view.current()
             advance()
-            line.dismiss(({ context, tried }) => selection.isHopeless(context, tried))
+            line.dismiss(({ context, tried }) => isHopeless(context, tried))
           })
         ),
         Effect.forkScoped
@@ -141,6 +143,7 @@ export const layer = (
       return Balancer.of({
         select,
         wait,
+        isHopeless,
         canTake: (endpoint) => !isFull() && hasRoom(endpoint) && view.current().eligible.includes(endpoint),
         begin,
         answered,

@@ -180,18 +180,9 @@ const forwarding = (
             endpoint = yield* tries.another(exchange, verdict, answer)
           } else {
             reason = tries.fail(exchange, sent.failure)
-            endpoint = exchange.answering
-            if (endpoint !== undefined) continue
-            const verdict = RetryPolicy.afterFailure(retry, reason, exchange)
-            if (verdict === "free" && exchange.reached === 0) {
-              // To the backends it is as new as at first.
-              const room = yield* Effect.result(tries.beginLater(exchange))
-              endpoint = Result.getOrUndefined(room)
-              continue
-            }
-            endpoint = yield* tries.another(exchange, verdict)
+            endpoint = exchange.answering ??
+              (yield* tries.another(exchange, RetryPolicy.afterFailure(retry, reason, exchange)))
           }
-          if (endpoint !== undefined) exchange.begin(endpoint)
         }
         if (fields.hasBody) head.body?.settle()
         // A request that does not come to its end is its client's to answer for, whatever a backend has said of a part.

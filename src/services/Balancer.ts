@@ -102,6 +102,8 @@ export class Balancer extends Context.Service<Balancer, {
     tried: ReadonlyArray<Endpoint>,
     take: (endpoint: Endpoint) => void
   ) => Effect.Effect<Endpoint, NoBackend | Overloaded>
+  /** Whether `wait` would be in vain, because nobody is left whom there could be room on. */
+  readonly isHopeless: (context: PickContext, tried: ReadonlyArray<Endpoint>) => boolean
   /**
    * Whether an endpoint that was selected a while ago is still eligible and has room. Looks through the list of all.
    */

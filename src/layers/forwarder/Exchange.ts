@@ -122,6 +122,16 @@ export class Exchange implements History, PickContext, Resending {
     return this.books.balancer.select(this, this.tried.filter(({ backend }) => backend.id !== again))
   }
 
+  /** Whether nobody is left whom it could get if there were room. */
+  get isHopeless(): boolean {
+    return this.books.balancer.isHopeless(this, this.tried)
+  }
+
+  /** Whether an answer was set aside. */
+  get keepsAnswer(): boolean {
+    return this.aside !== undefined
+  }
+
   /** Waits until there is room somewhere, and begins a try there. */
   wait(): ReturnType<Balancer["Service"]["wait"]> {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))

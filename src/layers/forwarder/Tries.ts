@@ -104,19 +104,21 @@ export const make = (
     return endpoint
   }
 
+  /** Waits for room within the time of the exchange, and begins a try there. */
+  const beginLater = (exchange: Exchange): ReturnType<Exchange["wait"]> => {
+    const left = timeLeft(exchange)
+    if (left === Infinity) return exchange.wait()
+    return Effect.timeoutOrElse(exchange.wait(), {
+      duration: Math.max(0, left),
+      // It may have got room at that moment, and a try has begun then.
+      orElse: () =>
+        exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
+    })
+  }
+
   return {
     begin,
-    /** Waits for room within the time of the exchange, and begins a try there. */
-    beginLater: (exchange: Exchange): ReturnType<Exchange["wait"]> => {
-      const left = timeLeft(exchange)
-      if (left === Infinity) return exchange.wait()
-      return Effect.timeoutOrElse(exchange.wait(), {
-        duration: Math.max(0, left),
-        // It may have got room at that moment, and a try has begun then.
-        orElse: () =>
-          exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
-      })
-    },
+    beginLater,
     /** A try on an endpoint. The first one of an exchange that may be hedged is. */
     send: (exchange: Exchange, endpoint: Endpoint, requestFor: RequestFor): Sender.Sending =>
       hedge !== undefined && exchange.mayHedge && exchange.attempt === 1
@@ -141,18 +143,24 @@ export const make = (
       return reason
     },
     /**
-     * The endpoint for one more try that a backend sees, when it is due; none, if there is nobody to ask, no time or no
+     * Begins one more try when it is due, also after a wait for room; none, if there is nobody to ask, no time or no
      * budget. `answer` is what the last try has brought.
      */
     another: Effect.fnUntraced(function*(exchange: Exchange, verdict: RetryPolicy.Verdict, answer?: ResponseHead) {
-      if (verdict !== "budgeted") return undefined
+      // An answer that is kept is better than a wait in vain.
+      const later = exchange.keepsAnswer
+        ? Effect.undefined
+        : Effect.orElseSucceed(beginLater(exchange), () => undefined)
+      if (verdict === "no") return undefined
+      if (verdict === "free") return yield* later
       let wait = RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
       let select = () => exchange.select()
       let endpoint = select()
       const left = timeLeft(exchange)
       const asked = patience(answer)
+      const isFull = endpoint === undefined && !exchange.keepsAnswer && !exchange.isHopeless
       // Whoever is only ejected, or on trial already, is asked where an error is all that is to be had.
-      const isAgain = endpoint === undefined || (wait + asked < left && !balancer.canTake(endpoint))
+      const isAgain = !isFull && (endpoint === undefined || (wait + asked < left && !balancer.canTake(endpoint)))
       if (isAgain) {
         wait += asked
         select = () => exchange.selectAgain()
@@ -163,13 +171,20 @@ export const make = (
         return undefined
       }
       // Not before it is certain that the client does not get the answer that is kept.
-      if (isAgain) endpoint = select()
-      if (endpoint === undefined || wait < 1) return endpoint
-      yield* Effect.sleep(wait)
-      // An answer that came early goes on with its request, of which more may have been sent meanwhile than is kept.
-      if (!exchange.isWhole) return undefined
-      // Others may have filled it meanwhile, or it was taken out.
-      return balancer.canTake(endpoint) ? endpoint : select()
+      if (isAgain) {
+        endpoint = select()
+        if (endpoint === undefined) return undefined
+      }
+      if (wait >= 1) {
+        yield* Effect.sleep(wait)
+        // An answer that came early goes on with its request, of which more may have been sent meanwhile than is kept.
+        if (!exchange.isWhole) return undefined
+        // Others may have filled it meanwhile, or it was taken out.
+        if (endpoint === undefined || !balancer.canTake(endpoint)) endpoint = select()
+      }
+      if (endpoint === undefined) return yield* later
+      exchange.begin(endpoint)
+      return endpoint
     })
   }
 }

@@ -50,6 +50,7 @@ const open = (
           proven: ({ backend }, millis) => void proven.push([backend.id, millis]),
           bypass: ({ backend }) => void bypassed.push(backend.id),
           beforeOthers: (f) => f(),
+          isHopeless: () => true,
           untilIdle: () => Effect.die("nobody drains"),
           canTake: () => true,
           swap: () => Effect.die("nobody asks for another strategy"),

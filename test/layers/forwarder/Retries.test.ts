@@ -368,6 +368,31 @@ describe("a request that no backend has seen", () => {
     }).pipe(Effect.provide(lab({ ...scripts, "http://b": delayed(1_500, respond("b")) }, { limits }))))
 })
 
+describe("a request that a backend has lost", () => {
+  const scripts = { "http://a": delayed(1, resets), "http://b": delayed(100, respond("b")) }
+
+  it.effect.each([{ maxInFlight: 1 }, { maxTotalInFlight: 1 }])(
+    "waits for room again with %j",
+    (limits) =>
+      Effect.gen(function*() {
+        const ask = Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+        const fibers = yield* Effect.replicateEffect(ask, 4)
+        yield* TestClock.adjust(800)
+        const answers = yield* Effect.forEach(fibers, Fiber.join)
+        assert.deepStrictEqual(answers.map(({ text }) => text), ["b", "b", "b", "b"])
+        assert.isTrue((yield* loads).every(([, , , inFlight]) => inFlight === 0))
+      }).pipe(Effect.provide(lab(scripts, { limits })))
+  )
+
+  it.effect("neither waits nor asks for a try where nobody else is left", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* get(0), "502 reason: reset_before_headers")
+      assert.deepInclude(entries.at(-1), { tries: 1, isOverBudget: undefined })
+    }).pipe(Effect.provide(lab({ "http://a": resets }, { retry: { budget: { ratio: 0, perSecond: 0 } } }, entries)))
+  })
+})
+
 describe("the place of a trial", () => {
   const signal = (signal: Signal) => Effect.flatMap(Pool, (pool) => pool.signal("http://a", signal))
   const tripped = signal({ _tag: "Tripped", why: "5 failures in a row", random: 0 })

@@ -29,6 +29,7 @@ const setup = Effect.gen(function*() {
     proven: () => {},
     bypass: () => {},
     beforeOthers: (f) => f(),
+    isHopeless: () => true,
     untilIdle: () => Effect.void,
     swap: () => Effect.void,
     end: (_endpoint, outcome) => void told.push(outcome)
