@@ -41,8 +41,10 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
 
       const memberBy = (id: string) => memberOf(Ref.getUnsafe(pool.state), id)
 
-      /** The last drain of each backend, while it goes on: it decides when tunnels are cut. */
-      const drains = new WeakMap<Load, symbol>()
+      /** The drains of each backend that go on, in their order: the last one decides when tunnels are cut. */
+      const drains = new WeakMap<Load, ReadonlyArray<symbol>>()
+
+      const drainsOf = (load: Load): ReadonlyArray<symbol> => drains.get(load) ?? []
 
       /** Fails where the backend is used again. Another one with its id is not it. */
       const failIfTakenBack = (id: string, load: Load) =>
@@ -59,7 +61,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
        */
       const cutUntilIdle = (load: Load, tunnels: Duration.Duration, drain?: symbol) =>
         Effect.sync(() => {
-          if (drains.get(load) === drain) { for (const cut of cuts.get(load) ?? []) cut() }
+          if (drainsOf(load).at(-1) === drain) { for (const cut of cuts.get(load) ?? []) cut() }
         }).pipe(
           Effect.repeat({ schedule: Schedule.spaced(cutEvery), while: () => load.inFlight > 0 }),
           Effect.delay(tunnels)
@@ -78,7 +80,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
           if (load === undefined) return
           const drain = Symbol(why)
           yield* Effect.acquireUseRelease(
-            Effect.sync(() => drains.set(load, drain)),
+            Effect.sync(() => drains.set(load, [...drainsOf(load), drain])),
             () =>
               Effect.andThen(
                 pool.signal(id, { _tag: "ModeSet", mode: "Draining", why }),
@@ -88,10 +90,7 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Drain, nev
                   Stream.runForEach(pool.changes, () => failIfTakenBack(id, load))
                 ])
               ),
-            () =>
-              Effect.sync(() => {
-                if (drains.get(load) === drain) drains.delete(load)
-              })
+            () => Effect.sync(() => drains.set(load, drainsOf(load).filter((other) => other !== drain)))
           )
         }),
         tunnel: ({ load }, cut) => {
