@@ -12,18 +12,22 @@ import * as Ejection from "../../src/layers/Ejection.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
 import type { Backend } from "../../src/services/Backend.ts"
-import { Balancer } from "../../src/services/Balancer.ts"
+import { Balancer, defaultOptions, type Options } from "../../src/services/Balancer.ts"
 import { Drain, TakenBack } from "../../src/services/Drain.ts"
 import { Pool } from "../../src/services/Pool.ts"
+import { anonymous } from "../../src/services/Strategy.ts"
 import { backend, endpoint } from "../endpoints.ts"
 
-const lab = Effect.provide(
-  DrainLayer.layer().pipe(
-    Layer.provideMerge(BalancerLayer.layer()),
-    Layer.provide([Ejection.layerNone, strategies["round-robin"]]),
-    Layer.provideMerge(PoolLayer.layer())
+const labWith = (options: Options) =>
+  Effect.provide(
+    DrainLayer.layer().pipe(
+      Layer.provideMerge(BalancerLayer.layer(options)),
+      Layer.provide([Ejection.layerNone, strategies["round-robin"]]),
+      Layer.provideMerge(PoolLayer.layer())
+    )
   )
-)
+
+const lab = labWith(defaultOptions)
 
 describe("a backend that drains", () => {
   it.effect("is done although a tunnel was opened after the time of tunnels", () =>
@@ -235,6 +239,26 @@ describe("a backend that drains", () => {
       yield* TestClock.adjust(1)
       assert.isDefined(draining.pollUnsafe())
     }).pipe(lab))
+
+  it.effect("is not done before those who wait for its last place have had it", () =>
+    Effect.gen(function*() {
+      const pool = yield* Pool
+      yield* pool.reconcile([backend("a"), backend("b")])
+      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      const { beforeOthers, begin, end, wait } = yield* Balancer
+      const { drain } = yield* Drain
+      begin(endpoint)
+      const pinned = { ...anonymous, pinned: "a" }
+      yield* Effect.forkChild(wait(pinned, [], begin), { startImmediately: true })
+      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      beforeOthers(() => end(endpoint, "failure", 1))
+      yield* TestClock.adjust(1)
+      assert.strictEqual(endpoint.load.inFlight, 1)
+      assert.isUndefined(draining.pollUnsafe())
+      end(endpoint, "success", 1)
+      yield* TestClock.adjust(1)
+      assert.isDefined(draining.pollUnsafe())
+    }).pipe(labWith({ ...defaultOptions, maxInFlight: 1 })))
 
   it.effect("is done when nothing is in flight, also if its weight has changed meanwhile", () =>
     Effect.gen(function*() {

@@ -23,7 +23,8 @@ export class Idle {
       if (load.inFlight === 0) return Effect.void
       const idle = this.awaited.get(load) ?? Deferred.makeUnsafe<void>()
       this.awaited.set(load, idle)
-      return Deferred.await(idle)
+      // Goes on in a turn of its own: whoever has waited for the last place may have it by then.
+      return Deferred.await(idle).pipe(Effect.andThen(Effect.yieldNow), Effect.andThen(this.wait(load)))
     })
   }
 }
