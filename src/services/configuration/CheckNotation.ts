@@ -73,7 +73,10 @@ export const HostName: Schema.Codec<string, string> = notation(Schema.String, Sc
   read: (text) => {
     const bare = text.trim().replace(/^\[(.+)\]$/, "$1")
     if (Result.isSuccess(NetAddress.ipv6FromString(bare))) return Effect.succeed(`[${bare}]`)
-    return bare === text.trim() && /^[a-z0-9._-]+$/i.test(bare) ? Effect.succeed(bare) : invalid()
+    // A URL takes whatever ends in a number for an IPv4 address.
+    return bare === text.trim() && /^[a-z0-9._-]+$/i.test(bare) && URL.canParse(`http://${bare}`)
+      ? Effect.succeed(bare)
+      : invalid()
   },
   write: identity
 })
