@@ -41,9 +41,9 @@ export const fromFailure = (
 ): ProbeFailed | ProbeSkipped => {
   if (reason === "overloaded") return ProbeSkipped.make({ message })
   const checked = originToCheck(origin, place)
-  const isElsewhere = place.address !== undefined || place.port !== undefined
+  const isElsewhere = checked !== origin
   return ProbeFailed.make({
-    message: checked === origin ? message : `${message} at ${checked}`,
+    message: isElsewhere ? `${message} at ${checked}` : message,
     silent: isElsewhere || timeouts.has(reason)
   })
 }

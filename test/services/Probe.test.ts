@@ -55,7 +55,8 @@ describe("fromFailure", () => {
     ["connect_timeout", {}, true],
     ["headers_timeout", {}, true],
     ["connect_failed", { port: 9000 }, true],
-    ["connect_failed", { address: "b" }, true]
+    ["connect_failed", { address: "b" }, true],
+    ["connect_failed", { address: "a", port: 80 }, false]
   ])("for %s, of a check at %j, leaves a request some hope: %s", (reason, place, silent) => {
     assert.deepInclude(fromFailure(TransportFailure.make({ reason, message: "x" }), place, "http://a"), { silent })
   })
