@@ -358,6 +358,20 @@ describe("a backend that fails real traffic", () => {
       }).pipe(lab)
   )
 
+  it.effect("has its trial where it has moved to at once, and one at a time, whatever goes on where it was", () =>
+    Effect.gen(function*() {
+      const before = yield* onTrial
+      yield* TestClock.adjust("1 second")
+      const after = yield* moved
+      assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
+      const { end } = yield* BalancerService.Balancer
+      end(before, "failure", 1_000)
+      assert.notInclude(idsOf(yield* nine), "a")
+      end(after, "success", 0)
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
   it.effect("has its trial also where its adaptive limit is less than what is still open from before", () =>
     Effect.gen(function*() {
       const [a] = yield* three

@@ -57,10 +57,11 @@ export class PoolView {
     const isStart = this.known.members.length === 0
     forEachChange(this.known, state, (member, before) => {
       const { endpoint: { load }, health } = member
-      this.limits.follow(load, Health.isOnTrial(health), now)
+      const isElsewhere = hasMoved(before, member)
+      this.limits.follow(load, Health.isOnTrial(health), now, isElsewhere)
       // Snapshots in between are not always seen, so the trial may have been in one of those.
       const isBack = before !== undefined && !isClosed(before) && isClosed(member)
-      if (isBack || hasMoved(before, member)) Load.forgive(load, now)
+      if (isBack || isElsewhere) Load.forgive(load, now)
       const isEligible = Health.isEligible(health)
       if (isStart && !isEligible) this.starting.add(load)
       // A backend whose checks failed at the start comes back like any other.
