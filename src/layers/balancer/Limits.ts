@@ -87,8 +87,9 @@ export class Limits {
       this.apply(load)
     }
     if (load.adaptive === undefined) return
-    // A success was learned at its head already, unless there was nothing to learn.
-    const counted = stage === "sent" || outcome === "failure" ? outcome : "aborted"
+    // A success was learned at its head already, unless there was nothing to learn. Old failures are as in `Load`.
+    const isForgiven = outcome === "failure" && beganAt < load.forgivenAt
+    const counted = !isForgiven && (stage === "sent" || outcome === "failure") ? outcome : "aborted"
     const inFlight = load.inFlight - load.tunnels + (stage === "tunnel" ? 0 : 1)
     AdaptiveLimit.end(load.adaptive, this.maxInFlight, counted, millis, inFlight, now, this.random)
     this.apply(load)

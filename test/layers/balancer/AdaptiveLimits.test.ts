@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/testing/TestClock"
 import { strategies } from "../../../src/layers/strategies/index.ts"
+import * as Backend from "../../../src/services/Backend.ts"
 import { Balancer } from "../../../src/services/Balancer.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
 import * as Monotonic from "../../../src/services/Monotonic.ts"
@@ -54,6 +55,19 @@ describe("an adaptive limit", () => {
         ),
         20
       ))
+
+  it.effect("does not fall for requests to the place from which its backend has moved", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      const taken = yield* fill
+      yield* TestClock.adjust("1 second")
+      const { reconcile: update } = yield* Pool
+      yield* update([Backend.make("http://elsewhere.test", { id: "a" })])
+      const { end, select } = yield* Balancer
+      for (const endpoint of taken) end(endpoint, "failure", 1_000)
+      assert.lengthOf(taken, 20)
+      assert.strictEqual(select(anonymous)!.load.limit, 20)
+    }).pipe(one))
 
   it.effect("holds from the first request on", () =>
     Effect.gen(function*() {
