@@ -8,7 +8,7 @@ import * as PoolLayer from "../../../src/layers/Pool.ts"
 import { Balancer, defaultOptions, type Options } from "../../../src/services/Balancer.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
 import type { Outcome } from "../../../src/services/Outcome.ts"
-import { Pool } from "../../../src/services/Pool.ts"
+import { type Policy, Pool } from "../../../src/services/Pool.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../../src/services/Strategy.ts"
 import { backend } from "../../endpoints.ts"
 
@@ -37,11 +37,11 @@ export const stubborn = (journal: Journal): Layer.Layer<Strategy> =>
     }
   })
 
-export const over = (strategy: Layer.Layer<Strategy>, options: Partial<Options> = {}) =>
+export const over = (strategy: Layer.Layer<Strategy>, options: Partial<Options> = {}, policy?: Policy) =>
   Effect.provide(
     BalancerLayer.layer({ ...defaultOptions, ...options }).pipe(
       Layer.provide(EjectionLayer.layerNone),
-      Layer.provideMerge(PoolLayer.layer()),
+      Layer.provideMerge(PoolLayer.layer(policy)),
       Layer.provide(strategy)
     )
   )

@@ -15,7 +15,7 @@ import { Balancer, NoBackend, type Options, Overloaded } from "../../../src/serv
 import type { Mode, Signal } from "../../../src/services/Health.ts"
 import type { Endpoint } from "../../../src/services/Load.ts"
 import * as Monotonic from "../../../src/services/Monotonic.ts"
-import { Pool } from "../../../src/services/Pool.ts"
+import { defaultPolicy, Pool } from "../../../src/services/Pool.ts"
 import * as SlowStart from "../../../src/services/SlowStart.ts"
 import { anonymous, type PickContext, Strategy } from "../../../src/services/Strategy.ts"
 import { backend } from "../../endpoints.ts"
@@ -66,6 +66,16 @@ describe("a pin", () => {
       assert.strictEqual(select(to("b"))?.backend.id, goes)
       assert.strictEqual(select(anonymous)?.backend.id, "a")
     }).pipe(over(stubborn(new Journal()))))
+
+  it.effect("leads back to a backend that has left and come again, also before its first check", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      yield* reconcile("a")
+      yield* signal("a", { _tag: "ProbePassed", why: "status: 200" })
+      yield* reconcile("a", "b")
+      assert.deepStrictEqual((yield* Ref.get((yield* Pool).state)).eligible.map(({ backend }) => backend.id), ["a"])
+      assert.strictEqual(select(to("b"))?.backend.id, "b")
+    }).pipe(over(stubborn(new Journal()), {}, { ...defaultPolicy, initial: "checking" })))
 
   it.effect("holds for a backend that is only ejected where nobody else is left", () =>
     Effect.gen(function*() {
