@@ -93,6 +93,7 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
       })
 
       const keepChecking = Effect.fnUntraced(function*(id: string, delay: number) {
+        const since = yield* Monotonic.millis
         if (delay > 0) yield* Effect.sleep(delay)
         while (true) {
           yield* inTurn()
@@ -102,7 +103,7 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
           yield* check(member.endpoint.backend)
           const health = (yield* current(id))?.health ?? member.health
           const now = yield* Monotonic.millis
-          yield* Effect.sleep(startedAt + untilNextCheck(health, timetable, yield* Random.next, now) - now)
+          yield* Effect.sleep(startedAt + untilNextCheck(health, timetable, yield* Random.next, now, since) - now)
         }
       })
 

@@ -45,23 +45,28 @@ const share = 1 / 60
 /** Checks are spread by this much either way, so that many balancers do not fall into step. */
 const jitter = 0.1
 
-const intervalOf = ({ changed, probe }: Health, interval: number, now: number): number => {
+const intervalOf = ({ changed, probe }: Health, interval: number, now: number, since: number): number => {
   const fast = Math.min(fastInterval, interval)
   // A result that contradicts the state is worth a second look soon, however long the state has lasted.
   if (probe.streak > 0) return fast
   if (probe.state !== "Failing") return interval
-  return Math.max(fast, Math.min(slowestInterval, share * (now - changed.probe.at)))
+  return Math.max(fast, Math.min(slowestInterval, share * (now - Math.max(changed.probe.at, since))))
 }
 
 /**
  * Milliseconds from the start of the last check to the start of the next. `random` is evenly spread over [0, 1),
- * `now` is in milliseconds.
+ * `now` is in milliseconds, and so is `since`, when the backend came to where it is.
  *
  * The fast interval is HAProxy's `fastinter`: news about a backend is worth a second look at once. HAProxy's
  * `downinter` and Envoy's `unhealthy_interval` are fixed; this one grows.
  */
-export const untilNextCheck = (health: Health, timetable: Timetable, random: number, now: number): number =>
-  intervalOf(health, Duration.toMillis(timetable.interval), now) * (1 - jitter + 2 * jitter * random)
+export const untilNextCheck = (
+  health: Health,
+  timetable: Timetable,
+  random: number,
+  now: number,
+  since = 0
+): number => intervalOf(health, Duration.toMillis(timetable.interval), now, since) * (1 - jitter + 2 * jitter * random)
 
 /** A pool of up to so many backends is small; of those that join together, as many are checked at once. */
 export const smallPool = 100

@@ -541,6 +541,21 @@ describe("changes of the pool", () => {
     }).pipe(checking(journal, () => passes))
   })
 
+  it.effect("are made often at the new origin of one that has moved, however long it was dead at the old one", () => {
+    let isThere = false
+    const check = () => isThere ? passes : Effect.fail(refused)
+    return Effect.gen(function*() {
+      yield* reconcile(a)
+      yield* TestClock.adjust("1 hour")
+      yield* reconcile({ ...a, origin: "http://moved.test" })
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Down")
+      isThere = true
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(checking(new Journal(), check))
+  })
+
   it.effect("do not count for the new origin when they were made at the old one", () => {
     const journal = new Journal()
     const slow = ({ origin }: Backend) => origin === "http://a.test" ? Effect.delay(passes, "1 second") : Effect.never
