@@ -5,6 +5,7 @@
  * of the source, and how they are is kept in `Pool`.
  */
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
@@ -51,13 +52,11 @@ export const layer: Layer.Layer<never, never, Discovery | Pool> = Layer.effectDi
     const pool = yield* Pool
     yield* backends.pipe(
       Stream.mapEffect(sift(name)),
-      Stream.tapDefect((defect) =>
-        Effect.logError(
-          `The source of backends (${name}) has broken down; it is asked again, the last ones it knew stay`,
-          defect
-        )
-      ),
-      Stream.catchDefect(Stream.fail),
+      // Also where it was interrupted from within, as when it waits for a fiber of its own that was.
+      Stream.catchCause((cause) => {
+        const what = `The source of backends (${name}) has broken down; it is asked again, the last ones it knew stay`
+        return Stream.fromEffect(Effect.andThen(Effect.logError(what, Cause.squash(cause)), Effect.fail(cause)))
+      }),
       Stream.retry(again),
       Stream.runForEach(pool.reconcile),
       Effect.orDie,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
@@ -141,6 +142,31 @@ describe("a source that breaks down", () => {
     }).pipe(Effect.provide(
       following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(logging(lines))
     ))
+  })
+
+  it.effect("is asked again also where it was interrupted from within", () => {
+    const lines: Array<unknown> = []
+    const interrupted = Effect.flatMap(Effect.forkChild(Effect.interrupt), Fiber.join)
+    const answers = [Stream.fromEffect(interrupted), Stream.make([backend("a")]), Stream.never]
+    const backends = Stream.suspend(() => answers.shift()!)
+    return Effect.gen(function*() {
+      yield* settle
+      assert.lengthOf(lines, 1)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* members, ["a"])
+    }).pipe(Effect.provide(
+      following(Layer.succeed(Discovery, { name: "broken", backends })).pipe(logging(lines))
+    ))
+  })
+
+  it.effect("is none that is given up with the layer", () => {
+    const lines: Array<unknown> = []
+    const backends = Stream.concat(Stream.make([backend("a")]), Stream.never)
+    return Effect.gen(function*() {
+      yield* Effect.provide(settle, following(Layer.succeed(Discovery, { name: "well", backends })))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, [])
+    }).pipe(Effect.provide(logging(lines)(Layer.empty)))
   })
 
   it.effect("is asked less and less often, but every half a minute, and after an answer soon again", () => {

@@ -76,9 +76,12 @@ describe("a host to connect to", () => {
     ["[::1]", "[::1]"]
   ])("may be %s", (input, expected) => assert.strictEqual(read(HostName)(input), expected))
 
-  it.each(["", "a:80", "[a]", "a b", "http://a", "[::1]:80", "user@a", "10.0.0.300", "10.0.0.0.1", "a.1", 1])("may not be %j", (input) => {
-    assert.strictEqual(read(HostName)(input), undefined)
-  })
+  it.each(["", "a:80", "[a]", "a b", "http://a", "[::1]:80", "user@a", "10.0.0.300", "10.0.0.0.1", "a.1", 1])(
+    "may not be %j",
+    (input) => {
+      assert.strictEqual(read(HostName)(input), undefined)
+    }
+  )
 })
 
 describe("a port", () => {
