@@ -23,9 +23,9 @@ import { type MakePicker, type Tier, tiersOf } from "./Tiers.ts"
 
 type Tried = ReadonlyArray<Endpoint>
 
-/** Compares ids, because a backend whose weight has changed meanwhile is another endpoint. */
-const isAmong = (tried: Tried, { backend: { id } }: Endpoint): boolean =>
-  tried.some((endpoint) => endpoint.backend.id === id)
+/** Compares places, because a backend whose weight has changed meanwhile is another endpoint, and nowhere else. */
+const isAmong = (tried: Tried, { backend: { id, origin } }: Endpoint): boolean =>
+  tried.some(({ backend }) => backend.id === id && backend.origin === origin)
 
 /** Whether an endpoint is below its limit. */
 export const hasRoom = ({ load }: Endpoint): boolean => load.inFlight < load.limit

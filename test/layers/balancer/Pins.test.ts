@@ -67,6 +67,16 @@ describe("a pin", () => {
       assert.strictEqual(select(anonymous)?.backend.id, "a")
     }).pipe(over(stubborn(new Journal()))))
 
+  it.effect("leads to where its backend has moved, also an exchange that has failed where it was", () =>
+    Effect.gen(function*() {
+      const { select } = yield* Balancer
+      const { reconcile: update } = yield* Pool
+      yield* reconcile("a", "b")
+      const before = select(to("b"))!
+      yield* update([backend("a"), Backend.make("http://elsewhere.test", { id: "b" })])
+      assert.strictEqual(select(to("b"), [before])?.backend.origin, "http://elsewhere.test")
+    }).pipe(over(stubborn(new Journal()))))
+
   it.effect("leads back to a backend that has left and come again, also before its first check", () =>
     Effect.gen(function*() {
       const { select } = yield* Balancer

@@ -13,10 +13,11 @@ import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
 import { type Entry, pretty } from "../../../src/services/AccessLog.ts"
 import { Affinity } from "../../../src/services/Affinity.ts"
+import * as Backend from "../../../src/services/Backend.ts"
 import { TransportFailure } from "../../../src/services/Failure.ts"
 import type { Signal } from "../../../src/services/Health.ts"
 import { Pool } from "../../../src/services/Pool.ts"
-import { after, fails, Fakes, forward, get, lab, last, loads, post, receivedBy } from "./Lab.ts"
+import { after, fails, Fakes, forward, get, lab, last, loads, post, receivedBy, resetsLate } from "./Lab.ts"
 
 const { delayed, handle, hangs, inTurn, refuses, resets, respond, trickles, unreachable } = FakeBackends
 describe("a request that no backend has seen", () => {
@@ -63,6 +64,23 @@ describe("a request that no backend has seen", () => {
       assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0), 10)
     }).pipe(Effect.provide(lab(Object.fromEntries(names.map((name) => [`http://${name}`, unreachable])))))
   })
+})
+
+describe("a request that fails where its backend has been before it moved", () => {
+  it.effect.each([["GET", resetsLate], ["POST", unreachable]] as const)(
+    "goes to where that is now, although it is the only one: %s",
+    ([method, old]) =>
+      Effect.gen(function*() {
+        const { reconcile } = yield* Pool
+        yield* reconcile([Backend.make("http://old", { id: "a" })])
+        const request = FakeServer.request(HttpClientRequest.make(method)("http://lb/"))
+        const client = yield* Effect.forkChild(request, { startImmediately: true })
+        yield* TestClock.adjust(100)
+        yield* reconcile([Backend.make("http://new", { id: "a" })])
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual((yield* Fiber.join(client)).text, "here")
+      }).pipe(Effect.provide(lab({ "http://old": old, "http://new": respond("here") })))
+  )
 })
 
 describe("a request that a backend may have seen", () => {
