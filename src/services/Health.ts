@@ -216,6 +216,10 @@ export const transition = (health: Health, signal: Signal, now: number, policy: 
   }
 }
 
+/** In another place: an ejection is over, because what requests have met with elsewhere says nothing of this one. */
+export const moved = (health: Health): Health =>
+  health.circuit._tag === "Open" ? { ...health, circuit: { ...health.circuit, until: 0 } } : health
+
 /** The one word that users see, worst fact first. */
 export type Status = "Disabled" | "Draining" | "Down" | "Ejected" | "Trial" | "Checking" | "Up"
 

@@ -358,6 +358,20 @@ describe("a backend that fails real traffic", () => {
       }).pipe(lab)
   )
 
+  it.effect("is on trial as soon as it has moved, whatever it was ejected for", () =>
+    Effect.gen(function*() {
+      const [before] = yield* three
+      yield* tries(before!, "failure", 5)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* statusOf("a"), "Ejected")
+      const after = yield* moved
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(yield* statusOf("a"), "Trial")
+      yield* TestClock.adjust("1 second")
+      yield* tries(after, "success")
+      assert.strictEqual(yield* statusOf("a"), "Up")
+    }).pipe(lab))
+
   it.effect("has its trial where it has moved to at once, and one at a time, whatever goes on where it was", () =>
     Effect.gen(function*() {
       const before = yield* onTrial

@@ -43,8 +43,10 @@ const admit = (state: PoolState, backends: ReadonlyArray<Backend>, policy: Polic
   return Array.from(wanted.values(), (backend): Member => {
     const member = memberOf(state, backend.id)
     if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initialBy(policy) }
-    if (sameBackend(member.endpoint.backend, backend)) return member
-    return { ...member, endpoint: { backend, load: member.endpoint.load } }
+    const { endpoint, health } = member
+    if (sameBackend(endpoint.backend, backend)) return member
+    const isElsewhere = endpoint.backend.origin !== backend.origin
+    return { endpoint: { backend, load: endpoint.load }, health: isElsewhere ? Health.moved(health) : health }
   })
 }
 
