@@ -56,7 +56,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
 
   /** Whether nothing is going on, so that it can be closed without harm. */
   get isIdle(): boolean {
-    return this.exchange === undefined && !this.reader.hasBegun
+    return this.exchange === undefined && !this.reader.hasBegun && this.early === undefined
   }
 
   protected override onBytes(chunk: Buffer): boolean {
@@ -190,13 +190,11 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    if (this.isLast) return this.close()
+    if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
     this.deadline = intake === undefined
       ? this.deadlines.after(this.server.timeouts.keepAlive)
       : this.deadlines.after(this.server.timeouts.idle)
     this.consumeEarly()
-    // What has come early need not have been a request.
-    if (this.server.isClosing && this.isIdle && this.early === undefined && !this.isDeaf) this.close()
   }
 
   /** Goes on with what came before its turn, unless the client does not read what it has asked for already. */
@@ -206,6 +204,8 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     this.early = undefined
     if (early.length >= maxEarly) this.socket.resume()
     this.consume(early)
+    // It need not have been a request.
+    if (this.server.isClosing && this.isIdle && !this.isDeaf) this.close()
   }
 
   becomeTunnel(other: Connection, onOver: (hasExpired: boolean) => void): void {

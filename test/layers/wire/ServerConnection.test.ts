@@ -281,6 +281,35 @@ describe("what has come before its turn when the server is closed", () => {
   it("does not keep the connection open where it is no request", () => {
     assert.isTrue(stopped("\r\n").socket.writableEnded)
   })
+
+  /** The same, with a client that has not read what it was answered before. */
+  const unread = (early: string) => {
+    const lab = setup()
+    lab.receive(head("GET /hang"))
+    lab.receive(early)
+    lab.server.isClosing = lab.socket.isFull = true
+    lab.socket.write("x".repeat(100_000))
+    answer(lab.hanging[0]!)
+    return lab
+  }
+
+  it("is no reason to take its connection for idle, and is answered when its client reads", async () => {
+    const { connection, socket } = unread(head("GET /"))
+    assert.isFalse(connection.isIdle)
+    await socket.turn()
+    await socket.empty()
+    await socket.turn()
+    assert.lengthOf(socket.text.match(/200 OK/g)!, 2)
+    assert.isTrue(socket.writableEnded)
+  })
+
+  it("does not keep the connection open where it is no request, and its client had to read first", async () => {
+    const { socket } = unread("\r\n")
+    await socket.turn()
+    assert.isFalse(socket.writableEnded)
+    await socket.empty()
+    assert.isTrue(socket.writableEnded)
+  })
 })
 
 describe("the memory of what a client sends", () => {
