@@ -105,16 +105,18 @@ export const make = (
   }
 
   /** Waits for room within the time of the exchange, and begins a try there. */
-  const beginLater = (exchange: Exchange): ReturnType<Exchange["wait"]> => {
-    const left = timeLeft(exchange)
-    if (left === Infinity) return exchange.wait()
-    return Effect.timeoutOrElse(exchange.wait(), {
-      duration: Math.max(0, left),
-      // It may have got room at that moment, and a try has begun then.
-      orElse: () =>
-        exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
+  const beginLater = (exchange: Exchange): ReturnType<Exchange["wait"]> =>
+    Effect.suspend(() => {
+      const left = timeLeft(exchange)
+      if (left === Infinity) return exchange.wait()
+      if (left <= 0) return Effect.fail(Overloaded.make({}))
+      return Effect.timeoutOrElse(exchange.wait(), {
+        duration: left,
+        // It may have got room at that moment, and a try has begun then.
+        orElse: () =>
+          exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
+      })
     })
-  }
 
   return {
     begin,

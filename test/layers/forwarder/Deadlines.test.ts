@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
@@ -9,7 +10,7 @@ import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
 import { type Entry } from "../../../src/services/AccessLog.ts"
 import { fails, Fakes, get, lab, loads, post, receivedBy, resetsLate, slow } from "./Lab.ts"
 
-const { delayed, handle, hangs, resets, respond } = FakeBackends
+const { delayed, handle, hangs, resets, respond, unreachable } = FakeBackends
 describe("the deadline of an exchange", () => {
   it.effect("is 504 deadline_exceeded, and the work on it ends", () => {
     const entries: Array<Entry> = []
@@ -69,6 +70,36 @@ describe("the deadline of an exchange", () => {
       )
     )
   })
+
+  it.effect("ends the wait of a retry for room, whatever its back-off was", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(0)
+      yield* Effect.forkChild(FakeServer.request("/"))
+      // Its back-off may end within a millisecond.
+      yield* TestClock.adjust(1_001)
+      assert.deepInclude(entries.at(-1), { _tag: "Completed", durationMs: 1_000, reason: "reset_before_headers" })
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": resetsLate, "http://b": FakeBackends.stalls(1, respond("long")) }, {
+          exchangeTimeout: 1_000,
+          limits: { maxInFlight: 1 },
+          retry: { backoff: 90 }
+        }, entries)
+      ),
+      // A wait that is drawn below a millisecond is none.
+      Random.withSeed(1)
+    )
+  })
+
+  it.effect("begins no other try when it is over, also for what no backend has seen", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* post(2_000), "504 reason: connect_timeout")
+      assert.deepStrictEqual(yield* loads, [["a", 1, 1, 0], ["b", 0, 0, 0]])
+    }).pipe(Effect.provide(
+      lab({ "http://a": unreachable, "http://b": respond("b") }, { exchangeTimeout: 2_000 })
+    )))
 
   it.effect("is that of the try where there is room just as the wait ends with it", () => {
     const entries: Array<Entry> = []
