@@ -19,9 +19,14 @@ export interface Waiter {
 
 const isPinned = ({ context }: Waiter): boolean => context.pinned !== undefined
 
+/** Whom it has tried, in a word: of those that are not pinned and have tried the same, each finds somebody or none does. */
+const triedBy = ({ tried }: Waiter): string =>
+  tried.length === 0 ? "" : JSON.stringify(tried.map(({ backend: { id, origin } }) => `${id} ${origin}`).sort())
+
 /** A place that was left keeps its neighbours, so that a walk along the line can go on from there. */
 interface Place {
   readonly waiter: Waiter
+  readonly tried: string
   older: Place | undefined
   newer: Place | undefined
 }
@@ -51,7 +56,7 @@ export class WaitingLine {
       this.leave(oldest)
       oldest.turnAway()
     }
-    const place: Place = { waiter, older: this.newest, newer: undefined }
+    const place: Place = { waiter, tried: triedBy(waiter), older: this.newest, newer: undefined }
     if (this.newest === undefined) this.oldest = place
     else this.newest.newer = place
     this.newest = place
@@ -83,25 +88,26 @@ export class WaitingLine {
 
   /**
    * Admits waiters in their order until `select` finds no endpoint for one. Behind that one only pinned waiters are
-   * admitted, to their own backends. A waiter that has tried every endpoint with room does not hold up the others.
+   * admitted, to their own backends. A waiter that has tried every endpoint with room holds up only those that have tried
+   * the same.
    */
   advance(select: (waiter: Waiter) => Endpoint | undefined): void {
     const isOldestFirst = this.options.order === "oldest"
     const first = isOldestFirst ? this.oldest : this.newest
-    let isFull = false
+    /** What those have tried who find nobody. */
+    const inVain = new Set<string>()
     for (let place = first; place !== undefined; place = isOldestFirst ? place.newer : place.older) {
-      const { waiter } = place
+      const { tried, waiter } = place
       // An admitted waiter may be done at once, which advances the line from within.
       if (!this.places.has(waiter)) continue
+      const isFull = inVain.has("")
       if (isFull && this.pinned === 0) return
-      if (isFull && !isPinned(waiter)) continue
+      if ((isFull || inVain.has(tried)) && !isPinned(waiter)) continue
       const endpoint = select(waiter)
       if (endpoint !== undefined) {
         this.leave(waiter)
         waiter.admit(endpoint)
-      } else if (waiter.tried.length === 0 && !isPinned(waiter)) {
-        isFull = true
-      }
+      } else if (!isPinned(waiter)) inVain.add(tried)
     }
   }
 }

@@ -62,7 +62,10 @@ const [anybody, ...others] = endpoints([1, 1, 1])
 /** To whom a waiter is pinned, by a place among the others. */
 const pin = fc.constantFrom(undefined, undefined, 0, 1)
 
-const waiter = fc.record({ pin, hasTried: fc.boolean(), isQuick: fc.boolean() })
+/** Whom a waiter has tried. */
+const tried = fc.constantFrom([], [anybody!], [others[0]!], [anybody!, others[0]!], [others[0]!, anybody!])
+
+const waiter = fc.record({ pin, tried, isQuick: fc.boolean() })
 
 const events = fc.array(
   fc.oneof(
@@ -85,7 +88,7 @@ const run = (line: Model | WaitingLine, story: typeof events extends fc.Arbitrar
   const advance = () =>
     line.advance(({ context: { pinned }, tried }) => {
       // Whoever has tried the one that has room does not get it.
-      if ((room.get(pinned) ?? 0) === 0 || tried.length > 0) return undefined
+      if ((room.get(pinned) ?? 0) === 0 || tried.includes(anybody!)) return undefined
       give(pinned, -1)
       return others.find(({ backend }) => backend.id === pinned) ?? anybody
     })
@@ -93,11 +96,11 @@ const run = (line: Model | WaitingLine, story: typeof events extends fc.Arbitrar
     switch (event._tag) {
       case "joins": {
         const name = String(known.length)
-        const { hasTried, isQuick, pin } = event.waiter
+        const { isQuick, pin, tried } = event.waiter
         const pinned = idOf(pin)
         const joined: Waiter = {
           context: { ...anonymous, pinned },
-          tried: hasTried ? [anybody!] : [],
+          tried,
           admit: () => {
             ends.push(`${name} is admitted`)
             if (!isQuick) return
@@ -173,4 +176,18 @@ describe("the waiting line", () => {
       assert.isBelow(looks, 10)
     }
   )
+
+  it("asks once for those that have tried the same places, in whatever order", () => {
+    const line = new WaitingLine({ order: "oldest", size: 3_000 })
+    const [a, b] = others
+    const moved = { ...b!, backend: { ...b!.backend, origin: "http://elsewhere" } }
+    for (let i = 0; i < 1_000; i++) {
+      for (const tried of [[a!, b!], [b!, a!], [a!, moved]]) {
+        line.join({ context: anonymous, tried, admit: () => {}, turnAway: () => {}, giveUp: () => {} })
+      }
+    }
+    let asked = 0
+    line.advance(() => void asked++)
+    assert.strictEqual(asked, 2)
+  })
 })
