@@ -231,6 +231,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   /** There is no more time: whoever waits for a response gets one that says so, which may still come. */
   terminate(): void {
     sendNow(this.socket)
+    this.isLast = true
     const isStuck = this.socket.writableLength > 0
     this.exchange?.terminate()
     if (isStuck) this.cut()

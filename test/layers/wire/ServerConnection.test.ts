@@ -270,6 +270,18 @@ describe("what has come before its turn when the server is closed", () => {
     assert.deepStrictEqual(answers.map((text) => text.includes("Connection: close")), [false, false, true])
   })
 
+  it("is not answered any more when the time is up", async () => {
+    const { connection, hanging, receive, server, socket } = setup()
+    receive(head("GET /hang") + head("GET /hang"))
+    server.isClosing = true
+    connection.terminate()
+    answer(hanging[0]!)
+    assert.lengthOf(hanging, 1)
+    assert.isTrue(socket.writableEnded)
+    await socket.turn()
+    assert.include(socket.text, "Connection: close")
+  })
+
   it("is waited for where it is a part of a request", () => {
     const [begin, end] = ["GET / HTTP/1.1\r\n", "Host: a\r\n\r\n"]
     const { receive, socket } = stopped(begin)
