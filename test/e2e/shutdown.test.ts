@@ -160,6 +160,26 @@ onEachEngine("shutdown", (test) => {
     })
   }
 
+  test("a request behind an answer that says it is the last one is not worked on (RFC 9112 §9.6)", async (lab) => {
+    const backend = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    await client.send(get)
+    const origin = await backend.asked()
+    const closing = lb.close()
+    while (!await refused(lb.port));
+    await origin.send(message("HTTP/1.1 200 OK", "Content-Length: 10") + "hello")
+    await client.untilText("hello")
+    await client.send(message("POST /late HTTP/1.1", host, "Content-Length: 0"))
+    // What has come is read.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await origin.send(" you!")
+    await client.untilText(" you!")
+    await client.untilOver()
+    await closing
+    assert.lengthOf(backend.peers, 1)
+  })
+
   test("when the time is up an exchange without a head is answered with 503, and its backend aborted", async (lab) => {
     const backend = await lab.raw((peer) => peer.request())
     const lb = await lab.balancer([backend], { shutdown: 100, idle: 60_000, response: 60_000 })

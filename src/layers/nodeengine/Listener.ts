@@ -93,10 +93,15 @@ export const follow = (server: Http.Server) => {
     sockets.add(socket)
     socket.once("close", () => sockets.delete(socket))
   })
-  // Of those that wait behind one another, only the last is the last of its connection.
+  // Of those that wait behind one another, only the last is the last of its connection, unless one before has said that
+  // it is.
   const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
     if (!server.listening) {
-      for (const before of open) if (before.req.socket === socket) before.shouldKeepAlive = true
+      for (const before of open) {
+        if (before.req.socket !== socket) continue
+        if (!before.headersSent) before.shouldKeepAlive = true
+        else if (!before.shouldKeepAlive) closesAfter(socket)
+      }
       response.shouldKeepAlive = false
     }
     open.add(response)
