@@ -65,12 +65,13 @@ const forwarding = (
         options.hashKey(head, ClientAddress.original(head.fields, address, isTrustedProxy))
       const budget = RetryBudget.make()
       const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, Monotonic.millisUnsafe(clock))
+      const putBack = (takenAt: number): void => RetryBudget.putBack(budget, takenAt, Monotonic.millisUnsafe(clock))
       const occasionally = yield* Occasionally.runner(reportEvery)
       const log = guarded(yield* AccessLog, (defect) =>
         occasionally(Effect.logError("The access log has a bug; lines are lost", defect)))
       const books = { balancer: yield* Balancer, log, clock, hashKey, withdraw }
       const sender = Sender.make(yield* HttpClient.HttpClient)
-      const tries = Tries.make(options, { ...books, sender, random: yield* Random.Random })
+      const tries = Tries.make(options, { ...books, putBack, sender, random: yield* Random.Random })
       const drain = yield* Drain
       const affinity = yield* Affinity
       let inFlight = 0

@@ -73,3 +73,12 @@ export const withdraw = (budget: Budget, { perSecond, ratio }: Policy, now: numb
   budget.retrySum++
   return true
 }
+
+/** Puts a try back that was taken at that time, and has not begun. */
+export const putBack = (budget: Budget, takenAt: number, now: number): void => {
+  turn(budget, now)
+  const second = Math.floor(takenAt / 1_000)
+  if (second <= budget.second - seconds) return
+  budget.retries[second % seconds]!--
+  budget.retrySum--
+}

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { defaultPolicy, deposit, make, seconds, withdraw } from "../../src/services/RetryBudget.ts"
+import { defaultPolicy, deposit, make, putBack, seconds, withdraw } from "../../src/services/RetryBudget.ts"
 
 /** How many tries the budget allows now. */
 const left = (budget: ReturnType<typeof make>, now: number, policy = defaultPolicy): number => {
@@ -53,18 +53,22 @@ describe("a retry budget", () => {
   })
 
   it("never allows more than the policy says in any 10 seconds", () => {
-    const event = fc.record({ after: fc.nat(700), isRequest: fc.boolean() })
-    fc.assert(fc.property(fc.array(event, { maxLength: 400 }), (events) => {
+    const what = fc.constantFrom("request", "try", "try", "try", "vain")
+    const event = fc.record({ after: fc.nat(700), what, nth: fc.nat(40) })
+    fc.assert(fc.property(fc.array(event, { maxLength: 400, size: "max" }), (events) => {
       const budget = make()
       const requests: Array<number> = []
       const tries: Array<number> = []
       let now = 0
-      for (const { after, isRequest } of events) {
+      for (const { after, nth, what } of events) {
         now += after
         const since = (Math.floor(now / 1_000) - seconds + 1) * 1_000
-        if (isRequest) {
+        if (what === "request") {
           deposit(budget, now)
           requests.push(now)
+        } else if (what === "vain") {
+          const [takenAt] = tries.splice(tries.length - 1 - nth, 1)
+          if (takenAt !== undefined) putBack(budget, takenAt, now)
         } else if (withdraw(budget, { ratio: 0.2, perSecond: 1 }, now)) tries.push(now)
         const recent = (times: ReadonlyArray<number>) => times.filter((at) => at >= since).length
         assert.strictEqual(budget.requestSum, recent(requests))

@@ -36,6 +36,8 @@ interface Needs {
   readonly random: typeof Random.Random["Service"]
   /** Takes one more try out of the budget, if it has one left. */
   readonly withdraw: () => boolean
+  /** Puts back what was taken at that time, for a try that has not begun. */
+  readonly putBack: (takenAt: number) => void
 }
 
 /** How the request of an exchange is sent to an endpoint. */
@@ -43,7 +45,7 @@ type RequestFor = (endpoint: Endpoint) => HttpClientRequest
 
 export const make = (
   { exchangeTimeout, hedge, retry, tryTimeout }: Options,
-  { balancer, clock, log, random, sender: { release, send }, withdraw }: Needs
+  { balancer, clock, log, putBack, random, sender: { release, send }, withdraw }: Needs
 ) => {
   const noteShortage = Shortage.make(log, clock)
   const hedgeBudget = RetryBudget.make()
@@ -168,6 +170,7 @@ export const make = (
         select = () => exchange.selectAgain()
       }
       if (wait >= left) return undefined
+      const takenAt = Monotonic.millisUnsafe(clock)
       if (!withdraw()) {
         exchange.isOverBudget = true
         return undefined
@@ -184,8 +187,12 @@ export const make = (
         // Others may have filled it meanwhile, or it was taken out.
         if (endpoint === undefined || !balancer.canTake(endpoint)) endpoint = select()
       }
-      if (endpoint === undefined) return yield* later
-      exchange.begin(endpoint)
+      if (endpoint !== undefined) {
+        exchange.begin(endpoint)
+        return endpoint
+      }
+      endpoint = yield* later
+      if (endpoint === undefined) putBack(takenAt)
       return endpoint
     })
   }

@@ -486,6 +486,26 @@ describe("the retry budget", () => {
     ))
   })
 
+  it.effect("is not used up by retries that wait for room in vain", () => {
+    const ask = Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+    return Effect.gen(function*() {
+      const { script } = yield* Fakes
+      yield* ask
+      yield* TestClock.adjust(25)
+      for (let i = 0; i < 20; i++) {
+        yield* ask
+        yield* TestClock.adjust(25)
+      }
+      yield* TestClock.adjust(1_000)
+      yield* script("http://c", respond("c"))
+      yield* (yield* Pool).reconcile(["http://a", "http://b", "http://c"].map((origin) => Backend.make(origin)))
+      for (let i = 0; i < 4; i++) assert.strictEqual(yield* get(), "200 c")
+    }).pipe(Effect.provide(lab({ "http://a": FakeBackends.stalls(1, respond("long")), "http://b": resets }, {
+      limits: { maxInFlight: 1 },
+      retry: { budget: { ratio: 0, perSecond: 1 } }
+    })))
+  })
+
   it.effect("is not asked where there is no other backend, and the log does not say that it is used up", () => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
