@@ -18,7 +18,7 @@ const stories = fc.record({
   maxInFlight: fc.integer({ min: 1, max: 5 }),
   /** How many tries there are when the trial becomes due, and how long before each has begun. */
   old: fc.array(fc.integer({ min: 1, max: 1_000 }), { maxLength: 5 }),
-  steps: fc.array(step, { maxLength: 30 })
+  steps: fc.array(step, { maxLength: 30, size: "max" })
 })
 
 describe("the place of a trial", () => {

@@ -368,7 +368,7 @@ describe("the limit", () => {
       inFlight: fc.integer({ min: 1, max: 60 }),
       pause: fc.constantFrom(0, 5, 200, 40_000)
     })
-    fc.assert(fc.property(fc.array(event, { maxLength: 200 }), (events) => {
+    fc.assert(fc.property(fc.array(event, { maxLength: 200, size: "max" }), (events) => {
       const state = AdaptiveLimit.make(30, 0, () => 0)
       let now = 0
       for (const { inFlight, latency, outcome, pause } of events) {

@@ -74,7 +74,7 @@ const events = fc.array(
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("room" as const), pin, more: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("hopeless" as const), who: fc.nat(20) }) }
   ),
-  { maxLength: 60 }
+  { maxLength: 60, size: "max" }
 )
 
 const idOf = (pin: number | undefined): string | undefined => pin === undefined ? undefined : others[pin]!.backend.id
