@@ -50,11 +50,14 @@ const codeOf = (error: Error): string => ("code" in error ? String(error.code) :
 
 /**
  * White space after a value may be a tab (RFC 9110 §5.6.3), of which Node's parser knows nothing where that
- * value is a coding: it refuses such a request and reads such a response to the end of the connection. Found by
- * this very comparison.
+ * value is a coding: it refuses such a request and reads such a response to the end of the connection. That of Node 22
+ * does not know it behind a length either. Found by this very comparison.
  */
-const withoutTabs = (bytes: string): string =>
-  bytes.replace(/^transfer-encoding:[^\r\n]*chunked[ \t]+\r\n/gim, (text) => text.replaceAll("\t", " "))
+const trailingTabs = Number.parseInt(process.versions.node) < 24
+  ? /^(?:transfer-encoding:[^\r\n]*chunked|content-length:[ \t]*\d+)[ \t]+\r\n/gim
+  : /^transfer-encoding:[^\r\n]*chunked[ \t]+\r\n/gim
+
+const withoutTabs = (bytes: string): string => bytes.replace(trailingTabs, (text) => text.replaceAll("\t", " "))
 
 const maxHeaderSize = 64 * 1024
 
