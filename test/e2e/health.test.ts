@@ -2,6 +2,7 @@
  * Health checks over real sockets and the live clock: who stops is out, who comes back is in, and no client notices.
  */
 import { setTimeout as sleep } from "node:timers/promises"
+import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok } from "./support/Peer.ts"
 
@@ -93,6 +94,16 @@ onEachEngine("health", (test) => {
       for (let i = 0; i < 3; i++) assert.strictEqual((await client.exchange(get)).body.toString(), "local")
     })
   }
+
+  test("a name is found where it answers, although another of its addresses is silent", async (lab) => {
+    const silent = await frozen(lab)
+    const port = Number(new URL(silent.origin).port)
+    await lab.named("six", "::1", port)
+    const lb = await lab.balancer([{ origin: `http://localhost:${port}` }])
+    await silent.freeze()
+    assert.strictEqual((await (await lab.connect(lb)).exchange(get)).body.toString(), "six")
+    assert.strictEqual((await lb.completed()).tries, 1)
+  })
 
   test("an IPv6 address is an address", async (lab) => {
     const backend = await lab.answering(ok)
