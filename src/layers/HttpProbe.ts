@@ -11,7 +11,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { authorityOf, urlOf } from "../services/Backend.ts"
+import { authorityOf, isUnixSocket, urlOf } from "../services/Backend.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
 import { unaltered } from "../services/Unaltered.ts"
@@ -83,7 +83,7 @@ const judge = Effect.fnUntraced(function*(response: HttpClientResponse, options:
 const requestFor = (origin: string, options: Options): HttpClientRequest.HttpClientRequest => {
   const { headers = [], method = "GET", path } = options
   const place = Probe.originToCheck(origin, options)
-  const host = options.host ?? (place.startsWith("unix:") ? authorityOf(place) : undefined)
+  const host = options.host ?? (isUnixSocket(place) ? authorityOf(place) : undefined)
   return HttpClientRequest.make(method)(urlOf(place, path)).pipe(
     HttpClientRequest.setHeaders({ accept: "*/*", "user-agent": Probe.probeUserAgent }),
     HttpClientRequest.setHeaders(headers.map(({ name, value }) => [name, value] as const)),

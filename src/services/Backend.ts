@@ -45,7 +45,7 @@ const unixSocket = /^unix:(\/[^\s,?#]+)$/
  * are printed in logs.
  */
 export const parseOrigin = (input: string): string | undefined => {
-  if (unixSocket.test(input)) return input.replace(/^unix:\/+/, "unix:/")
+  if (isUnixSocket(input)) return input.replace(/^unix:\/+/, "unix:/")
   if (!URL.canParse(input)) return undefined
   const url = new URL(input)
   const onlyOrigin = (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/" &&
@@ -57,9 +57,12 @@ export const parseOrigin = (input: string): string | undefined => {
 /** The origin that is probably meant by what is none: a scheme is easily forgotten. */
 export const meantOrigin = (input: string): string | undefined => parseOrigin(`http://${input}`)
 
+/** Whether an origin is a unix socket. */
+export const isUnixSocket = (origin: string): boolean => unixSocket.test(origin)
+
 /** The host of an origin, and its port, as a `Host` field has them. A socket has no name of its own. */
 export const authorityOf = (origin: string): string =>
-  unixSocket.test(origin) ? "localhost" : origin.slice(origin.indexOf("//") + 2)
+  isUnixSocket(origin) ? "localhost" : origin.slice(origin.indexOf("//") + 2)
 
 /**
  * The URL of a path at an origin. That of a unix socket stands percent-encoded for the host, as in

@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { authorityOf, type Backend, parseOrigin } from "./Backend.ts"
+import { authorityOf, type Backend, isUnixSocket } from "./Backend.ts"
 import type { TransportFailure } from "./Failure.ts"
 
 /**
@@ -72,10 +72,13 @@ export interface Place {
   readonly port?: number | undefined
 }
 
-/** The origin that is checked for a backend. One on a unix socket is looked for on `localhost`, if a port is given. */
+/**
+ * The origin that is checked for a backend. One on a unix socket has no port of its own: it is checked where it is unless
+ * a port is given, then on `localhost`, or at the address.
+ */
 export const originToCheck = (origin: string, { address, port }: Place): string => {
-  if (address === undefined && port === undefined) return origin
-  const url = new URL(parseOrigin(origin)?.startsWith("unix:") === true ? `http://${authorityOf(origin)}` : origin)
+  if (port === undefined && (address === undefined || isUnixSocket(origin))) return origin
+  const url = new URL(isUnixSocket(origin) ? `http://${authorityOf(origin)}` : origin)
   if (address !== undefined) url.hostname = address
   if (port !== undefined) url.port = String(port)
   // `URL.origin` is `null` for schemes that the web does not know.

@@ -17,6 +17,7 @@ describe("originToCheck", () => {
     ["https://a", { address: "b" }, "https://b"],
     ["https://a", { port: 8443 }, "https://a:8443"],
     ["unix:/run/app.sock", { port: 9000 }, "http://localhost:9000"],
+    ["unix:/run/app.sock", { address: "b" }, "unix:/run/app.sock"],
     ["unix:/run/app.sock", { address: "b", port: 9000 }, "http://b:9000"]
   ])("of %s with %j is %s", (origin, place, expected) => {
     assert.strictEqual(originToCheck(origin, place), expected)

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
+import { isUnixSocket } from "../../services/Backend.ts"
 import type * as Configuration from "../../services/Configuration.ts"
 import { Strategy } from "../../services/Strategy.ts"
 import { strategies, type StrategyName } from "../strategies/index.ts"
@@ -57,6 +58,13 @@ const aboutChecks = ({ health }: Settings): ReadonlyArray<string> =>
     ? ["health.body cannot be found: there is no body in the answer to HEAD"]
     : []
 
+/** Sockets, which have no port to be checked at elsewhere. */
+const aboutSockets = ({ health: { address, kind, port }, to }: Settings): ReadonlyArray<string> => {
+  if (kind === "off" || address === undefined || port !== undefined) return []
+  const sockets = to.map(({ origin }) => origin).filter(isUnixSocket)
+  return sockets.length === 0 ? [] : [`health.address has no effect on ${sockets.join(", ")} without health.port`]
+}
+
 /** Sessions that do not outlast the process, and a cookie that browsers refuse (RFC 6265bis §4.1.3.2). */
 const aboutSticky = ({ sticky: { cookie, keys, path } }: Settings): ReadonlyArray<string> =>
   cookie === undefined ? [] : [
@@ -74,6 +82,7 @@ export const of = Effect.fnUntraced(function*(settings: Settings) {
     ...aboutZone(settings),
     ...aboutSubset(settings),
     ...aboutChecks(settings),
+    ...aboutSockets(settings),
     ...aboutSticky(settings),
     ...(yield* aboutWeights(settings)),
     ...(yield* aboutKey(settings))

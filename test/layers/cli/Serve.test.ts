@@ -111,6 +111,18 @@ describe("checks", () => {
       assert.notInclude(byConnecting.join(), "cannot be found")
     }))
 
+  it.live("elsewhere than on a unix socket need a port, or a warning says that they are made there", () =>
+    Effect.gen(function*() {
+      const started = "INFO: Health checker started (checking every 5s)"
+      const sockets = ["unix:/run/a.sock", ...to, "unix:/run/b.sock"]
+      assert.deepStrictEqual(about(yield* logOf({ to: sockets, health: { address: "10.0.0.1" } })), [
+        started,
+        "WARN: health.address has no effect on unix:/run/a.sock, unix:/run/b.sock without health.port"
+      ])
+      assert.deepStrictEqual(about(yield* logOf({ to: sockets, health: { address: "10.0.0.1", port: 9 } })), [started])
+      assert.deepStrictEqual(about(yield* logOf({ to, health: { address: "10.0.0.1" } })), [started])
+    }))
+
   it.live("that are off are said to be off", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
