@@ -10,7 +10,7 @@ import * as LoadBalancer from "evenkeel/layers/LoadBalancer"
 import { strategyOf } from "evenkeel/layers/strategies/index"
 import * as Wire from "evenkeel/layers/Wire"
 import { Forwarder } from "evenkeel/services/Forwarder"
-import { Pool } from "evenkeel/services/Pool"
+import { canServe, Pool } from "evenkeel/services/Pool"
 import { createServer } from "node:http"
 
 /** Listens on a free port until the scope closes. Succeeds with its URL. */
@@ -27,10 +27,7 @@ const startBackend = Effect.gen(function*() {
 const Routes = HttpRouter.use(Effect.fn(function*(router) {
   const { handle } = yield* Forwarder
   const { state } = yield* Pool
-  const ready = Effect.map(
-    Ref.get(state),
-    ({ eligible }) => HttpServerResponse.empty({ status: eligible.length > 0 ? 204 : 503 })
-  )
+  const ready = Effect.map(Ref.get(state), (pool) => HttpServerResponse.empty({ status: canServe(pool) ? 204 : 503 }))
   yield* router.add("GET", "/ready", ready)
   yield* router.prefixed("/api").add("*", "/*", handle)
   yield* router.add("*", "/*", handle)

@@ -12,7 +12,7 @@ import { AccessLog, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
 import type { Endpoint } from "../services/Load.ts"
-import { empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
+import { canServe, empty, forEachChange, type Member, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 
 /** The first tier of these; infinite when there is nobody. */
 const tierOf = (endpoints: ReadonlyArray<Endpoint>): number =>
@@ -144,9 +144,7 @@ export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDi
           wasBackup = backup
           log.write(traffic(tier, first))
         }
-        // Whoever is only ejected is asked where nobody else is left.
-        const isAnyLeft = eligible.length > 0 || members.some(({ health }) => Health.isOnlyEjected(health))
-        if (!isFirst && isOut === isAnyLeft) {
+        if (!isFirst && isOut === canServe(state)) {
           isOut = !isOut
           log.write(isOut ? outageBegins : outageEnds)
         }

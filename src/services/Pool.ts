@@ -13,6 +13,7 @@ import type { Backend } from "./Backend.ts"
 import {
   defaultPolicy as defaultHealthPolicy,
   type Health,
+  isOnlyEjected,
   type Policy as HealthPolicy,
   type Signal
 } from "./Health.ts"
@@ -68,6 +69,13 @@ export const memberOf = ({ members, positions }: PoolState, id: string): Member 
   const position = positions.get(id)
   return position === undefined ? undefined : members[position]
 }
+
+/**
+ * Whether requests go to anybody, as in a panic, and where who is left is ejected; otherwise each is answered 503. One
+ * that is at its limit may have room soon.
+ */
+export const canServe = ({ eligible, members }: PoolState): boolean =>
+  eligible.length > 0 || members.some(({ health }) => isOnlyEjected(health))
 
 /**
  * Tells of each member that is not the one that it was, with what it was, if it was a member. Whoever follows the pool

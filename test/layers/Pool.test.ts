@@ -10,7 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import { type Backend, make } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
-import { defaultPolicy, empty, Pool, type PoolState } from "../../src/services/Pool.ts"
+import { canServe, defaultPolicy, empty, Pool, type PoolState } from "../../src/services/Pool.ts"
 import { backend, idsOf } from "../endpoints.ts"
 
 const passed: Health.Signal = { _tag: "ProbePassed", why: "status: 200" }
@@ -744,4 +744,28 @@ describe("concurrent updates", () => {
         assert.strictEqual(shown, yield* current, `interrupted after ${patience} turns`)
       }
     }).pipe(eager(3), withPool))
+})
+
+describe("canServe", () => {
+  const failedWithAnswer: Health.Signal = { ...failed, answered: true }
+  const drained: Health.Signal = { _tag: "ModeSet", mode: "Draining", why: "deploy" }
+
+  it.effect.each<
+    readonly [what: string, ofA: ReadonlyArray<Health.Signal>, ofB: ReadonlyArray<Health.Signal>, boolean]
+  >([
+    ["nobody was checked yet", [], [], true],
+    ["one is well", [passed], [failed], true],
+    ["nobody answers", [failed], [failed], false],
+    ["nobody gives the right answer", [failedWithAnswer], [failedWithAnswer], true],
+    ["all drain", [passed, drained], [passed, drained], false],
+    ["who is left is ejected", [passed, tripped], [failed], true],
+    ["who is ejected does not answer either", [passed, tripped, failed], [failed], false]
+  ])("where %s", ([, ofA, ofB, expected]) =>
+    Effect.gen(function*() {
+      assert.isFalse(canServe(yield* current))
+      yield* reconcile(a, b)
+      for (const one of ofA) yield* signal("a", one)
+      for (const one of ofB) yield* signal("b", one)
+      assert.strictEqual(canServe(yield* current), expected)
+    }).pipe(withPool))
 })
