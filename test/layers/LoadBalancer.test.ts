@@ -471,7 +471,7 @@ describe("the numbers of what is in flight", () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(backend, { minLength: 1, maxLength: 4 }),
-        fc.array(client, { maxLength: 12 }),
+        fc.array(client, { maxLength: 12, size: "max" }),
         fc.integer(),
         async (backends, clients, seed) => {
           sent += await Effect.runPromise(Effect.provide(run(backends, clients, seed), TestClock.layer()))

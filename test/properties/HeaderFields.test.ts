@@ -87,7 +87,7 @@ const valueOf = (name: string): fc.Arbitrary<string> => {
 
 const line: fc.Arbitrary<Line> = name.chain((name) => valueOf(name).map((value): Line => [name, value]))
 
-const head = fc.array(line, { maxLength: 14 }).map((lines) => lines.flat())
+const head = fc.array(line, { maxLength: 14, size: "max" }).map((lines) => lines.flat())
 
 const client: fc.Arbitrary<Client> = fc.record({
   address: fc.constantFrom("203.0.113.9", "::1", undefined),

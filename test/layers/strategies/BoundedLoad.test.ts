@@ -52,7 +52,7 @@ const factors = fc.integer({ min: 17, max: 48 }).map((n) => n / 16)
 /** The key of a request that begins, of which a few are hot; or which of those in flight ends. */
 const steps = fc.array(
   fc.oneof({ arbitrary: fc.constantFrom("hot", "warm", "a", "b", undefined), weight: 3 }, fc.nat(1_000)),
-  { minLength: 50, maxLength: 300 }
+  { minLength: 50, maxLength: 300, size: "max" }
 )
 
 describe.each(names)("bounded load around %s", (name) => {
