@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { AccessLog, type Notice } from "../services/AccessLog.ts"
+import { AccessLog, type Entry, type Notice } from "../services/AccessLog.ts"
 import * as Health from "../services/Health.ts"
 import { cause } from "../services/HealthWords.ts"
 import type { Endpoint } from "../services/Load.ts"
@@ -73,6 +73,64 @@ const membership = (before: PoolState, after: PoolState): ReadonlyArray<Notice> 
     ? []
     : [...naming("joined", missing(after, before)), ...naming("left", missing(before, after))]
 
+/** What has become of each backend. One that joins is told when its first check is in. */
+const backends = (before: PoolState, after: PoolState): ReadonlyArray<Entry> => {
+  const entries: Array<Entry> = []
+  const moves: Array<string> = []
+  forEachChange(before, after, (member, was) => {
+    const { endpoint: { backend: { origin } }, health } = member
+    const from = was?.endpoint.backend.origin ?? origin
+    if (from !== origin) moves.push(`${from} to ${origin}`)
+    const status = Health.status(health)
+    if (status !== (was === undefined ? "Checking" : Health.status(was.health))) {
+      entries.push({ _tag: "HealthChanged", backend: origin, status, why: cause(health) })
+    }
+    entries.push(...pinned(member, was))
+  })
+  return [...entries, ...naming("moved", moves)]
+}
+
+/** From snapshots to what is said of backups. Who has the traffic is looked for only where that may have changed. */
+const backups = () => {
+  let first = Infinity
+  let tier = Infinity
+  let told: number | undefined
+  return (before: PoolState, after: PoolState): ReadonlyArray<Notice> => {
+    let hasOthers = after.positions !== before.positions
+    let hasOtherUses = after.eligible !== before.eligible
+    forEachChange(before, after, (member, was) => {
+      hasOthers ||= member.endpoint !== was?.endpoint
+      // In a panic the same ones may be offered although one of them is well now, or not any more.
+      hasOtherUses ||= isInUse(member) !== isInUse(was) || isWell(member) !== isWell(was)
+    })
+    if (hasOthers) first = tierOf(after.members.map(({ endpoint }) => endpoint))
+    if (hasOthers || hasOtherUses) tier = tierWithTraffic(after, first)
+    const backup = tier === first ? undefined : tier
+    // Where nobody is well there is no traffic, and each backend has its line.
+    if (backup === told || tier === Infinity) return []
+    told = backup
+    return [traffic(tier, first)]
+  }
+}
+
+const outageBegins: Notice = {
+  _tag: "Notice",
+  level: "WARN",
+  message: "No backend is offered traffic: requests are answered 503"
+}
+
+const outageEnds: Notice = { _tag: "Notice", level: "INFO", message: "Backends are offered traffic again" }
+
+/** From snapshots to what is said of outages. The first ones of all may have to pass a check first. */
+const outages = () => {
+  let isOut = false
+  return (before: PoolState, after: PoolState): ReadonlyArray<Notice> => {
+    if (before === empty || isOut !== canServe(after)) return []
+    isOut = !isOut
+    return [isOut ? outageBegins : outageEnds]
+  }
+}
+
 /** Only the tier that has the traffic counts. */
 const panicBegins = ({ eligible, members }: PoolState): Notice => {
   const tier = tierOf(eligible)
@@ -93,65 +151,22 @@ const panicEnds = ({ eligible, members }: PoolState): Notice => ({
   message: `Ill backends are not offered traffic any more: ${eligible.length} of ${members.length} are well`
 })
 
-const outageBegins: Notice = {
-  _tag: "Notice",
-  level: "WARN",
-  message: "No backend is offered traffic: requests are answered 503"
-}
+/** An outage says enough. */
+const panic = (before: PoolState, after: PoolState): ReadonlyArray<Notice> =>
+  before.panic === after.panic || !canServe(after) ? [] : [after.panic ? panicBegins(after) : panicEnds(after)]
 
-const outageEnds: Notice = { _tag: "Notice", level: "INFO", message: "Backends are offered traffic again" }
-
-/** Follows the pool for as long as the layer lives. A backend that joins is logged when its first check is in. */
+/** Follows the pool for as long as the layer lives. */
 export const layer: Layer.Layer<never, never, AccessLog | Pool> = Layer.effectDiscard(
   Effect.gen(function*() {
     const log = yield* AccessLog
     const pool = yield* Pool
+    const topics = [membership, backends, backups(), outages(), panic]
     let known = empty
-    let first = Infinity
-    let tier = Infinity
-    let wasInPanic = false
-    let isOut = false
-    let wasBackup: number | undefined
     yield* Stream.runForEach(pool.changes, (state) =>
       Effect.sync(() => {
-        const { eligible, members, panic } = state
-        const isFirst = known === empty
-        let hasOthers = state.positions !== known.positions
-        let hasOtherUses = false
-        for (const notice of membership(known, state)) log.write(notice)
-        const moves: Array<string> = []
-        forEachChange(known, state, (member, before) => {
-          const { endpoint, health } = member
-          const { backend } = endpoint
-          const from = before?.endpoint.backend.origin ?? backend.origin
-          if (from !== backend.origin) moves.push(`${from} to ${backend.origin}`)
-          hasOthers ||= endpoint !== before?.endpoint
-          // In a panic the same ones may be offered although one of them is well now, or not any more.
-          hasOtherUses ||= isInUse(member) !== isInUse(before) || isWell(member) !== isWell(before)
-          const status = Health.status(health)
-          if (status !== (before === undefined ? "Checking" : Health.status(before.health))) {
-            log.write({ _tag: "HealthChanged", backend: backend.origin, status, why: cause(health) })
-          }
-          for (const notice of pinned(member, before)) log.write(notice)
-        })
-        for (const notice of naming("moved", moves)) log.write(notice)
-        if (hasOthers) first = tierOf(members.map(({ endpoint }) => endpoint))
-        if (hasOthers || hasOtherUses || eligible !== known.eligible) tier = tierWithTraffic(state, first)
+        const before = known
         known = state
-        const backup = tier === first ? undefined : tier
-        // Where nobody is well there is no traffic, and each backend has its line.
-        if (backup !== wasBackup && tier !== Infinity) {
-          wasBackup = backup
-          log.write(traffic(tier, first))
-        }
-        if (!isFirst && isOut === canServe(state)) {
-          isOut = !isOut
-          log.write(isOut ? outageBegins : outageEnds)
-        }
-        if (panic !== wasInPanic) {
-          wasInPanic = panic
-          if (!isOut) log.write(panic ? panicBegins(state) : panicEnds(state))
-        }
+        for (const tell of topics) for (const entry of tell(before, state)) log.write(entry)
       }).pipe(Effect.catchDefect((defect) => Effect.logError("A change of health could not be logged", defect)))).pipe(
         Effect.forkScoped
       )

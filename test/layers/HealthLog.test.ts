@@ -51,7 +51,11 @@ describe("HealthLog", () => {
       yield* signal("a", failed)
       yield* signal("a", passed)
       yield* signal("a", passed)
-      assert.deepStrictEqual(lines, ["HEALTH: HEALTHY http://a.test - status: 200"])
+      assert.deepStrictEqual(lines, [
+        "WARN: Too few backends are well: 1 of 1 are offered traffic, also ill ones",
+        "HEALTH: HEALTHY http://a.test - status: 200",
+        "INFO: Ill backends are not offered traffic any more: 1 of 1 are well"
+      ])
     }).pipe(Effect.provide(HealthLog.layer.pipe(
       Layer.provideMerge(PoolLayer.layer()),
       Layer.provide(Layer.succeed(AccessLog, {
