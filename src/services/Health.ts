@@ -226,7 +226,7 @@ export type Status = "Disabled" | "Draining" | "Down" | "Ejected" | "Trial" | "C
 /** Derives the status. */
 export const status = (health: Health): Status => {
   if (health.mode !== "Ready") return health.mode
-  if (health.probe.state === "Failing") return "Down"
+  if (isFailing(health)) return "Down"
   if (isEjected(health)) return "Ejected"
   if (isOnTrial(health)) return "Trial"
   return health.probe.state === "Passing" || hasRecovered(health) ? "Up" : "Checking"
@@ -242,12 +242,16 @@ export const isEjected = ({ circuit }: Health): boolean => circuit._tag === "Ope
 /** Whether it has to show, with one exchange at a time where others are left, that it can be used again. */
 export const isOnTrial = ({ circuit }: Health): boolean => circuit._tag === "Trial"
 
-const passesChecks = ({ probe }: Health): boolean => probe.state !== "Failing" && probe.state !== "Unproven"
+/** Whether its checks have taken it out. */
+export const isFailing = ({ probe }: Health): boolean => probe.state === "Failing"
 
-const isWell = (health: Health): boolean => passesChecks(health) && !isEjected(health)
+const passesChecks = (health: Health): boolean => !isFailing(health) && health.probe.state !== "Unproven"
+
+/** Whether neither the operator nor real traffic has taken it out. */
+const isLeftIn = (health: Health): boolean => health.mode === "Ready" && !isEjected(health)
 
 /** Whether the balancer may offer new exchanges to this backend. */
-export const isEligible = (health: Health): boolean => health.mode === "Ready" && isWell(health)
+export const isEligible = (health: Health): boolean => isLeftIn(health) && passesChecks(health)
 
 /**
  * Whether nothing but its ejection keeps the balancer from offering it new exchanges. Where nobody else is left it may be
@@ -257,20 +261,20 @@ export const isOnlyEjected = (health: Health): boolean =>
   health.mode === "Ready" && passesChecks(health) && isEjected(health)
 
 /** Whether exchanges of clients that are pinned to this backend may go on there: while it drains, too. */
-export const isOpenToPinned = (health: Health): boolean => health.mode !== "Disabled" && isWell(health)
+export const isOpenToPinned = (health: Health): boolean =>
+  health.mode !== "Disabled" && passesChecks(health) && !isEjected(health)
 
 /**
  * Whether a pool in panic offers new exchanges to this backend although its checks fail: they must at least have been
  * answered, because a backend that does not answer its checks would hardly answer requests (but see `isSilent`). Modes
  * and ejections are kept.
  */
-export const isWorthTrying = ({ circuit, mode, probe }: Health): boolean =>
-  mode === "Ready" && circuit._tag !== "Open" && probe.state !== "Unproven" &&
-  (probe.state !== "Failing" || probe.answered === true)
+export const isWorthTrying = (health: Health): boolean =>
+  isLeftIn(health) && (passesChecks(health) || (isFailing(health) && health.probe.answered === true))
 
 /**
  * Whether a pool in panic offers new exchanges to this backend when nobody is worth trying: its checks get no answer, but
  * they go somewhere else than the traffic, or may wait for something that requests do not need.
  */
-export const isSilent = ({ circuit, mode, probe }: Health): boolean =>
-  mode === "Ready" && circuit._tag !== "Open" && probe.state === "Failing" && probe.silent === true
+export const isSilent = (health: Health): boolean =>
+  isLeftIn(health) && isFailing(health) && health.probe.silent === true

@@ -46,8 +46,6 @@ const isWell = ({ health }: Member): boolean => Health.isEligible(health)
 
 const isUnknown = (member: Member): boolean => isWell(member) && member.health.probe.state === "Unknown"
 
-const isFailing = ({ health }: Member): boolean => health.probe.state === "Failing"
-
 const isOnTrial = (member: Member): boolean => isWell(member) && Health.isOnTrial(member.health)
 
 /** A trial of which so many milliseconds have passed, and that nobody takes, is none that is waited for. */
@@ -96,7 +94,7 @@ export class Census {
     if (isProven(member)) tally.proven += by
     if (Health.isWorthTrying(health)) tally.worthTrying += by
     if (Health.isSilent(health)) tally.silent += by
-    if (Health.isEjected(health)) tally[isFailing(member) ? "ejectedAndFailing" : "ejected"] += by
+    if (Health.isEjected(health)) tally[Health.isFailing(health) ? "ejectedAndFailing" : "ejected"] += by
     if (isOnTrial(member)) tally.onTrial += by
   }
 
@@ -161,7 +159,7 @@ export class Census {
     const well = this.sum(inUse) + idle.length - (isWell(candidate) && !isOnTrial(candidate) ? 1 : 0)
     const isLater = (other: number): boolean => other > tier
     const standsBy = this.sum(inUse, isLater) > 0 || idle.some(({ endpoint: { backend } }) => isLater(backend.tier))
-    const isIll = isFailing(candidate)
+    const isIll = Health.isFailing(candidate.health)
     if (well > 0 && (isIll || standsBy || candidate.health.mode === "Draining")) return true
     const isAnyLeft = isIll ? eligible.some((one) => one !== candidate.endpoint) : well > 0
     if (!isAnyLeft) return false

@@ -114,10 +114,8 @@ export class Snapshots {
     }
     const isIn = isOffered(member, offer)
     if (isOffered(known, offer) === isIn) return { ...before, ...change }
-    const eligible = before.eligible.slice()
-    const place = placeOf(eligible, position, before.positions)
-    if (isIn) eligible.splice(place, 0, member.endpoint)
-    else eligible.splice(place, 1)
+    const place = placeOf(before.eligible, position, before.positions)
+    const eligible = isIn ? before.eligible.toSpliced(place, 0, member.endpoint) : before.eligible.toSpliced(place, 1)
     return { ...before, ...change, eligible }
   }
 }
