@@ -39,13 +39,13 @@ export interface Loaded {
 const decode = (sources: ReadonlyArray<Source>): Result.Result<Loaded, ConfigurationError> =>
   Result.flatMap(merge(sources, options), ({ values, where }) => {
     const decoded = Consistency.settle(Schema.decodeSync(settings)(values), where)
-    const { problems, warnings: contradictions } = Consistency.check(decoded, where)
-    const warnings = [...contradictions, ...Ineffective.warnings(decoded, where)]
+    const { problems, warnings } = Consistency.check(decoded, where)
     if (problems.length > 0) return Result.fail(ConfigurationError.make({ problems }))
-    if (where("strategy") !== undefined || where("to") === undefined) {
-      return Result.succeed({ settings: decoded, warnings })
-    }
-    return Result.succeed({ settings: { ...decoded, strategy: defaultFor(decoded.to) }, warnings })
+    const followsBackends = where("strategy") === undefined && where("to") !== undefined
+    return Result.succeed({
+      settings: followsBackends ? { ...decoded, strategy: defaultFor(decoded.to) } : decoded,
+      warnings: [...warnings, ...Ineffective.warnings(decoded, where)]
+    })
   })
 
 /** The same as `make`, with what is odd about the settings, and what is wrong with them as a value. */

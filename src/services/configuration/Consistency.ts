@@ -20,8 +20,6 @@ interface Findings {
  */
 export type Given = (key: string) => string | undefined
 
-type Times = Pick<Settings, "ejection" | "queue" | "timeout">
-
 const millis = Duration.toMillis
 const text = Duration.format
 
@@ -32,13 +30,13 @@ const mention = (key: string, value: Duration.Duration, given: Given): string =>
 }
 
 /** The limit that a connection has to leave time in. */
-const outer = ({ timeout }: Pick<Times, "timeout">): readonly [key: string, limit: Duration.Duration] | undefined => {
+const outer = ({ timeout }: Settings): readonly [key: string, limit: Duration.Duration] | undefined => {
   if (timeout.try !== undefined) return ["timeout.try", timeout.try]
   return timeout.exchange && ["timeout.exchange", timeout.exchange]
 }
 
 /** A connection may take half of the limit that it has to leave time in. */
-const settleConnect = (settings: Times, given: Given): Times["timeout"] => {
+const settleConnect = (settings: Settings, given: Given): Settings["timeout"] => {
   const [, limit] = outer(settings) ?? []
   const { timeout } = settings
   if (limit === undefined || given("timeout.connect") !== undefined) return timeout
@@ -46,27 +44,27 @@ const settleConnect = (settings: Times, given: Given): Times["timeout"] => {
 }
 
 /** An exchange that waits for room has half of its time at least to be sent, or, where it is pinned, to go elsewhere. */
-const settleQueue = ({ queue, timeout: { exchange } }: Times, given: Given): Times["queue"] =>
+const settleQueue = ({ queue, timeout: { exchange } }: Settings, given: Given): Settings["queue"] =>
   exchange === undefined || given("queue.timeout") !== undefined
     ? queue
     : { ...queue, timeout: Duration.min(queue.timeout, Duration.millis(Math.ceil(millis(exchange) / 2))) }
 
 /** Of the first ejection and the longest one, what was set decides. */
-const settleEjection = ({ ejection }: Times, given: Given): Times["ejection"] => {
+const settleEjection = ({ ejection }: Settings, given: Given): Settings["ejection"] => {
   const { maxTime, time } = ejection
   if (given("ejection.maxTime") === undefined) return { ...ejection, maxTime: Duration.max(time, maxTime) }
   return given("ejection.time") === undefined ? { ...ejection, time: Duration.min(time, maxTime) } : ejection
 }
 
 /** The same settings, with defaults changed that contradict what was given. */
-export const settle = <S extends Times>(settings: S, given: Given): S => ({
+export const settle = <S extends Settings>(settings: S, given: Given): S => ({
   ...settings,
   timeout: settleConnect(settings, given),
   queue: settleQueue(settings, given),
   ejection: settleEjection(settings, given)
 })
 
-const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
+const problemsOf = (settings: Settings, given: Given): ReadonlyArray<string> => {
   const { connect, exchange, try: oneTry } = settings.timeout
   const problems: Array<string> = []
   if (exchange !== undefined && oneTry !== undefined && millis(oneTry) > millis(exchange)) {
@@ -100,15 +98,13 @@ const problemsOf = (settings: Times, given: Given): ReadonlyArray<string> => {
   return problems
 }
 
-const warningsOf = (
-  { health, retry, timeout }: Pick<Settings, "health" | "retry" | "timeout">,
-  given: Given
-): ReadonlyArray<string> => {
-  const { exchange, response, try: oneTry } = timeout
-  const { backoff, budget, maxWait, minPerSecond, tries } = retry
+const warningsOf = (settings: Settings, given: Given): ReadonlyArray<string> => {
+  const { health } = settings
+  const { exchange, response, try: oneTry } = settings.timeout
+  const { backoff, budget, maxWait, minPerSecond, tries } = settings.retry
   const isGiven = (key: string) => given(key) !== undefined
   const warnings: Array<string> = []
-  const [key = "", limit = response] = outer({ timeout }) ?? []
+  const [key = "", limit = response] = outer(settings) ?? []
   if (tries > 1 && exchange !== undefined && oneTry === undefined && millis(response) >= millis(exchange)) {
     if (isGiven("timeout.response") || isGiven("retry.tries")) {
       warnings.push(
@@ -157,7 +153,7 @@ const warningsOf = (
 }
 
 /** Checks settings of which each is valid by itself. */
-export const check = (settings: Times & Pick<Settings, "health" | "retry">, given: Given): Findings => ({
+export const check = (settings: Settings, given: Given): Findings => ({
   problems: problemsOf(settings, given),
   warnings: warningsOf(settings, given)
 })

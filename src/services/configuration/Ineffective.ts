@@ -7,14 +7,9 @@
 import type { Settings } from "../Configuration.ts"
 import type { Given } from "./Consistency.ts"
 
-type Concerned = Pick<
-  Settings,
-  "ejection" | "engine" | "health" | "hedge" | "queue" | "retry" | "slowStart" | "sticky" | "subset"
->
-
 /** Groups of settings, and when they have no effect. */
 const needs = (
-  { ejection, engine, health, hedge, queue, retry, slowStart, sticky, subset }: Concerned
+  { ejection, engine, health, hedge, queue, retry, slowStart, sticky, subset }: Settings
 ): ReadonlyArray<readonly [isMissing: boolean, what: string, keys: ReadonlyArray<string>]> => [
   [
     engine === "node",
@@ -67,7 +62,7 @@ const needs = (
 ]
 
 /** A line for each such setting. */
-export const warnings = (settings: Concerned, given: Given): ReadonlyArray<string> =>
+export const warnings = (settings: Settings, given: Given): ReadonlyArray<string> =>
   needs(settings).flatMap(([isMissing, what, keys]) =>
     isMissing ? keys.filter((key) => given(key) !== undefined).map((key) => `${key} has no effect ${what}`) : []
   )
