@@ -178,6 +178,8 @@ const forwarding = (
               break
             }
             exchange.setAside()
+            // Only told where the answer breaks off while it is kept.
+            reason = "reset_before_headers"
             endpoint = yield* tries.another(exchange, verdict, answer)
           } else {
             reason = tries.fail(exchange, sent.failure)
@@ -187,7 +189,7 @@ const forwarding = (
         }
         if (fields.hasBody) head.body?.settle()
         // A request that does not come to its end is its client's to answer for, whatever a backend has said of a part.
-        if (response === undefined || isClients(reason)) {
+        if (response === undefined || exchange.hasLostAnswer || isClients(reason)) {
           const refusal = refuse(exchange, reason)
           // The client may go on with what nobody waits for any more (RFC 9110 §15.5.9).
           return reason === "request_timeout" ? Reply.closing(refusal) : refusal

@@ -68,6 +68,8 @@ export interface SentHead extends RequestHead {
 export interface ResponseBody {
   /** A count that grows whenever bytes of it come; only that it grows can be relied on. */
   readonly received: number
+  /** Whether it has broken off before its end. */
+  readonly isBroken: boolean
   /** Lets go of what has not been read. Harmless when all has been. */
   release(): void
 }

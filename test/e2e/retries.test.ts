@@ -226,6 +226,47 @@ onEachEngine("an answer of 503", (test) => {
     assert.strictEqual(lb.inFlight, 0)
   })
 
+  test("that breaks off while it is kept is no answer, and the client is told why there is none", async (lab) => {
+    const sick = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 503 Busy", "Content-Length: 1000") + "busy")
+    })
+    const dying = await lab.raw(async (peer) => {
+      await peer.request()
+      ;(await sick.asked()).end()
+      await sick.deserted()
+      peer.reset()
+    })
+    // A connection that a check has used would be given another chance.
+    const lb = await lab.balancer([sick, dying], { health: { kind: "off" } })
+    const answer = await (await lab.connect(lb)).exchange(get)
+    assert.strictEqual(answer.status, 502)
+    assert.include(answer.body.toString(), "reason: reset_before_headers")
+    assert.deepInclude(await lb.completed(), {
+      tries: 2,
+      backend: dying.origin,
+      failed: [{ backend: sick.origin, reason: 503 }],
+      reason: "reset_before_headers"
+    })
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
+  test("that breaks off while it is kept is a 502 where there is nobody else to ask", async (lab) => {
+    const sick = await lab.raw(async (peer) => {
+      await peer.request()
+      await peer.send(message("HTTP/1.1 503 Busy", "Retry-After: 1", "Content-Length: 1000") + "busy")
+      peer.end()
+    })
+    const lb = await lab.balancer([sick], { health: { kind: "off" } })
+    const answer = (await lab.connect(lb)).exchange(get)
+    await sick.asked()
+    await sick.deserted()
+    await lb.setMode(sick, "Disabled")
+    assert.strictEqual((await answer).status, 502)
+    assert.deepInclude(await lb.completed(), { tries: 1, backend: sick.origin, reason: "reset_before_headers" })
+    assert.strictEqual(lb.inFlight, 0)
+  })
+
   test("to a POST is the client's", async (lab) => {
     const sick = await lab.answering(busy)
     const living = await lab.answering(ok)

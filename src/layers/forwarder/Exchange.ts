@@ -132,6 +132,11 @@ export class Exchange implements History, PickContext, Resending {
     return this.aside !== undefined
   }
 
+  /** Whether an answer was set aside that has broken off since. */
+  get hasLostAnswer(): boolean {
+    return this.aside?.isBroken === true
+  }
+
   /** Waits until there is room somewhere, and begins a try there. */
   wait(): ReturnType<Balancer["Service"]["wait"]> {
     return this.books.balancer.wait(this, this.tried, (endpoint) => this.begin(endpoint))

@@ -80,6 +80,11 @@ export class Try {
     balancer.bypass(endpoint, Monotonic.millisUnsafe(clock) - beganAt)
   }
 
+  /** Whether the answer has broken off before its end, as far as its engine says so. */
+  get isBroken(): boolean {
+    return this.body?.isBroken === true
+  }
+
   /** Lets go of what is left of the answer. */
   release(): void {
     this.body?.release()

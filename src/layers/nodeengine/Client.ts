@@ -73,6 +73,10 @@ export class AnswerBody implements Message.ResponseBody {
     return this.transmission.received
   }
 
+  get isBroken(): boolean {
+    return this.readable.errored !== null
+  }
+
   release(): void {
     this.readable.destroy()
   }

@@ -130,6 +130,10 @@ export class ClientExchange implements ResponseBody {
     return this.connection?.socket.bytesRead ?? 0
   }
 
+  get isBroken(): boolean {
+    return this.body !== undefined && this.body.isOver && !this.body.isComplete
+  }
+
   /** Nobody waits for the response, or for the rest of it, any more. */
   release(): void {
     this.isOver = true

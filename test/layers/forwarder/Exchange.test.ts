@@ -361,7 +361,7 @@ const answer = (status: number, released: Array<number> = []) => ({
   status,
   statusText: "",
   fields: [],
-  body: { received: 0, release: () => void released.push(status) }
+  body: { received: 0, isBroken: false, release: () => void released.push(status) }
 })
 
 describe("an answer that is set aside", () => {

@@ -50,6 +50,7 @@ const layerOwnBodies = (received: () => number): Layer.Layer<HttpClient.HttpClie
                 get received() {
                   return received()
                 },
+                isBroken: false,
                 release: () => {}
               }
             })))
