@@ -55,8 +55,8 @@ export class Exchange implements History, PickContext, Resending {
   private readonly path: string
   private readonly client: string | undefined
   private readonly tried: Array<Endpoint> = []
-  /** When the first try began, which is later than the request where it has waited for room. */
-  private sentAt = NaN
+  /** When the current try began, or the first of two at a time. */
+  private askedAt = NaN
   /** The try that has begun and not ended, or whose answer the client gets. */
   private current: Try | undefined
   /** An answer that another try may do better than, and its entry among the failures. */
@@ -101,9 +101,9 @@ export class Exchange implements History, PickContext, Resending {
     return this.head.upgrade !== undefined
   }
 
-  /** Milliseconds from the begin of the first try to the head of the response. */
+  /** Milliseconds from the begin of the current try, or of the first of two at a time, to the head of the response. */
   get answeredAfter(): number {
-    return (this.current?.answeredAt ?? Monotonic.millisUnsafe(this.books.clock)) - this.sentAt
+    return (this.current?.answeredAt ?? Monotonic.millisUnsafe(this.books.clock)) - this.askedAt
   }
 
   key(): string | undefined {
@@ -145,7 +145,7 @@ export class Exchange implements History, PickContext, Resending {
   /** Begins a try. */
   begin(endpoint: Endpoint): void {
     const at = Monotonic.millisUnsafe(this.books.clock)
-    if (this.tried.length === 0) this.sentAt = at
+    if (this.rival === undefined) this.askedAt = at
     this.tried.push(endpoint)
     this.current = new Try(this.books, endpoint, at, this.upload)
     const { head: { method }, path } = this

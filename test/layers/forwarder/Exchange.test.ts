@@ -653,7 +653,7 @@ describe("the head of an answer that the client gets", () => {
       assert.strictEqual(proven.length, 1)
     }))
 
-  it.effect("has taken the time since the first try, which a failure before it is part of", () =>
+  it.effect("has taken the time of its try, and where that was a second one beside it, of the first of the two", () =>
     Effect.gen(function*() {
       const { exchange } = yield* open(head)
       yield* TestClock.adjust(5)
@@ -662,8 +662,16 @@ describe("the head of an answer that the client gets", () => {
       exchange.failed("reset_before_headers")
       exchange.begin(b)
       yield* TestClock.adjust(9)
+      exchange.answered(answer(503))
+      assert.strictEqual(exchange.answeredAfter, 9)
+      exchange.setAside()
+      exchange.begin(a)
+      yield* TestClock.adjust(20)
+      exchange.beginBeside(b)
+      yield* TestClock.adjust(4)
+      exchange.endRace(false, undefined)
       exchange.answered(answer(200))
-      assert.strictEqual(exchange.answeredAfter, 16)
+      assert.strictEqual(exchange.answeredAfter, 24)
     }))
 })
 

@@ -175,6 +175,26 @@ describe("hedging", () => {
       )
     ))
 
+  it.effect("learns what is usual without the time of a try before, and of the wait after it", () => {
+    const entries: Array<Entry> = []
+    return Effect.gen(function*() {
+      // One of two requests meets the backend that fails late.
+      for (let i = 0; i < 100; i++) yield* get(1_000)
+      const { script } = yield* Fakes
+      yield* script("http://a", slow(5_000))
+      yield* script("http://b", slow(20))
+      assert.strictEqual(yield* get(50), "200 after 20 ms")
+      assert.deepInclude(entries.at(-1), { backend: "http://b", tries: 2, failed: undefined })
+    }).pipe(
+      Effect.provide(
+        lab({ "http://a": resetsLate, "http://b": slow(20) }, {
+          hedge: { after: 0.95, budget: 1 },
+          retry: { budget: { ratio: 1, perSecond: 1 } }
+        }, entries)
+      )
+    )
+  })
+
   it.effect("learns what is usual of what may be hedged only: POST may take longer", () =>
     Effect.gen(function*() {
       yield* warmUp
