@@ -198,6 +198,26 @@ onEachEngine("shutdown", (test) => {
     await backend.deserted()
   })
 
+  test("when the time is up requests that wait for room were tried nowhere, though there is room then", async (lab) => {
+    const backend = await lab.raw((peer) => peer.request())
+    const lb = await lab.balancer([backend], { shutdown: 200, limit: { inFlightPerBackend: 1 } })
+    const first = await lab.connect(lb)
+    await first.send(get)
+    await backend.asked()
+    const waiting = await Promise.all([lab.connect(lb), lab.connect(lb)])
+    for (const client of waiting) await client.send(get)
+    // What was sent before is read by then.
+    assert.strictEqual((await (await lab.connect(lb)).exchange(message("GET / HTTP/1.1"))).status, 400)
+    await lb.close()
+    for (const client of waiting) assert.strictEqual((await client.response()).status, 503)
+    const stopped = lb.journal.completed.filter(({ reason }) => reason === "draining")
+    assert.sameDeepMembers(
+      stopped.map(({ backend, tries }) => [backend, tries]),
+      [[backend.origin, 1], [undefined, 0], [undefined, 0]]
+    )
+    assert.deepInclude(lb.members[0]!.endpoint.load, { inFlight: 0, failed: 0 })
+  })
+
   test("when the time is up a response in flight is cut, and does not look complete", async (lab) => {
     for (const version of ["HTTP/1.1", "HTTP/1.0"]) {
       const backend = await lab.raw(async (peer) => {

@@ -152,6 +152,14 @@ export class Exchange implements History, PickContext, Resending {
     this.books.log.write({ _tag: "Sent", method, path, backend: endpoint.backend.origin })
   }
 
+  /** It ends before the try that has begun, if any, was sent. */
+  unbegin(): void {
+    if (this.current === undefined) return
+    this.current.end("aborted")
+    this.current = undefined
+    this.tried.pop()
+  }
+
   /** Begins a second try while the current one still waits for its answer. */
   beginBeside(endpoint: Endpoint): void {
     this.rival = this.current

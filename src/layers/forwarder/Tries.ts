@@ -118,7 +118,10 @@ export const make = (
         orElse: () =>
           exchange.answering === undefined ? Effect.fail(Overloaded.make({})) : Effect.succeed(exchange.answering)
       })
-    })
+    }).pipe(
+      // At the end of a stop each exchange makes room for one that ends next.
+      Effect.onInterrupt(() => Effect.sync(() => exchange.unbegin()))
+    )
 
   return {
     begin,

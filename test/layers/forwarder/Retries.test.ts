@@ -64,6 +64,19 @@ describe("a request that no backend has seen", () => {
       assert.strictEqual((yield* loads).reduce((sum, [, total]) => sum + Number(total), 0), 10)
     }).pipe(Effect.provide(lab(Object.fromEntries(names.map((name) => [`http://${name}`, unreachable])))))
   })
+
+  it.effect("is given up as well when it has waited for room for 10 s before such tries", () => {
+    const names = Array.from({ length: 15 }, (_, i) => `http://${i + 1}`)
+    const script = (i: number) => inTurn(delayed(900 * (i + 1), respond("at last")), refuses)
+    return Effect.gen(function*() {
+      for (const _ of names) yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* post(10_600), "nothing yet")
+      const reply = yield* Effect.forkChild(FakeServer.request(HttpClientRequest.post("http://lb/")))
+    }).pipe(Effect.provide(
+      lab(Object.fromEntries(names.map((name, i) => [name, script(i)])), { limits: { maxInFlight: 1 } })
+    ))
+  })
 })
 
 describe("a request that fails where its backend has been before it moved", () => {
