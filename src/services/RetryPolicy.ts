@@ -82,7 +82,7 @@ export interface History {
   readonly reached: number
   /** Tries that have begun. */
   readonly attempt: number
-  /** How long the tries took in which nothing was sent. */
+  /** How long the tries took in which nothing was sent, and the waits for room after them. */
   readonly unsentMs: number
   /** Whether its method is one of the policy's. */
   readonly isIdempotent: boolean

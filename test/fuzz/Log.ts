@@ -17,7 +17,9 @@ const checkLine = (ledger: Ledger, { answer, arrivals, followers, isAwaited, req
   const sent = ledger.sent.get(number) ?? 0
   // Who leaves just as there is room has begun a try that is not sent.
   const wasLeft = line.reason === "client_aborted" && line.tries === sent - 1
-  if (line.tries !== sent && !wasLeft) ledger.complain(`${told} has ${line.tries} tries in the log, and was sent ${sent} times`)
+  if (line.tries !== sent && !wasLeft) {
+    ledger.complain(`${told} has ${line.tries} tries in the log, and was sent ${sent} times`)
+  }
   const { isOverBudget, reason, status } = line
   if (reason === "internal_error" || reason === "draining") ledger.complain(`${told} ended as ${reason}`)
   if (answer === undefined) {

@@ -35,7 +35,7 @@ export class Exchange implements History, PickContext, Resending {
   readonly startedAt: number
   /** Tries that were answered, or have failed and may have reached a backend. */
   reached = 0
-  /** Milliseconds that went by in tries in which nothing was sent. */
+  /** Milliseconds that went by in tries in which nothing was sent, and in waits for room after them. */
   unsentMs = 0
   /** Whether its method may be carried out twice, for whoever knows the policy to set. */
   isIdempotent = false

@@ -123,6 +123,30 @@ export const make = (
       Effect.onInterrupt(() => Effect.sync(() => exchange.unbegin()))
     )
 
+  /** The same, if it has no answer: one that is kept is better than a wait in vain. */
+  const beginLaterIfWorthIt = (exchange: Exchange): Effect.Effect<Endpoint | undefined> =>
+    exchange.keepsAnswer ? Effect.undefined : Effect.orElseSucceed(beginLater(exchange), () => undefined)
+
+  /** Waits, and begins a try on this endpoint, or on what `select` finds then. */
+  const beginAfter = Effect.fnUntraced(function*(
+    exchange: Exchange,
+    wait: number,
+    chosen: Endpoint | undefined,
+    select: () => Endpoint | undefined
+  ) {
+    let endpoint = chosen
+    if (wait >= 1) {
+      yield* Effect.sleep(wait)
+      // An answer that came early goes on with its request, of which more may have been sent meanwhile than is kept.
+      if (!exchange.isWhole) return undefined
+      // Others may have filled it meanwhile, or it was taken out.
+      if (endpoint === undefined || !balancer.canTake(endpoint)) endpoint = select()
+    }
+    if (endpoint === undefined) return yield* beginLaterIfWorthIt(exchange)
+    exchange.begin(endpoint)
+    return endpoint
+  })
+
   return {
     begin,
     beginLater,
@@ -154,49 +178,33 @@ export const make = (
      * budget. `answer` is what the last try has brought.
      */
     another: Effect.fnUntraced(function*(exchange: Exchange, verdict: RetryPolicy.Verdict, answer?: ResponseHead) {
-      // An answer that is kept is better than a wait in vain.
-      const later = exchange.keepsAnswer
-        ? Effect.undefined
-        : Effect.orElseSucceed(beginLater(exchange), () => undefined)
       if (verdict === "no") return undefined
-      if (verdict === "free") return yield* later
+      if (verdict === "free") {
+        const waitsFrom = Monotonic.millisUnsafe(clock)
+        const endpoint = yield* beginLaterIfWorthIt(exchange)
+        exchange.unsentMs += Monotonic.millisUnsafe(clock) - waitsFrom
+        return endpoint
+      }
       let wait = RetryPolicy.backoff(retry, exchange.reached, random.nextDoubleUnsafe())
-      let select = () => exchange.select()
-      let endpoint = select()
+      const other = exchange.select()
       const left = timeLeft(exchange)
       const asked = patience(answer)
-      const isFull = endpoint === undefined && !exchange.keepsAnswer && !exchange.isHopeless
+      const isFull = other === undefined && !exchange.keepsAnswer && !exchange.isHopeless
       // Whoever is only ejected, or on trial already, is asked where an error is all that is to be had.
-      const isAgain = !isFull && (endpoint === undefined || (wait + asked < left && !balancer.canTake(endpoint)))
-      if (isAgain) {
-        wait += asked
-        select = () => exchange.selectAgain()
-      }
+      const isAgain = !isFull && (other === undefined || (wait + asked < left && !balancer.canTake(other)))
+      if (isAgain) wait += asked
       if (wait >= left) return undefined
       const takenAt = Monotonic.millisUnsafe(clock)
       if (!withdraw()) {
         exchange.isOverBudget = true
         return undefined
       }
+      const select = isAgain ? () => exchange.selectAgain() : () => exchange.select()
       // Not before it is certain that the client does not get the answer that is kept.
-      if (isAgain) {
-        endpoint = select()
-        if (endpoint === undefined) return undefined
-      }
-      if (wait >= 1) {
-        yield* Effect.sleep(wait)
-        // An answer that came early goes on with its request, of which more may have been sent meanwhile than is kept.
-        if (!exchange.isWhole) return undefined
-        // Others may have filled it meanwhile, or it was taken out.
-        if (endpoint === undefined || !balancer.canTake(endpoint)) endpoint = select()
-      }
-      if (endpoint !== undefined) {
-        exchange.begin(endpoint)
-        return endpoint
-      }
-      endpoint = yield* later
-      if (endpoint === undefined) putBack(takenAt)
-      return endpoint
+      const next = isAgain ? select() : other
+      const begun = next === undefined && !isFull ? undefined : yield* beginAfter(exchange, wait, next, select)
+      if (begun === undefined) putBack(takenAt)
+      return begun
     })
   }
 }

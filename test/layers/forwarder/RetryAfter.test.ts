@@ -1,6 +1,7 @@
 /** What an answer with `Retry-After` is worth waiting for. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/testing/TestClock"
 import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
@@ -56,6 +57,22 @@ describe("Retry-After", () => {
       { "http://a": inTurn(fails("busy", { "retry-after": "1" }), respond("a")) },
       { limits: { maxInFlight: 1 } }
     ))))
+
+  it.effect("costs the budget nothing where the backend has no room any more for the one that would wait", () => {
+    const busy = fails("busy", { "retry-after": "0" })
+    return Effect.gen(function*() {
+      const first = yield* Effect.forkChild(FakeServer.request("/"), { startImmediately: true })
+      yield* TestClock.adjust(0)
+      // It gets the place of the first one, and then the only retry that there is.
+      assert.strictEqual(yield* get(100), "200 a")
+      assert.strictEqual((yield* Fiber.join(first)).status, 503)
+    }).pipe(Effect.provide(
+      lab({ "http://a": inTurn(delayed(10, busy), busy, respond("a")) }, {
+        limits: { maxInFlight: 1 },
+        retry: { budget: { ratio: 0, perSecond: 0.1 } }
+      })
+    ))
+  })
 
   it.effect("is not waited for where the backend could not be asked again, because it was taken out meanwhile", () =>
     Effect.gen(function*() {
