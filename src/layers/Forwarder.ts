@@ -82,7 +82,7 @@ const forwarding = (
           address,
           protocol: request.protocol ?? head.protocol ??
             (request.originalUrl.startsWith("https:") ? "https" : "http"),
-          trusted: address !== undefined && options.isTrustedProxy(address)
+          trusted: address !== undefined && isTrustedProxy(address)
         }
       }
 

@@ -196,11 +196,10 @@ export class Exchange implements History, PickContext, Resending {
     this.current = undefined
   }
 
-  /** Another try may do better than this answer, which is kept until then; one that was kept before is let go. */
+  /** Another try may do better than this answer, which is kept until then, in place of one that was kept before. */
   setAside(): void {
     const { current } = this
     if (current?.status === undefined) return
-    this.dropAside()
     this.aside = current
     this.asideFailure = this.note(current, current.status)
     this.current = undefined
@@ -218,15 +217,9 @@ export class Exchange implements History, PickContext, Resending {
     aside.resume()
   }
 
-  /** There is a better answer than the one that was set aside, if any. */
-  private dropAside(): void {
-    this.aside?.release()
-    this.aside = undefined
-  }
-
-  /** The client gets the current answer, and one that was set aside is let go. */
+  /** The client gets the current answer, and none that was set aside. */
   accept(): void {
-    this.dropAside()
+    this.aside = undefined
     this.current?.accept()
   }
 
@@ -242,7 +235,7 @@ export class Exchange implements History, PickContext, Resending {
 
   /** The request's scope has closed: ends the open try, if any, and writes the log. */
   finish(exit: Exit.Exit<unknown, unknown>): void {
-    this.dropAside()
+    this.aside?.release()
     this.endRace(false, undefined)
     const { current, ending } = this
     if (Exit.isFailure(exit)) ending.brokeOff(exit.cause)

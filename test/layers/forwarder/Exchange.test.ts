@@ -365,20 +365,19 @@ const answer = (status: number, released: Array<number> = []) => ({
 })
 
 describe("an answer that is set aside", () => {
-  it.effect("has ended for its backend, and is not released until there is a better one", () =>
+  it.effect("has ended for its backend, and is among the failures when there is a better one", () =>
     Effect.gen(function*() {
-      const released: Array<number> = []
       const { completed, ended, exchange, whys } = yield* open(head)
       exchange.begin(a)
       yield* TestClock.adjust(3)
-      exchange.answered(answer(503, released))
+      exchange.answered(answer(503))
       exchange.setAside()
       yield* TestClock.adjust(20)
       exchange.begin(b)
-      assert.deepStrictEqual([ended, released, whys], [[["a", "failure", 3]], [], ["answered 503"]])
-      exchange.answered(answer(200, released))
+      assert.deepStrictEqual([ended, whys], [[["a", "failure", 3]], ["answered 503"]])
+      exchange.answered(answer(200))
       exchange.accept()
-      assert.deepStrictEqual([ended.length, released], [1, [503]])
+      assert.strictEqual(ended.length, 1)
       exchange.finish(Exit.void)
       assert.deepStrictEqual([ended[1], whys[1]], [["b", "success", 0], undefined])
       assert.deepInclude(completed(), {
@@ -414,18 +413,6 @@ describe("an answer that is set aside", () => {
         backend: "http://a.test",
         failed: [{ backend: "http://b.test", reason: "reset_before_headers" }]
       })
-    }))
-
-  it.effect("is let go when another one is set aside after it, which is kept in its place", () =>
-    Effect.gen(function*() {
-      const released: Array<number> = []
-      const { exchange } = yield* open(head)
-      for (const [endpoint, status] of [[a, 503], [b, 502]] as const) {
-        exchange.begin(endpoint)
-        exchange.answered(answer(status, released))
-        exchange.setAside()
-      }
-      assert.deepStrictEqual(released, [503])
     }))
 
   it.effect("is no status of an exchange whose client leaves before it gets it", () =>

@@ -251,6 +251,20 @@ describe("a backend's 502, 503 or 504", () => {
       "http://b": trickles(1, "1 second", respond("at last"))
     }))))
 
+  it.effect("is let go for one that comes after it, which is kept in its place", () => {
+    const busy = trickles(1, "1 second", respond("not now", { status: 503 }))
+    return Effect.gen(function*() {
+      yield* Effect.forkChild(FakeServer.request("/"))
+      yield* TestClock.adjust(500)
+      const { inFlight } = yield* Fakes
+      assert.deepStrictEqual(["http://a", "http://b", "http://c"].map(inFlight), [0, 1, 1])
+    }).pipe(Effect.provide(
+      lab({ "http://a": busy, "http://b": busy, "http://c": hangs }, {
+        retry: { tries: 3, budget: { ratio: 0, perSecond: 1 } }
+      })
+    ))
+  })
+
   it.effect.each([502, 503, 504])("reaches the client when the other one fails worse (%i)", (status) => {
     const entries: Array<Entry> = []
     return Effect.gen(function*() {
