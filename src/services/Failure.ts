@@ -46,10 +46,11 @@ const isOfConnecting = (error: unknown): boolean => {
 }
 
 /**
- * The failure behind a client error. Of a client layer that says nothing about its cause we must assume the worst: that
- * the backend has the request.
+ * The failure behind a client error, or one of our own as it is. Of a client layer that says nothing about its cause we
+ * must assume the worst: that the backend has the request.
  */
-export const fromClientError = (error: HttpClientError): TransportFailure => {
+export const fromClientError = (error: HttpClientError | TransportFailure): TransportFailure => {
+  if (error instanceof TransportFailure) return error
   if (error.reason._tag === "InvalidUrlError") {
     return TransportFailure.make({ reason: "bad_request", message: "the request target makes no URL" })
   }
@@ -58,13 +59,6 @@ export const fromClientError = (error: HttpClientError): TransportFailure => {
   const reason = isOfConnecting(cause) ? "connect_failed" : "reset_before_headers"
   return TransportFailure.make({ reason, message: error.message })
 }
-
-/** The failure of a try, from what its client layer failed with. */
-export const behindTry = (error: HttpClientError | TransportFailure): TransportFailure =>
-  error instanceof TransportFailure ? error : fromClientError(error)
-
-/** Why a try failed. */
-export const reasonOf = (error: HttpClientError | TransportFailure): Reason => behindTry(error).reason
 
 /** The transport failure that an error is or was caused by. The platform makes defects of what breaks off a body. */
 const behind = (error: unknown): TransportFailure | undefined => {

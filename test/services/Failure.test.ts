@@ -13,7 +13,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { fromCause, fromClientError, reasonOf, TransportFailure } from "../../src/services/Failure.ts"
+import { fromCause, fromClientError, TransportFailure } from "../../src/services/Failure.ts"
 import { meaningOf, type Reason, reasons } from "../../src/services/Reason.ts"
 import { golden } from "../golden/Golden.ts"
 
@@ -34,9 +34,10 @@ const request = HttpClientRequest.get("http://localhost:3001/")
 const failure = TransportFailure.make({ reason: "headers_timeout", message: "No answer in time" })
 
 describe("fromClientError", () => {
-  it("finds the failure that the engine gave as the cause", () => {
+  it("finds the failure that the engine gave as the cause, or is given", () => {
     const error = new HttpClientError({ reason: new TransportError({ request, cause: failure }) })
     assert.strictEqual(fromClientError(error), failure)
+    assert.strictEqual(fromClientError(failure), failure)
   })
 
   it("finds it in an error about a response, too", () => {
@@ -70,13 +71,6 @@ describe("fromClientError", () => {
     for (const cause of [refused, unknown, wrapped]) assert.strictEqual(found(cause).reason, "connect_failed")
     const read = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" })
     assert.strictEqual(found(read).reason, "reset_before_headers")
-  })
-})
-
-describe("reasonOf", () => {
-  it("takes a failure of our own as it is, and finds the one behind a client error", () => {
-    const error = new HttpClientError({ reason: new TransportError({ request, cause: failure }) })
-    assert.deepStrictEqual([reasonOf(failure), reasonOf(error)], ["headers_timeout", "headers_timeout"])
   })
 })
 

@@ -41,7 +41,7 @@ const failureOf = (exit: Exit.Exit<HttpClientResponse, Effect.Error<Sending>>): 
     ? exit.value.status
     : Option.match(Exit.findErrorOption(exit), {
       onNone: () => Failure.fromCause(exit.cause),
-      onSome: Failure.reasonOf
+      onSome: (error) => Failure.fromClientError(error).reason
     })
 
 const decide = Effect.fnUntraced(function*(first: Running, second: Running, race: Race) {

@@ -165,7 +165,7 @@ export const make = (
      * begins at once: not whoever waits for room is to have its place.
      */
     fail: (exchange: Exchange, error: Effect.Error<Sender.Sending>): Reason => {
-      const { message, reason } = exchange.upload?.failure ?? Failure.behindTry(error)
+      const { message, reason } = exchange.upload?.failure ?? Failure.fromClientError(error)
       if (reason === "overloaded") noteShortage(message)
       balancer.beforeOthers(() => {
         exchange.failed(reason)
