@@ -16,58 +16,23 @@ import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import * as AccessLog from "../../src/layers/AccessLog.ts"
-import * as Balancer from "../../src/layers/Balancer.ts"
-import * as Drain from "../../src/layers/Drain.ts"
-import * as Ejection from "../../src/layers/Ejection.ts"
-import * as Forwarder from "../../src/layers/Forwarder.ts"
-import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
-import * as PoolLayer from "../../src/layers/Pool.ts"
 import { strategies } from "../../src/layers/strategies/index.ts"
-import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import { AccessLog as AccessLogService, type Entry, pretty } from "../../src/services/AccessLog.ts"
-import * as Backend from "../../src/services/Backend.ts"
-import type { Balancer as BalancerService } from "../../src/services/Balancer.ts"
 import { Drain as DrainService } from "../../src/services/Drain.ts"
-import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../src/services/Forwarder.ts"
+import { Forwarder as ForwarderService } from "../../src/services/Forwarder.ts"
 import * as Message from "../../src/services/Message.ts"
 import { Pool } from "../../src/services/Pool.ts"
-import type { Strategy } from "../../src/services/Strategy.ts"
+import { Fakes, lab, receivedBy } from "./forwarder/Lab.ts"
 
 const { breaksOff, delayed, handle, hangs, refuses, respond, unreachable } = FakeBackends
-const Fakes = FakeBackends.FakeBackends
-
-/** A forwarder between fake clients and fake backends. Nobody checks these backends: all are offered traffic. */
-const lab = (
-  scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  options: Partial<Options> = {},
-  log: Array<Entry> | Layer.Layer<AccessLogService> = [],
-  strategy: Layer.Layer<Strategy> = RoundRobin.layer,
-  drain: Layer.Layer<DrainService, never, BalancerService | Pool> = Drain.layer()
-) =>
-  LoadBalancer.layerServe.pipe(
-    Layer.provideMerge(Layer.effectDiscard(
-      Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
-    )),
-    Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options })),
-    Layer.provide(drain),
-    Layer.provide(Balancer.layer()),
-    Layer.provide(Ejection.layerNone),
-    Layer.provide([strategy, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
-    Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
-  )
-
 /** The numbers of a backend. */
 const loadOf = (origin: string) =>
   Effect.gen(function*() {
     const { members } = yield* Ref.get((yield* Pool).state)
     return { ...members.find(({ endpoint }) => endpoint.backend.origin === origin)?.endpoint.load }
   })
-
-/** The requests that a backend has received. */
-const receivedBy = (origin: string) => Effect.map(Fakes, ({ received }) => received(origin))
 
 /** Lets virtual time pass while a request runs, and gives the exit that it has by then, if it has one. */
 const after = (ms: number, request: ReturnType<typeof FakeServer.request>) =>
@@ -447,18 +412,11 @@ describe("a request that fails", () => {
         new Error("a bug")
       ]])
     }).pipe(Effect.provide(
-      lab({ "http://a": respond("a") }, { hashKey }, [], strategies.maglev).pipe(
+      lab({ "http://a": respond("a") }, { hashKey, strategy: strategies.maglev }).pipe(
         Layer.provideMerge(Logger.layer([Logger.make(({ message }) => said.push(message))]))
       )
     ))
   })
-
-  it.effect("is tried on as many backends as there are, each once", () =>
-    Effect.gen(function*() {
-      assert.strictEqual((yield* FakeServer.request("/")).status, 502)
-      assert.deepInclude(yield* loadOf("http://a"), { total: 1 })
-      assert.deepInclude(yield* loadOf("http://b"), { total: 1 })
-    }).pipe(Effect.provide(lab({ "http://a": refuses, "http://b": refuses }))))
 
   it.effect("gets 503 and a hint when there is no backend, in the form that the client accepts", () => {
     const entries: Array<Entry> = []
@@ -509,10 +467,7 @@ describe("a tunnel", () => {
           "http://a": handle(() => Effect.succeed(HttpServerResponse.empty({ status: 101 }))),
           "http://b": respond("b")
         },
-        {},
-        [],
-        RoundRobin.layer,
-        drain
+        { drain }
       )
     ))
   })

@@ -17,17 +17,19 @@ import * as PoolLayer from "../../../src/layers/Pool.ts"
 import * as RoundRobin from "../../../src/layers/strategies/RoundRobin.ts"
 import * as FakeBackends from "../../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../../src/layers/testing/FakeServer.ts"
-import { type Entry, pretty } from "../../../src/services/AccessLog.ts"
+import { type AccessLog as AccessLogService, type Entry, pretty } from "../../../src/services/AccessLog.ts"
 import * as Backend from "../../../src/services/Backend.ts"
 import {
   Balancer as BalancerService,
   defaultOptions as defaultLimits,
   type Options as BalancerOptions
 } from "../../../src/services/Balancer.ts"
+import type { Drain as DrainService } from "../../../src/services/Drain.ts"
 import { defaultOptions, Forwarder as ForwarderService, type Options } from "../../../src/services/Forwarder.ts"
 import { attachRequestHead, type RequestHead } from "../../../src/services/Message.ts"
 import { Pool } from "../../../src/services/Pool.ts"
 import { defaultPolicy, type Policy } from "../../../src/services/RetryPolicy.ts"
+import type { Strategy } from "../../../src/services/Strategy.ts"
 
 const { delayed, resets, respond } = FakeBackends
 export const Fakes = FakeBackends.FakeBackends
@@ -37,24 +39,26 @@ export interface Wishes extends Partial<Omit<Options, "retry">> {
   readonly retry?: Partial<Policy>
   /** The balancer in place of the one that there is. */
   readonly balancer?: (balancer: BalancerService["Service"]) => BalancerService["Service"]
+  readonly strategy?: Layer.Layer<Strategy>
+  readonly drain?: Layer.Layer<DrainService, never, BalancerService | Pool>
 }
 
 /** A forwarder between fake clients and fake backends, which are all offered traffic, in turn. */
 export const lab = (
   scripts: Readonly<Record<string, FakeBackends.Behaviour>>,
-  { balancer = identity, limits, retry, ...options }: Wishes = {},
-  entries: Array<Entry> = []
+  { balancer = identity, drain = Drain.layer(), limits, retry, strategy = RoundRobin.layer, ...options }: Wishes = {},
+  log: Array<Entry> | Layer.Layer<AccessLogService> = []
 ) =>
   LoadBalancer.layerServe.pipe(
     Layer.provideMerge(Layer.effectDiscard(
       Effect.flatMap(Pool, (pool) => pool.reconcile(Object.keys(scripts).map((origin) => Backend.make(origin))))
     )),
     Layer.provideMerge(Forwarder.layer({ ...defaultOptions, ...options, retry: { ...defaultPolicy, ...retry } })),
-    Layer.provide(Drain.layer()),
+    Layer.provide(drain),
     Layer.provide(Layer.effect(BalancerService, Effect.map(BalancerService, balancer))),
     Layer.provide(Balancer.layer({ ...defaultLimits, ...limits })),
     Layer.provide(Ejection.layerNone),
-    Layer.provide([RoundRobin.layer, AccessLog.layerMemory(entries)]),
+    Layer.provide([strategy, Array.isArray(log) ? AccessLog.layerMemory(log) : log]),
     Layer.provideMerge([PoolLayer.layer(), FakeBackends.layer(scripts), FakeServer.layer])
   )
 
