@@ -8,8 +8,8 @@ import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import type { Input } from "../../src/services/Configuration.ts"
+import { type Dice, dice } from "../Dice.ts"
 import { type Illness, kinds } from "./Backends.ts"
-import { type Dice, dice } from "./Dice.ts"
 import { type DrawnSettings, drawSettings } from "./DrawnSettings.ts"
 
 /** Something that happens, at a time in milliseconds from the start. */

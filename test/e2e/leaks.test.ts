@@ -1,4 +1,5 @@
 /** After thousands of exchanges that end in every way there is, nothing is left: no exchange, no socket, no timer. */
+import { type Dice, dice } from "../Dice.ts"
 import type { Differences } from "./support/Engines.ts"
 import { assert, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Peer } from "./support/Peer.ts"
@@ -10,20 +11,6 @@ const exchanges = 2_000
 const atOnce = 40
 
 const host = "Host: example.com"
-
-/** The same numbers every time (mulberry32). */
-const numbers = (seed: number) => {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (limit: number): number => Math.floor(next() * limit)
-  const one = <A>(items: ReadonlyArray<A>): A => items[below(items.length)]!
-  return { below, one }
-}
 
 const large = Buffer.alloc(300_000, "x")
 const withLength = Buffer.concat([Buffer.from(message("HTTP/1.1 200 OK", `Content-Length: ${large.length}`)), large])
@@ -100,7 +87,7 @@ const leaving: ReadonlyArray<(peer: Peer) => void> = [
   (peer) => void peer.socket.pause()
 ]
 
-const requestOf = ({ below, one }: ReturnType<typeof numbers>, target: string): string => {
+const requestOf = ({ below, one }: Dice, target: string): string => {
   const persistence = one([[], [], ["Connection: close"]])
   const lines = [host, ...persistence]
   if (target.startsWith("/upgrades")) {
@@ -133,7 +120,7 @@ onEachEngine("leaks", (test) => {
     await settled()
     const before = resources()
     const lb = await lab.balancer(backends, { idle: 300, response: 300, connect: 2_000, shutdown: 10_000 })
-    const random = numbers(seed)
+    const random = dice(seed)
     const errors: Array<unknown> = []
     const note = (error: unknown) => void errors.push(error)
     process.on("uncaughtException", note).on("unhandledRejection", note)

@@ -1,6 +1,7 @@
 /**
  * Whatever breaks off wherever, on whichever side: nothing is left over, nobody else notices, and the process lives.
  */
+import { dice } from "../Dice.ts"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
 import { message, ok, type Peer } from "./support/Peer.ts"
 
@@ -45,20 +46,6 @@ const assertClean = async (
   assert.isAtMost(sent, lb.journal.completed.length)
   await lb.close()
   await backend.deserted()
-}
-
-/** The same numbers every time (mulberry32). */
-const numbers = (seed: number) => {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (limit: number): number => Math.floor(next() * limit)
-  const one = <A>(items: ReadonlyArray<A>): A => items[below(items.length)]!
-  return { below, one }
 }
 
 /** Backends of the random test, by target: what they do once they have the head of a request. */
@@ -167,7 +154,7 @@ onEachEngine("robustness", (test) => {
   })
 
   test("500 exchanges with random deaths on either side leave nothing behind", async (lab) => {
-    const { below, one } = numbers(20_261_122)
+    const { below, one } = dice(20_261_122)
     const backend = await lab.raw(async (peer) => {
       while (true) {
         const head = await peer.requestHead()

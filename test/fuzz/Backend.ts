@@ -1,6 +1,6 @@
 /** A raw backend: reads strictly, and does with each request what its habit for it is. */
 import * as Net from "node:net"
-import { dice } from "../chaos/Dice.ts"
+import { dice } from "../Dice.ts"
 import { content, inChunks, inPieces, seedOf } from "./Bytes.ts"
 import { End, sleep } from "./End.ts"
 import { type Habit, habitOf } from "./Habits.ts"

@@ -1,5 +1,5 @@
 /** What bodies consist of, and how a message of the fuzzer becomes bytes, in random chunks and random pieces. */
-import { type Dice, dice } from "../chaos/Dice.ts"
+import { type Dice, dice } from "../Dice.ts"
 
 const size = 1 << 20
 

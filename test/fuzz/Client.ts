@@ -1,6 +1,6 @@
 /** A raw client: sends the requests of a visit, reads strictly, and leaves when its plan says so. */
 import * as Net from "node:net"
-import { type Dice, dice } from "../chaos/Dice.ts"
+import { type Dice, dice } from "../Dice.ts"
 import { type answers, statusOf } from "./Answers.ts"
 import { content, inChunks, inPieces, seedOf } from "./Bytes.ts"
 import { End, sleep } from "./End.ts"

@@ -1,5 +1,5 @@
 /** What a backend does with a request: drawn for each time that one arrives anywhere, from the seed of the plan. */
-import { dice } from "../chaos/Dice.ts"
+import { dice } from "../Dice.ts"
 import { longest, seedOf } from "./Bytes.ts"
 import type { Leaving } from "./Plan.ts"
 

@@ -7,8 +7,8 @@
 import * as Struct from "effect/Struct"
 import { strategies, type StrategyName } from "../../src/layers/strategies/index.ts"
 import type { Input } from "../../src/services/Configuration.ts"
-import { type Dice, dice } from "../chaos/Dice.ts"
 import { type DrawnSettings, drawSettings } from "../chaos/DrawnSettings.ts"
+import { type Dice, dice } from "../Dice.ts"
 import type { EngineName } from "../e2e/support/Engines.ts"
 import { longest } from "./Bytes.ts"
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as AdaptiveLimit from "../../src/services/AdaptiveLimit.ts"
 import type { Outcome } from "../../src/services/Outcome.ts"
-import { randomNumbers } from "../simulation/Simulation.ts"
+import { randomFrom } from "../Random.ts"
 
 /** No limit is ever higher. */
 const ceiling = 1_024
@@ -34,7 +34,7 @@ interface Second {
 const simulate = (
   { chance = 0.5, fails, requestsPerSecond, seconds, work, workers }: Scenario
 ): ReadonlyArray<Second> => {
-  const random = randomNumbers(7)
+  const random = randomFrom(7)
   const state = AdaptiveLimit.make(ceiling, 0, () => 0)
   const free = Array<number>(workers).fill(0)
   // In the order in which they end.

@@ -14,17 +14,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Backend } from "../../src/services/Backend.ts"
 import * as Load from "../../src/services/Load.ts"
 import { anonymous, type PickContext, Strategy } from "../../src/services/Strategy.ts"
-
-/** Numbers from 0 to below 1, always the same for the same seed (mulberry32). */
-export const randomNumbers = (seed: number): () => number => {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+import { randomFrom } from "../Random.ts"
 
 /** The strategy of a layer, on a clock that is moved by hand and with the random numbers of this seed. */
 export const build = (layer: Layer.Layer<Strategy>, seed: number, clock: Clock.Clock): Strategy["Service"] =>
@@ -75,7 +65,7 @@ export const simulate = (layer: Layer.Layer<Strategy>, scenario: Scenario): Effe
   const workers = backends.map((): Workers =>
     scenario.workers === undefined ? undefined : new Float64Array(scenario.workers)
   )
-  const random = randomNumbers(seed)
+  const random = randomFrom(seed)
   const endpoints = backends.map((backend): Load.Endpoint => ({ backend, load: Load.make() }))
   const positions = new Map(endpoints.map((endpoint, i) => [endpoint, i]))
   const latencies: Array<number> = []

@@ -3,8 +3,8 @@
  * connections. One that finds none free waits, and its time counts from the moment for which it was scheduled.
  */
 import * as Http from "node:http"
+import type { Random } from "../Random.ts"
 import { answer, backendField, idField, itemPath } from "./Answers.ts"
-import type { Random } from "./Random.ts"
 
 /** Requests per second. */
 export const rate = 300

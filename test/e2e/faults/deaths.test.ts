@@ -1,5 +1,5 @@
 /** Backends that die and come back while clients ask without a pause. */
-import { randomFrom } from "../../soak/Random.ts"
+import { randomFrom } from "../../Random.ts"
 import { assert, onEachEngine } from "../support/Lab.ts"
 import { type Allowed, outcomes, Stage } from "./support/Stage.ts"
 

@@ -3,8 +3,8 @@
  * each answer is compared with what belongs to its request, byte by byte.
  */
 import * as Http from "node:http"
+import { type Random, randomFrom } from "../../../Random.ts"
 import { answer, backendField, idField, itemPath } from "../../../soak/Answers.ts"
-import { type Random, randomFrom } from "../../../soak/Random.ts"
 import { Waiting } from "../../support/Waiting.ts"
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE"
