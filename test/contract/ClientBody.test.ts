@@ -10,18 +10,10 @@ import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import { type Asked, ok, value } from "../e2e/support/Peer.ts"
+import { sent } from "./support/Asking.ts"
 import { answer, backend, silent } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 import { notSoon } from "./support/Serving.ts"
-
-/** The request that a backend gets. */
-const sent = (make: (origin: string) => HttpClientRequest.HttpClientRequest) =>
-  Effect.gen(function*() {
-    const { origin, requests } = yield* silent
-    yield* HttpClient.execute(make(origin))
-    assert.strictEqual(requests.length, 1)
-    return requests[0]!
-  })
 
 /** The request with this body that a backend gets. */
 const posted = (body: HttpBody.HttpBody) =>

@@ -5,13 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
-import { type HttpClientError } from "effect/http/HttpClientError"
-import { type HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { message, type Peer, value } from "../e2e/support/Peer.ts"
-import { answer, answering, backend } from "./support/Backends.ts"
+import { readers } from "./support/Asking.ts"
+import { afterHead, answer, answering, backend } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 
 const text = (url: string) => Effect.flatMap(HttpClient.get(url), ({ text }) => text)
@@ -122,23 +121,8 @@ onEachClient("a client", (row, client) => {
   }
 })
 
-/** A backend that reads the head of one request and then does this. */
-const afterHead = (act: (peer: Peer) => unknown) =>
-  backend(async (peer) => {
-    await peer.requestHead()
-    await act(peer)
-  })
-
 /** A backend that takes requests and answers with this, and no more. */
 const hanging = (bytes = "") => afterHead((peer) => peer.send(bytes))
-
-const readers: ReadonlyArray<
-  readonly [how: string, read: (response: HttpClientResponse) => Effect.Effect<unknown, HttpClientError>]
-> = [
-  ["text", ({ text }) => text],
-  ["bytes", ({ arrayBuffer }) => arrayBuffer],
-  ["a stream", ({ stream }) => Stream.runDrain(stream)]
-]
 
 onEachClient("the connection is closed", (row) => {
   row(

@@ -4,20 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
-import type { HttpClientError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { message, type Peer } from "../e2e/support/Peer.ts"
-import { answer, answering, backend, chunked, nobody, silent } from "./support/Backends.ts"
+import { readers } from "./support/Asking.ts"
+import { afterHead, answer, answering, backend, chunked, nobody, silent } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
-
-/** A backend that reads the head of one request and then does this. */
-const afterHead = (act: (peer: Peer) => unknown) =>
-  backend(async (peer) => {
-    await peer.requestHead()
-    await act(peer)
-  })
 
 /** The tag of the reason that a GET fails for. */
 const reasonOf = (url: string) =>
@@ -132,14 +124,6 @@ onEachClient("a request fails", (row) => {
     )
   }
 })
-
-const readers: ReadonlyArray<
-  readonly [how: string, read: (response: HttpClientResponse) => Effect.Effect<unknown, HttpClientError>]
-> = [
-  ["text", ({ text }) => text],
-  ["bytes", ({ arrayBuffer }) => arrayBuffer],
-  ["a stream", ({ stream }) => Stream.runDrain(stream)]
-]
 
 onEachClient("a body fails as a DecodeError", (row) => {
   for (

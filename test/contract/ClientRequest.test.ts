@@ -6,18 +6,10 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import { message, value, values } from "../e2e/support/Peer.ts"
+import { sent } from "./support/Asking.ts"
 import { answer, answering, silent } from "./support/Backends.ts"
 import { assert, onEachClient } from "./support/Rows.ts"
 import { traced } from "./support/Tracing.ts"
-
-/** The request that a backend gets. */
-const sent = (make: (origin: string) => HttpClientRequest.HttpClientRequest) =>
-  Effect.gen(function*() {
-    const { origin, requests } = yield* silent
-    yield* HttpClient.execute(make(origin))
-    assert.strictEqual(requests.length, 1)
-    return requests[0]!
-  })
 
 onEachClient("a request", (row) => {
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY"] as const) {

@@ -1,12 +1,10 @@
 /** How long connections and servers last. */
-import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpServer from "effect/http/HttpServer"
-import { ClientAbort } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
@@ -15,7 +13,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Peer, value } from "../e2e/support/Peer.ts"
 import { anyPort, assert, onEachServer } from "./support/Rows.ts"
-import { type App, connect, exchange, head, notSoon, port, post } from "./support/Serving.ts"
+import { type App, connect, exchange, hang, head, isClientAbort, notSoon, port, post } from "./support/Serving.ts"
 import type { Server } from "./support/Subjects.ts"
 
 onEachServer("a connection", (row) => {
@@ -100,19 +98,6 @@ onEachServer("a connection", (row) => {
     })
   )
 })
-
-const hang = (started: Latch.Latch, ended: Deferred.Deferred<Exit.Exit<never>>) =>
-  Effect.andThen(started.open, Effect.never).pipe(
-    Effect.onExit((exit) => Deferred.succeed(ended, exit)),
-    Effect.interruptible
-  )
-
-const interruption = (exit: Exit.Exit<unknown>): Cause.Interrupt => {
-  const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  return reason?._tag === "Interrupt" ? reason : assert.fail("it was not interrupted")
-}
-
-const isClientAbort = (exit: Exit.Exit<unknown>): boolean => interruption(exit).annotations.has(ClientAbort.key)
 
 /** A server of its own that serves an application, with a way to close it. */
 const running = Effect.fnUntraced(function*<E>(

@@ -1,12 +1,10 @@
 /** How long requests last, and what becomes of them when their client leaves. */
-import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
-import { ClientAbort } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Latch from "effect/Latch"
@@ -16,7 +14,7 @@ import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import type { Peer } from "../e2e/support/Peer.ts"
 import { assert, onEachServer } from "./support/Rows.ts"
-import { ask, connect, exchange, head } from "./support/Serving.ts"
+import { ask, connect, exchange, hang, head, isClientAbort } from "./support/Serving.ts"
 
 const byte = Stream.make(new Uint8Array([46]))
 
@@ -65,19 +63,6 @@ onEachServer("the scope of a request", (row) => {
     })
   )
 })
-
-const hang = (started: Latch.Latch, ended: Deferred.Deferred<Exit.Exit<never>>) =>
-  Effect.andThen(started.open, Effect.never).pipe(
-    Effect.onExit((exit) => Deferred.succeed(ended, exit)),
-    Effect.interruptible
-  )
-
-const interruption = (exit: Exit.Exit<unknown>): Cause.Interrupt => {
-  const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  return reason?._tag === "Interrupt" ? reason : assert.fail("it was not interrupted")
-}
-
-const isClientAbort = (exit: Exit.Exit<unknown>): boolean => interruption(exit).annotations.has(ClientAbort.key)
 
 onEachServer("a client that leaves", (row) => {
   for (

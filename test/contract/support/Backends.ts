@@ -53,6 +53,13 @@ export const backend = (
     return { origin: yield* listen(server), peers, connected }
   })
 
+/** A backend that reads the head of one request and then does this. */
+export const afterHead = (act: (peer: Peer) => unknown) =>
+  backend(async (peer) => {
+    await peer.requestHead()
+    await act(peer)
+  })
+
 /** A backend that answers each request with these bytes, and the requests that it got. */
 export const answering = Effect.fnUntraced(function*(
   bytes: string | Uint8Array | ((request: Asked, nth: number) => string | Uint8Array)

@@ -1,12 +1,15 @@
 /** Applications on the server of a row, and raw clients of it. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as HttpServer from "effect/http/HttpServer"
+import { ClientAbort } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type Answer, message, Peer } from "../../e2e/support/Peer.ts"
+import { assert } from "./Rows.ts"
 
 /** What an application may fail with and use besides the request. */
 export type App<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
@@ -96,3 +99,16 @@ export const notSoon = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): 
   Effect.andThen(effect, Effect.die(what)).pipe(
     Effect.timeoutOrElse({ duration: "100 millis", orElse: () => Effect.void })
   )
+
+/** An application that says when it begins and how it ends, and has no end of its own. */
+export const hang = (started: Latch.Latch, ended: Deferred.Deferred<Exit.Exit<never>>) =>
+  Effect.andThen(started.open, Effect.never).pipe(
+    Effect.onExit((exit) => Deferred.succeed(ended, exit)),
+    Effect.interruptible
+  )
+
+/** Whether it ended because its client has left. It must have been interrupted. */
+export const isClientAbort = (exit: Exit.Exit<unknown>): boolean => {
+  const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
+  return reason?._tag === "Interrupt" ? reason.annotations.has(ClientAbort.key) : assert.fail("it was not interrupted")
+}
