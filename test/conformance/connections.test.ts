@@ -1,8 +1,8 @@
 /** Connections (RFC 9112 §9): which of them go on after an exchange, which end, and when. */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, value } from "../e2e/support/Peer.ts"
-import { assertRequest, echo, get, host, lastChunk, post } from "./support/Rules.ts"
+import { host, message, ok, value } from "../e2e/support/Peer.ts"
+import { assertRequest, echo, get, lastChunk, post } from "./support/Rules.ts"
 
 const counted = message("HTTP/1.1 200 OK", "Content-Length: 5") + "hello"
 const chunked = message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + `5\r\nhello\r\n${lastChunk}`

@@ -1,6 +1,6 @@
 /** What a client may wait for before it sends a body (RFC 9110 §10.1.1): it gets a 100 from us, or an answer. */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, type Peer } from "../e2e/support/Peer.ts"
+import { host, message, ok, type Peer } from "../e2e/support/Peer.ts"
 import {
   allAnswers,
   assertAnswer,
@@ -8,7 +8,6 @@ import {
   assertUnseen,
   echo,
   get,
-  host,
   lastChunk,
   post,
   seenAnswer,

@@ -6,14 +6,13 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, value, values } from "../e2e/support/Peer.ts"
+import { host, message, ok, value, values } from "../e2e/support/Peer.ts"
 import {
   answers,
   assertRequest,
   forwarded,
   forwards,
   get,
-  host,
   post,
   type SeenAnswer,
   type SeenRequest

@@ -1,8 +1,8 @@
 /** Interim answers (RFC 9110 §15.2): to whom they are forwarded, and which of them are none. */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok } from "../e2e/support/Peer.ts"
-import { allAnswers, assertAnswer, get, host, seenAnswer } from "./support/Rules.ts"
+import { host, message, ok } from "../e2e/support/Peer.ts"
+import { allAnswers, assertAnswer, get, seenAnswer } from "./support/Rules.ts"
 
 const dropped: Differences = { node: { fails: "the platform's client drops them" } }
 

@@ -4,8 +4,8 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { type Asked, message, ok, type Received } from "../e2e/support/Peer.ts"
-import { assertUnseen, get, host, lastChunk, postChunked, refuses } from "./support/Rules.ts"
+import { type Asked, host, message, ok, type Received } from "../e2e/support/Peer.ts"
+import { assertUnseen, get, lastChunk, postChunked, refuses } from "./support/Rules.ts"
 
 const headLimit = 16 * 1024
 const targetLimit = 8 * 1024

@@ -3,8 +3,8 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, type Peer } from "../e2e/support/Peer.ts"
-import { echo, get, host, lastChunk, post, postChunked, smuggled } from "./support/Rules.ts"
+import { host, message, ok, type Peer } from "../e2e/support/Peer.ts"
+import { echo, get, lastChunk, post, postChunked, smuggled } from "./support/Rules.ts"
 
 const targets = ["/1", "/2", "/3", "/4", "/5"]
 

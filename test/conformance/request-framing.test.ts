@@ -4,12 +4,11 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok } from "../e2e/support/Peer.ts"
+import { host, message, ok } from "../e2e/support/Peer.ts"
 import {
   assertRequest,
   forwards,
   get,
-  host,
   lastChunk,
   post,
   postChunked,

@@ -4,8 +4,8 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { onEachEngine } from "../e2e/support/Lab.ts"
-import { message } from "../e2e/support/Peer.ts"
-import { forwards, get, host, refuses, type SeenRequest } from "./support/Rules.ts"
+import { host, message } from "../e2e/support/Peer.ts"
+import { forwards, get, refuses, type SeenRequest } from "./support/Rules.ts"
 
 type Refused = readonly [
   clause: string,

@@ -1,8 +1,8 @@
 /** Where an answer ends (RFC 9112 §6, §7.1, §8), and what a client is told about that. */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message } from "../e2e/support/Peer.ts"
-import { answers, type Asking, disbelieves, get, host, lastChunk, type SeenAnswer } from "./support/Rules.ts"
+import { host, message } from "../e2e/support/Peer.ts"
+import { answers, type Asking, disbelieves, get, lastChunk, type SeenAnswer } from "./support/Rules.ts"
 
 const counted = (...fields: ReadonlyArray<string>): string => message("HTTP/1.1 200 OK", "Content-Length: 5", ...fields)
 const chunked = message("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")

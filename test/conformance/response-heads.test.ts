@@ -4,7 +4,7 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message } from "../e2e/support/Peer.ts"
+import { host, message } from "../e2e/support/Peer.ts"
 import { answers, disbelieves, get, type SeenAnswer, seenAnswer } from "./support/Rules.ts"
 
 type Refused = readonly [clause: string, name: string, bytes: string, differences?: Differences]
@@ -157,7 +157,7 @@ onEachEngine("heads of answers", (test) => {
     )
     const client = await lab.connect(await lab.balancer([backend]))
     for (const status of statuses) {
-      const answer = await client.exchange(message(`GET /${status} HTTP/1.1`, "Host: example.com"))
+      const answer = await client.exchange(message(`GET /${status} HTTP/1.1`, host))
       assert.strictEqual(seenAnswer(answer).line, `HTTP/1.1 ${status} As You Like It`)
     }
   })
@@ -170,7 +170,7 @@ onEachEngine("heads of answers", (test) => {
       fields.filter(([name]) => name.toLowerCase() === "date").map(([, value]) => value)
     const [added] = dates((await client.exchange(get())).fields)
     assert.match(added ?? "", /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/)
-    const kept = dates((await client.exchange(message("GET /dated HTTP/1.1", "Host: example.com"))).fields)
+    const kept = dates((await client.exchange(message("GET /dated HTTP/1.1", host))).fields)
     assert.deepStrictEqual(kept, [date.slice(6)])
   })
 })

@@ -8,8 +8,8 @@
  * on idle connections and deaths at every byte in `e2e/robustness`, early answers in `e2e/errors`.
  */
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok } from "../e2e/support/Peer.ts"
-import { answers, assertAnswer, echo, forwards, get, host, lastChunk, postChunked, smuggled } from "./support/Rules.ts"
+import { host, message, ok } from "../e2e/support/Peer.ts"
+import { answers, assertAnswer, echo, forwards, get, lastChunk, postChunked, smuggled } from "./support/Rules.ts"
 
 const attack = (...fields: ReadonlyArray<string>): string => message("POST /attack HTTP/1.1", host, ...fields)
 

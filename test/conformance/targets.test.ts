@@ -4,8 +4,8 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, values } from "../e2e/support/Peer.ts"
-import { assertRequest, assertUnseen, forwarded, forwards, host, refuses } from "./support/Rules.ts"
+import { host, message, ok, values } from "../e2e/support/Peer.ts"
+import { assertRequest, assertUnseen, forwarded, forwards, refuses } from "./support/Rules.ts"
 
 /** Paths and queries that somebody has read in another way than somebody else. */
 const paths: ReadonlyArray<readonly [clause: string, target: string]> = [

@@ -3,8 +3,8 @@
  */
 import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, value } from "../e2e/support/Peer.ts"
-import { answers, assertAnswer, forwards, get, host, post, postChunked, seenRequest } from "./support/Rules.ts"
+import { host, message, ok, value } from "../e2e/support/Peer.ts"
+import { answers, assertAnswer, forwards, get, post, postChunked, seenRequest } from "./support/Rules.ts"
 
 const noTrailers: Differences = { node: { fails: "it has no trailers" } }
 

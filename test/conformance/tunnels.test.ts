@@ -2,21 +2,10 @@
  * Tunnels (RFC 9110 §7.8): after the 101 every byte goes through, each half ends for itself, and
  * before it not a byte does.
  */
-import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, type Balancer, type Lab, onEachEngine, type RawTarget } from "../e2e/support/Lab.ts"
-import { message, ok, type Peer } from "../e2e/support/Peer.ts"
-import { get, host, post, smuggled } from "./support/Rules.ts"
-
-const noTunnels: Differences = { node: { fails: "it does not forward upgrades" } }
-
-const asking = get("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-
-const agreeing = message(
-  "HTTP/1.1 101 Switching Protocols",
-  "Upgrade: websocket",
-  "Connection: Upgrade",
-  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-)
+import { host, message, ok, type Peer } from "../e2e/support/Peer.ts"
+import { post, smuggled } from "./support/Rules.ts"
+import { agreeing, asking, noTunnels } from "./support/Tunnels.ts"
 
 /** Both ends of a tunnel that stands. */
 interface Tunnel {

@@ -2,21 +2,10 @@
  * Upgrades (RFC 9110 §7.8): a tunnel stands when a client has asked for it and the backend has agreed, and not a byte
  * sooner. Before that, and if the backend does not agree, a request to upgrade is a request like any other.
  */
-import type { Differences } from "../e2e/support/Engines.ts"
 import { assert, onEachEngine } from "../e2e/support/Lab.ts"
-import { message, ok, value, values } from "../e2e/support/Peer.ts"
-import { answers, assertAnswer, forwards, get, host, post } from "./support/Rules.ts"
-
-const noTunnels: Differences = { node: { fails: "it does not forward upgrades" } }
-
-const asking = get("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-
-const agreeing = message(
-  "HTTP/1.1 101 Switching Protocols",
-  "Upgrade: websocket",
-  "Connection: Upgrade",
-  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-)
+import { host, message, ok, value, values } from "../e2e/support/Peer.ts"
+import { answers, assertAnswer, forwards, get, post } from "./support/Rules.ts"
+import { agreeing, asking, noTunnels } from "./support/Tunnels.ts"
 
 const refusals: ReadonlyArray<readonly [name: string, answer: string, line: string, body: string]> = [
   ["426", `${message("HTTP/1.1 426 Upgrade Required", "Content-Length: 2")}no`, "HTTP/1.1 426 Upgrade Required", "no"],

@@ -5,9 +5,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer, value } from "./support/Peer.ts"
+import { host, message, ok, type Peer, value } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const request = message("GET /path?secret HTTP/1.1", host)
 
 /** No timeout may do the work of the abort. */

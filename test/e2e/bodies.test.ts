@@ -7,9 +7,7 @@ import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { gzipSync } from "node:zlib"
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer, probePath, value } from "./support/Peer.ts"
-
-const host = "Host: example.com"
+import { host, message, ok, type Peer, probePath, value } from "./support/Peer.ts"
 
 const digest = (...parts: ReadonlyArray<Uint8Array>): string => {
   const hash = createHash("sha256")

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import type { Settings } from "../../src/services/Configuration.ts"
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message, ok, value } from "./support/Peer.ts"
+import { host, message, ok, value } from "./support/Peer.ts"
 
 const states = (members: ReadonlyArray<{ readonly health: { readonly probe: { readonly state: string } } }>) =>
   members.map(({ health }) => health.probe.state)
@@ -95,7 +95,7 @@ onEachEngine("checks", (test) => {
       limit: { connectionsPerBackend: 1, inFlightPerBackend: 1 }
     })
     const client = await lab.connect(lb)
-    await client.send(message("GET /slow HTTP/1.1", "Host: example.com"))
+    await client.send(message("GET /slow HTTP/1.1", host))
     // Some checks more than the request and the checks before it.
     await backend.asked(backend.peers.reduce((sum, peer) => sum + peer.requestsRead, 0) + 10)
     const changes = Array.from(lb.journal).flatMap((entry) => (entry._tag === "HealthChanged" ? [entry.status] : []))

@@ -1,14 +1,10 @@
 /** Taking a backend out without losing a request. */
-import type { Differences } from "./support/Engines.ts"
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message } from "./support/Peer.ts"
+import { host, message } from "./support/Peer.ts"
+import { agreeing, asking, noTunnels } from "./support/Tunnels.ts"
 
-const get = message("GET / HTTP/1.1", "Host: example.com")
-const asking = message("GET / HTTP/1.1", "Host: example.com", "Connection: Upgrade", "Upgrade: chat")
-const agreeing = message("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: chat")
+const get = message("GET / HTTP/1.1", host)
 const ok = message("HTTP/1.1 200 OK", "Content-Length: 4") + "done"
-
-const noTunnels: Differences = { node: { races: "it does not forward upgrades" } }
 
 onEachEngine("a backend that drains", (test) => {
   test("finishes what it has, gets nothing new, and is drained when nothing is in flight", async (lab) => {

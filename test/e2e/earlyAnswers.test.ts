@@ -11,7 +11,7 @@ import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { backend } from "../contract/support/Backends.ts"
 import { engines } from "./support/Engines.ts"
-import { message, Peer } from "./support/Peer.ts"
+import { host, message, Peer } from "./support/Peer.ts"
 
 const wait = <A>(evaluate: () => Promise<A>): Effect.Effect<A> => Effect.promise(evaluate)
 
@@ -47,9 +47,7 @@ describe.each(engines)("an early answer on the $name engine", (engine) => {
       it.live(`is ${name} for a ${method} of which a part waits to leave`, () =>
         Effect.gen(function*() {
           const { client, pool, slow } = yield* connect
-          yield* wait(() =>
-            client.send(`${message(`${method} / HTTP/1.1`, "Host: example.com", "Content-Length: 6")}ab`)
-          )
+          yield* wait(() => client.send(`${message(`${method} / HTTP/1.1`, host, "Content-Length: 6")}ab`))
           const peer = yield* slow.connected()
           yield* wait(() => peer.untilText("\r\n\r\nab"))
           yield* Effect.sleep(20)
@@ -79,9 +77,7 @@ describe.each(engines)("an early answer on the $name engine", (engine) => {
       Effect.gen(function*() {
         for (const [length, connection] of [[1_000, undefined], [1_000_000, "close"]] as const) {
           const { client, slow } = yield* connect
-          yield* wait(() =>
-            client.send(`${message("POST / HTTP/1.1", "Host: example.com", `Content-Length: ${length}`)}ab`)
-          )
+          yield* wait(() => client.send(`${message("POST / HTTP/1.1", host, `Content-Length: ${length}`)}ab`))
           const peer = yield* slow.connected()
           yield* wait(() => peer.untilText("\r\n\r\nab"))
           peer.socket.write(message("HTTP/1.1 413 Content Too Large", "Content-Length: 0"))

@@ -4,9 +4,8 @@
  */
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, onEachEngine } from "./support/Lab.ts"
-import { type Answer, message, ok, type Peer, value } from "./support/Peer.ts"
+import { type Answer, host, message, ok, type Peer, value } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = message("GET / HTTP/1.1", host)
 const post = message("POST / HTTP/1.1", host, "Content-Length: 5") + "hello"
 

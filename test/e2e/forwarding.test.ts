@@ -3,9 +3,9 @@
  * told in test/conformance.
  */
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Received } from "./support/Peer.ts"
+import { host, message, ok, type Received } from "./support/Peer.ts"
 
-const get = (...fields: ReadonlyArray<string>): string => message("GET / HTTP/1.1", "Host: example.com", ...fields)
+const get = (...fields: ReadonlyArray<string>): string => message("GET / HTTP/1.1", host, ...fields)
 
 /** Field lines that are neither framing nor about the connection nor ours. */
 const content = (received: Received): ReadonlyArray<string> =>
@@ -36,7 +36,7 @@ onEachEngine("forwarding", (test) => {
       const client = await lab.connect(lb)
       let answered = 0
       for (; backend.peers.length < before + 3; answered++) {
-        const post = message("POST / HTTP/1.1", "Host: example.com", "Content-Length: 1") + "a"
+        const post = message("POST / HTTP/1.1", host, "Content-Length: 1") + "a"
         assert.strictEqual((await client.exchange(answered % 2 === 0 ? get() : post)).status, 200)
       }
       assert.isAbove(answered, 20)

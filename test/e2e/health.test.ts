@@ -4,9 +4,9 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, ok } from "./support/Peer.ts"
+import { host, message, ok } from "./support/Peer.ts"
 
-const get = message("GET / HTTP/1.1", "Host: example.com")
+const get = message("GET / HTTP/1.1", host)
 
 /** A client that asks a hundred times a second until it is told to stop, and what it was answered. */
 const busyClient = async (lab: Lab, lb: Balancer) => {

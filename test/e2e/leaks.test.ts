@@ -2,15 +2,14 @@
 import { type Dice, dice } from "../Dice.ts"
 import type { Differences } from "./support/Engines.ts"
 import { assert, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer } from "./support/Peer.ts"
+import { host, message, ok, type Peer } from "./support/Peer.ts"
+import { agreeing } from "./support/Tunnels.ts"
 
 /** Set it to run the exchanges of a failure once more. */
 const seed = Number(process.env["EVENKEEL_TEST_SEED"] ?? 20_261_122)
 
 const exchanges = 2_000
 const atOnce = 40
-
-const host = "Host: example.com"
 
 const large = Buffer.alloc(300_000, "x")
 const withLength = Buffer.concat([Buffer.from(message("HTTP/1.1 200 OK", `Content-Length: ${large.length}`)), large])
@@ -20,7 +19,6 @@ const inChunks = Buffer.concat([
   Buffer.from("\r\n0\r\nX-Sum: 1\r\n\r\n")
 ])
 const untilClose = Buffer.concat([Buffer.from(message("HTTP/1.1 200 OK", "Connection: close")), large])
-const agreeing = message("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: chat")
 
 /** Waits until this has come, or nothing more can: who waits longer keeps a timer. */
 const untilText = async (peer: Peer, text: string): Promise<unknown> => {

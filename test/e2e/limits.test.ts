@@ -1,8 +1,7 @@
 /** The limits that an operator can set, and what is said when somebody is over one. */
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message, ok } from "./support/Peer.ts"
+import { host, message, ok } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const only = { node: { fails: "only the wire engine has this limit" } } as const
 
 onEachEngine("limits", (test) => {

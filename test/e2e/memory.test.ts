@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { message, probePath } from "./support/Peer.ts"
+import { host, message, probePath } from "./support/Peer.ts"
 import { Program } from "./support/Program.ts"
 
 const mebibyte = 1024 * 1024
@@ -16,8 +16,6 @@ const growth = {
   // Node reads a client's connection into a new buffer each time, and collects them when there are some 64 MiB of them.
   upload: 128 * mebibyte
 }
-
-const host = "Host: example.com"
 
 type Framing = "chunked" | "length"
 

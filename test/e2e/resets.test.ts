@@ -1,9 +1,8 @@
 /** One error on one socket never reaches the process: either side leaves at every point of every kind of exchange. */
 import { frozen } from "./support/Frozen.ts"
 import { assert, type Balancer, type Lab, onEachEngine, type RawTarget } from "./support/Lab.ts"
-import { message, ok, type Peer } from "./support/Peer.ts"
+import { host, message, ok, type Peer } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = message("GET / HTTP/1.1", host)
 
 /** No timeout may hide what was forgotten. */

@@ -1,9 +1,8 @@
 /** Requests that are sent again on real sockets: with their whole body, and after answers that ask for it. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer } from "./support/Peer.ts"
+import { host, message, ok, type Peer } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = message("GET / HTTP/1.1", host)
 
 const withLength = (method: string, body: string) =>
@@ -62,7 +61,7 @@ onEachEngine("a body that was sent in vain", (test) => {
     })
     const lb = await lab.balancer([backend])
     const client = await lab.connect(lb)
-    await client.send(message("PUT / HTTP/1.1", "Host: example.com", "Transfer-Encoding: chunked"))
+    await client.send(message("PUT / HTTP/1.1", host, "Transfer-Encoding: chunked"))
     await answered
     // The balancer has heard of it by then.
     assert.strictEqual((await (await lab.connect(lb)).exchange(get)).status, 200)

@@ -3,9 +3,8 @@
  */
 import { dice } from "../Dice.ts"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, ok, type Peer } from "./support/Peer.ts"
+import { host, message, ok, type Peer } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = message("GET / HTTP/1.1", host)
 const upload = message("POST /upload HTTP/1.1", host, "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n"
 const answer = message("HTTP/1.1 200 OK", "X-Name: value", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n"

@@ -1,8 +1,7 @@
 /** Closing the layers: nobody new gets in, who is inside gets an answer, up to a time, and nothing is left open. */
 import { assert, onEachEngine } from "./support/Lab.ts"
-import { message, ok, Peer, value } from "./support/Peer.ts"
+import { host, message, ok, Peer, value } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = message("GET / HTTP/1.1", host)
 
 const refused = (port: number): Promise<boolean> =>

@@ -4,9 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Differences } from "./support/Engines.ts"
 import { assert, type Balancer, type Lab, onEachEngine, type RawTarget } from "./support/Lab.ts"
-import { message, type Peer } from "./support/Peer.ts"
-
-const host = "Host: example.com"
+import { host, message, type Peer } from "./support/Peer.ts"
 
 /** Only the time between two reads or writes may end an exchange here. */
 const brief = { idle: 300, response: 60_000 }

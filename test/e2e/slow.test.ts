@@ -1,9 +1,8 @@
 /** Who reads slowly, or not at all, gets every byte in the end, holds up nobody else, and makes nothing grow. */
 import { onTestFinished } from "vitest"
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, type Peer } from "./support/Peer.ts"
+import { host, message, type Peer } from "./support/Peer.ts"
 
-const host = "Host: example.com"
 const get = (target: string): string => message(`GET ${target} HTTP/1.1`, host)
 
 /** No timeout may do the work of the flow. */

@@ -3,7 +3,7 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { assert, type Balancer, type Lab, onEachEngine, type Wishes } from "./support/Lab.ts"
-import { message, value, values } from "./support/Peer.ts"
+import { host, message, value, values } from "./support/Peer.ts"
 
 /** A browser: it keeps the cookie of the balancer and sends it with another one. */
 class Browser {
@@ -21,7 +21,7 @@ class Browser {
   async ask(...fields: ReadonlyArray<string>): Promise<{ readonly by: string; readonly set: string | undefined }> {
     const client = await this.lab.connect(this.balancer)
     const cookies = this.cookie === undefined ? [] : [`Cookie: a=1; ${this.cookie}; b="2, 3"`]
-    const answer = await client.exchange(message("GET / HTTP/1.1", "Host: example.com", ...cookies, ...fields))
+    const answer = await client.exchange(message("GET / HTTP/1.1", host, ...cookies, ...fields))
     client.destroy()
     const set = value(answer, "Set-Cookie")
     if (set !== undefined) this.cookie = set.slice(0, set.indexOf(";"))

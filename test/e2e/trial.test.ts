@@ -14,7 +14,7 @@ import * as Health from "../../src/services/Health.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { backend, silent } from "../contract/support/Backends.ts"
 import { engines } from "./support/Engines.ts"
-import { message, Peer } from "./support/Peer.ts"
+import { host, message, Peer } from "./support/Peer.ts"
 
 const begin = message("HTTP/1.1 200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked")
 
@@ -50,7 +50,7 @@ describe.each(engines)("a trial on the $name engine", (engine) => {
           wait(() => Peer.connect(address.port)),
           (client) => Effect.sync(() => client.destroy())
         )
-        yield* wait(() => client.send(message("GET / HTTP/1.1", "Host: example.com")))
+        yield* wait(() => client.send(message("GET / HTTP/1.1", host)))
         yield* wait(() => client.untilText("one"))
         yield* TestClock.adjust("20 seconds")
         assert.strictEqual(yield* status, "Trial")

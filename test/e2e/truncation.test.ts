@@ -3,10 +3,10 @@
  * counts against the backend.
  */
 import { assert, type Balancer, type Lab, onEachEngine } from "./support/Lab.ts"
-import { type Answer, message, ok, type Peer } from "./support/Peer.ts"
+import { type Answer, host, message, ok, type Peer } from "./support/Peer.ts"
 
-const request = message("GET / HTTP/1.1", "Host: example.com")
-const oldRequest = message("GET / HTTP/1.0", "Host: example.com")
+const request = message("GET / HTTP/1.1", host)
+const oldRequest = message("GET / HTTP/1.0", host)
 
 const counted = (...fields: ReadonlyArray<string>): string =>
   message("HTTP/1.1 200 OK", "Content-Length: 10", ...fields)

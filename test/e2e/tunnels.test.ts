@@ -1,13 +1,8 @@
 /** What becomes of a tunnel when its ends are slow, silent or gone, and when the balancer closes. */
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Differences } from "./support/Engines.ts"
 import { assert, type Lab, onEachEngine, type Wishes } from "./support/Lab.ts"
-import { message, type Peer } from "./support/Peer.ts"
-
-const asking = message("GET / HTTP/1.1", "Host: example.com", "Connection: Upgrade", "Upgrade: chat")
-const agreeing = message("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: chat")
-
-const noTunnels: Differences = { node: { races: "it does not forward upgrades" } }
+import type { Peer } from "./support/Peer.ts"
+import { agreeing, asking, noTunnels } from "./support/Tunnels.ts"
 
 /** A tunnel that stands. `agreed` runs at the backend right behind its 101. */
 const tunnel = async (lab: Lab, wishes: Wishes = {}, agreed: (peer: Peer) => unknown = () => {}) => {

@@ -4,7 +4,7 @@ import * as Http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, type Lab, onEachEngine } from "./support/Lab.ts"
-import { message, probePath } from "./support/Peer.ts"
+import { host, message, probePath } from "./support/Peer.ts"
 
 /** A backend on a socket of this name that answers with what it was asked, and what it was asked. */
 const onSocket = async (lab: Lab, name: string) => {
@@ -31,7 +31,7 @@ const onSocket = async (lab: Lab, name: string) => {
   return { origin: `unix:${path}`, asked, listen }
 }
 
-const post = message("POST /Over/there?a=%2F HTTP/1.1", "Host: example.com", "Content-Length: 5") + "hello"
+const post = message("POST /Over/there?a=%2F HTTP/1.1", host, "Content-Length: 5") + "hello"
 
 onEachEngine("a unix socket", (test) => {
   test("takes requests, which say for which host they are", async (lab) => {

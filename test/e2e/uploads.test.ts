@@ -14,7 +14,7 @@ import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { type Backend, backend } from "../contract/support/Backends.ts"
 import { engines } from "./support/Engines.ts"
-import { message, ok, Peer, value } from "./support/Peer.ts"
+import { host, message, ok, Peer, value } from "./support/Peer.ts"
 
 const wait = <A>(evaluate: () => Promise<A>): Effect.Effect<A> => Effect.promise(evaluate)
 
@@ -49,8 +49,7 @@ describe.each(engines)("an upload on the $name engine", (engine) => {
       })
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
-  const head = (length: number, method = "POST") =>
-    message(`${method} / HTTP/1.1`, "Host: example.com", `Content-Length: ${length}`)
+  const head = (length: number, method = "POST") => message(`${method} / HTTP/1.1`, host, `Content-Length: ${length}`)
 
   for (const method of ["POST", "PUT"]) {
     it.effect(`is timed from its end on, with ${method}`, () =>

@@ -10,6 +10,7 @@ import { assert, type Declare, type Lab } from "../../e2e/support/Lab.ts"
 import {
   type Answer,
   type Asked,
+  host,
   message,
   ok,
   type Peer,
@@ -24,9 +25,6 @@ export interface Rule {
   readonly name: string
   readonly differences?: Differences
 }
-
-/** The field line that nearly all requests here have. */
-export const host = "Host: example.com"
 
 /** A GET of `/` with these field lines after `Host`. */
 export const get = (...fields: ReadonlyArray<string>): string => message("GET / HTTP/1.1", host, ...fields)

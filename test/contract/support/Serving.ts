@@ -8,7 +8,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import { type Answer, message, Peer } from "../../e2e/support/Peer.ts"
+import { type Answer, host, message, Peer } from "../../e2e/support/Peer.ts"
 import { assert } from "./Rows.ts"
 
 /** What an application may fail with and use besides the request. */
@@ -28,7 +28,7 @@ export const connect: Effect.Effect<Peer, never, HttpServer.HttpServer | Scope.S
 
 /** The lines of a head, with a Host. */
 export const head = (line: string, ...fields: ReadonlyArray<string>): string =>
-  message(`${line} HTTP/1.1`, "Host: example.com", ...fields)
+  message(`${line} HTTP/1.1`, host, ...fields)
 
 /** A request with a body of a known length. Text stands for bytes as Latin-1 does. */
 export const post = (body: string, ...fields: ReadonlyArray<string>): string =>

@@ -44,6 +44,9 @@ interface Reading {
 /** A message of these lines without a body. */
 export const message = (...lines: ReadonlyArray<string>): string => `${lines.join("\r\n")}\r\n\r\n`
 
+/** The field line that nearly all requests have. */
+export const host = "Host: example.com"
+
 /** An empty answer. */
 export const ok = message("HTTP/1.1 200 OK", "Content-Length: 0")
 
