@@ -29,16 +29,35 @@ const labWith = (options: Options) =>
 
 const lab = labWith(defaultOptions)
 
+const reconcile = (...backends: ReadonlyArray<Backend>) => Effect.flatMap(Pool, (pool) => pool.reconcile(backends))
+
+/** The endpoint of the first member. */
+const member = Effect.flatMap(Pool, ({ state }) => Effect.map(Ref.get(state), ({ members }) => members[0]!.endpoint))
+
+/** The endpoint of `a`, the only member, to which something is in flight. */
+const busy = Effect.gen(function*() {
+  yield* reconcile(backend("a"))
+  const endpoint = yield* member
+  ;(yield* Balancer).begin(endpoint)
+  return endpoint
+})
+
+/** Begins to drain `a`. */
+const beginDrain = (options?: { readonly tunnels: Duration.Duration }) =>
+  Effect.flatMap(Drain, ({ drain }) => Effect.forkChild(drain("a", "deploy", options), { startImmediately: true }))
+
+const takeBack = Effect.flatMap(
+  Pool,
+  (pool) => pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })
+)
+
 describe("a backend that drains", () => {
   it.effect("is done although a tunnel was opened after the time of tunnels", () =>
     Effect.gen(function*() {
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("a")])
-      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      const endpoint = yield* busy
       const { begin, end } = yield* Balancer
-      const { drain, tunnel } = yield* Drain
-      begin(endpoint)
-      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      const { tunnel } = yield* Drain
+      const draining = yield* beginDrain()
       yield* TestClock.adjust("31 seconds")
       // A tunnel opens late, while a long request still goes on.
       begin(endpoint)
@@ -54,11 +73,10 @@ describe("a backend that drains", () => {
 
   it.effect("cuts the tunnels that are left when their time is over, and none that is over already", () =>
     Effect.gen(function*() {
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("a")])
-      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      yield* reconcile(backend("a"))
+      const endpoint = yield* member
       const { begin, end } = yield* Balancer
-      const { drain, tunnel } = yield* Drain
+      const { tunnel } = yield* Drain
       const cut: Array<string> = []
       const open = (name: string) => {
         begin(endpoint)
@@ -78,7 +96,7 @@ describe("a backend that drains", () => {
       open("left")
       open("left too")
       isOver()
-      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      const draining = yield* beginDrain()
       yield* TestClock.adjust("29 seconds")
       assert.deepStrictEqual(cut, [])
       yield* TestClock.adjust("10 seconds")
@@ -89,68 +107,43 @@ describe("a backend that drains", () => {
 
   describe("and is still busy", () => {
     /** How often a tunnel is cut that is opened when what happens has happened, a minute after the drain began. */
-    const cutsAfter = (happen: (pool: Pool["Service"]) => Effect.Effect<void, never, Drain>) =>
+    const cutsAfter = (event: Effect.Effect<unknown, never, Drain | Pool>) =>
       Effect.gen(function*() {
-        const pool = yield* Pool
-        const member = Effect.map(Ref.get(pool.state), ({ members }) => members[0]!.endpoint)
-        yield* pool.reconcile([backend("a")])
-        const { begin } = yield* Balancer
-        const { drain, tunnel } = yield* Drain
-        begin(yield* member)
-        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        yield* busy
+        yield* beginDrain()
         yield* TestClock.adjust("1 minute")
-        yield* happen(pool)
+        yield* event
         let cuts = 0
         const endpoint = yield* member
-        begin(endpoint)
-        tunnel(endpoint, () => cuts++)
+        ;(yield* Balancer).begin(endpoint)
+        ;(yield* Drain).tunnel(endpoint, () => cuts++)
         yield* TestClock.adjust("10 seconds")
         return cuts
       }).pipe(lab)
 
-    it.effect("has its tunnels cut", () => Effect.map(cutsAfter(() => Effect.void), (cuts) => assert.isAbove(cuts, 0)))
+    it.effect("has its tunnels cut", () => Effect.map(cutsAfter(Effect.void), (cuts) => assert.isAbove(cuts, 0)))
 
     it.effect("keeps its tunnels when it is taken back", () =>
-      Effect.map(
-        cutsAfter((pool) => pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })),
-        (cuts) => assert.strictEqual(cuts, 0)
-      ))
+      Effect.map(cutsAfter(takeBack), (cuts) => assert.strictEqual(cuts, 0)))
 
     it.effect("is not drained when it is taken back, and whoever waits is told at once", () =>
       Effect.gen(function*() {
-        const pool = yield* Pool
-        yield* pool.reconcile([backend("a")])
-        const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
-        const { begin } = yield* Balancer
-        const { drain } = yield* Drain
-        begin(endpoint)
-        const draining = yield* Effect.forkChild(Effect.flip(drain("a", "deploy")), { startImmediately: true })
+        yield* busy
+        const draining = yield* beginDrain()
         yield* TestClock.adjust("1 second")
         assert.isUndefined(draining.pollUnsafe())
-        yield* pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })
-        const error = yield* Fiber.join(draining)
+        yield* takeBack
+        const error = yield* Effect.flip(Fiber.join(draining))
         assert.instanceOf(error, TakenBack)
         assert.strictEqual(error.message, "a was taken back before it was drained: the deploy is off")
       }).pipe(lab))
 
     it.effect("keeps its tunnels for their time when it is taken back and drained once more", () =>
-      Effect.map(
-        cutsAfter((pool) =>
-          Effect.gen(function*() {
-            yield* pool.signal("a", { _tag: "ModeSet", mode: "Ready", why: "the deploy is off" })
-            const { drain } = yield* Drain
-            yield* Effect.forkChild(drain("a", "another deploy"), { startImmediately: true })
-          })
-        ),
-        (cuts) => assert.strictEqual(cuts, 0)
-      ))
+      Effect.map(cutsAfter(Effect.andThen(takeBack, beginDrain())), (cuts) => assert.strictEqual(cuts, 0)))
 
     /** A backend with a tunnel, and how often that was cut. */
     const standing = Effect.gen(function*() {
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("a")])
-      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
-      ;(yield* Balancer).begin(endpoint)
+      const endpoint = yield* busy
       let cuts = 0
       ;(yield* Drain).tunnel(endpoint, () => cuts++)
       return () => cuts
@@ -159,9 +152,8 @@ describe("a backend that drains", () => {
     it.effect("has its tunnels cut although one of two that drain it gives up", () =>
       Effect.gen(function*() {
         const cuts = yield* standing
-        const { drain } = yield* Drain
-        const first = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
-        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+        const first = yield* beginDrain()
+        yield* beginDrain()
         yield* Fiber.interrupt(first)
         yield* TestClock.adjust("1 minute")
         assert.isAbove(cuts(), 0)
@@ -170,12 +162,8 @@ describe("a backend that drains", () => {
     it.effect("has its tunnels cut in the time of the drain that goes on, when a later one gives up", () =>
       Effect.gen(function*() {
         const cuts = yield* standing
-        const { drain } = yield* Drain
-        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
-        const later = yield* Effect.forkChild(
-          drain("a", "with more time", { tunnels: Duration.minutes(10) }),
-          { startImmediately: true }
-        )
+        yield* beginDrain()
+        const later = yield* beginDrain({ tunnels: Duration.minutes(10) })
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(cuts(), 0)
         yield* Fiber.interrupt(later)
@@ -185,24 +173,17 @@ describe("a backend that drains", () => {
 
     it.effect("has the tunnels cut that it had, when another one has come in its place", () =>
       Effect.gen(function*() {
-        const pool = yield* Pool
-        yield* pool.reconcile([backend("a")])
-        const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
-        const { begin } = yield* Balancer
-        const { drain, tunnel } = yield* Drain
-        begin(endpoint)
-        let cuts = 0
-        tunnel(endpoint, () => cuts++)
-        yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
-        yield* pool.reconcile([])
-        yield* pool.reconcile([backend("a")])
+        const cuts = yield* standing
+        yield* beginDrain()
+        yield* reconcile()
+        yield* reconcile(backend("a"))
         yield* TestClock.adjust("31 seconds")
-        assert.isAbove(cuts, 0)
+        assert.isAbove(cuts(), 0)
       }).pipe(lab))
 
     it.effect("leaves the tunnels alone of another one that comes in its place", () =>
       Effect.map(
-        cutsAfter((pool) => Effect.andThen(pool.reconcile([]), pool.reconcile([backend("a")]))),
+        cutsAfter(Effect.andThen(reconcile(), reconcile(backend("a")))),
         (cuts) => assert.strictEqual(cuts, 0)
       ))
   })
@@ -221,16 +202,11 @@ describe("a backend that drains", () => {
 
   it.effect("is not done because another one with its id, which was taken in after it had left, is idle", () =>
     Effect.gen(function*() {
-      const pool = yield* Pool
-      const member = Effect.map(Ref.get(pool.state), ({ members }) => members[0]!.endpoint)
-      yield* pool.reconcile([backend("a")])
-      const before = yield* member
+      const before = yield* busy
       const { begin, end } = yield* Balancer
-      const { drain } = yield* Drain
-      begin(before)
-      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
-      yield* pool.reconcile([])
-      yield* pool.reconcile([backend("a")])
+      const draining = yield* beginDrain()
+      yield* reconcile()
+      yield* reconcile(backend("a"))
       const after = yield* member
       begin(after)
       end(after, "success", 1)
@@ -243,15 +219,13 @@ describe("a backend that drains", () => {
 
   it.effect("is not done before those who wait for its last place have had it", () =>
     Effect.gen(function*() {
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("a"), backend("b")])
-      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
+      yield* reconcile(backend("a"), backend("b"))
+      const endpoint = yield* member
       const { beforeOthers, begin, end, wait } = yield* Balancer
-      const { drain } = yield* Drain
       begin(endpoint)
       const pinned = { ...anonymous, pinned: "a" }
       yield* Effect.forkChild(wait(pinned, [], begin), { startImmediately: true })
-      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
+      const draining = yield* beginDrain()
       beforeOthers(() => end(endpoint, "failure", 1))
       yield* TestClock.adjust(1)
       assert.strictEqual(endpoint.load.inFlight, 1)
@@ -263,15 +237,11 @@ describe("a backend that drains", () => {
 
   it.effect("is done when nothing is in flight, also if its weight has changed meanwhile", () =>
     Effect.gen(function*() {
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("a")])
-      const before = (yield* Ref.get(pool.state)).members[0]!.endpoint
+      const before = yield* busy
       const { begin, end } = yield* Balancer
-      const { drain } = yield* Drain
-      begin(before)
-      const draining = yield* Effect.forkChild(drain("a", "deploy"), { startImmediately: true })
-      yield* pool.reconcile([backend("a", 7)])
-      const after = (yield* Ref.get(pool.state)).members[0]!.endpoint
+      const draining = yield* beginDrain()
+      yield* reconcile(backend("a", 7))
+      const after = yield* member
       begin(after)
       end(before, "success", 1)
       yield* TestClock.adjust(1)
@@ -285,15 +255,12 @@ describe("a backend that drains", () => {
 describe("a backend that has left", () => {
   /** A pool of `a`, to which something is in flight; `leave` takes it out and, if it is to come, another one in. */
   const leaving = Effect.gen(function*() {
-    const pool = yield* Pool
-    yield* pool.reconcile([backend("a")])
-    const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
-    const { begin, end } = yield* Balancer
+    const endpoint = yield* busy
+    const { end } = yield* Balancer
     const { tunnel } = yield* Drain
-    begin(endpoint)
     let cuts = 0
     const open = () => tunnel(endpoint, () => cuts++)
-    const leave = (...then: ReadonlyArray<Backend>) => Effect.andThen(pool.reconcile([]), pool.reconcile(then))
+    const leave = (...then: ReadonlyArray<Backend>) => Effect.andThen(reconcile(), reconcile(...then))
     return { open, leave, cuts: () => cuts, end: () => end(endpoint, "success", 1) }
   })
 
@@ -332,9 +299,8 @@ describe("a backend that has left", () => {
   it.effect("keeps its tunnels for as long as a drain that goes on has given them", () =>
     Effect.gen(function*() {
       const { open, leave, cuts } = yield* leaving
-      const { drain } = yield* Drain
       open()
-      yield* Effect.forkChild(drain("a", "deploy", { tunnels: Duration.minutes(10) }), { startImmediately: true })
+      yield* beginDrain({ tunnels: Duration.minutes(10) })
       yield* leave()
       yield* TestClock.adjust("9 minutes")
       assert.strictEqual(cuts(), 0)
@@ -345,12 +311,8 @@ describe("a backend that has left", () => {
   it.effect("has its tunnels cut in its own time when a drain that gave them more was given up", () =>
     Effect.gen(function*() {
       const { open, leave, cuts } = yield* leaving
-      const { drain } = yield* Drain
       open()
-      const draining = yield* Effect.forkChild(
-        drain("a", "deploy", { tunnels: Duration.minutes(10) }),
-        { startImmediately: true }
-      )
+      const draining = yield* beginDrain({ tunnels: Duration.minutes(10) })
       yield* leave()
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(cuts(), 0)
@@ -364,12 +326,10 @@ describe("a backend that has left", () => {
       const { open, leave, cuts } = yield* leaving
       open()
       yield* leave(backend("a"))
-      const pool = yield* Pool
-      const { tunnel } = yield* Drain
       let others = 0
-      const { endpoint } = (yield* Ref.get(pool.state)).members[0]!
-      ;(yield* Balancer).begin(endpoint)
-      tunnel(endpoint, () => others++)
+      const another = yield* member
+      ;(yield* Balancer).begin(another)
+      ;(yield* Drain).tunnel(another, () => others++)
       yield* TestClock.adjust("1 minute")
       assert.isAbove(cuts(), 0)
       assert.strictEqual(others, 0)
@@ -379,9 +339,8 @@ describe("a backend that has left", () => {
     Effect.gen(function*() {
       const { open, cuts } = yield* leaving
       open()
-      const pool = yield* Pool
-      yield* pool.reconcile([backend("b"), backend("a", 7)])
-      yield* pool.signal("a", { _tag: "ModeSet", mode: "Disabled", why: "a look at it" })
+      yield* reconcile(backend("b"), backend("a", 7))
+      yield* (yield* Pool).signal("a", { _tag: "ModeSet", mode: "Disabled", why: "a look at it" })
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(cuts(), 0)
     }).pipe(lab))
