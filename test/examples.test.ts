@@ -7,7 +7,6 @@ import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child
 import { once } from "node:events"
 import { readdirSync } from "node:fs"
 import { createRequire } from "node:module"
-import { type AddressInfo, createServer } from "node:net"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -15,6 +14,7 @@ import { promisify } from "node:util"
 import "../docs/examples/strategy-laws.test.ts"
 import "../docs/examples/test-with-fakes.test.ts"
 import * as Configuration from "../src/layers/Configuration.ts"
+import { freePort } from "./FreePort.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const tsx = createRequire(import.meta.url).resolve("tsx/cli")
@@ -42,15 +42,6 @@ const running = async (
     child.kill("SIGTERM")
     await ended
   }
-}
-
-/** A port that is free now, and most likely also in a second. */
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "localhost")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), "close")
-  return port
 }
 
 describe.concurrent("the examples", { timeout: 60_000 }, () => {
@@ -122,7 +113,7 @@ describe.concurrent("the examples", { timeout: 60_000 }, () => {
     }))
 
   it("backend.ts: says which port it is on", async () => {
-    const port = await freePort()
+    const port = await freePort("localhost")
     await running(["backend.ts", String(port)], async (child) => {
       while (child.exitCode === null) {
         const response = await fetch(`http://localhost:${port}`).catch(() => undefined)

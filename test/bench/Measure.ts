@@ -1,9 +1,10 @@
 /** One measurement: a fresh process, one case, its figures. */
 import { setTimeout } from "node:timers/promises"
+import { freePort } from "../FreePort.ts"
 import type { Candidate } from "./candidates/Candidate.ts"
 import { connections, idleBatch, idleClients, idleWork, runLimit, tiny, type Traffic } from "./Cases.ts"
 import { Load } from "./Load.ts"
-import { cpuTime, folder, freePort, memory, onProxyCore, start } from "./Processes.ts"
+import { cpuTime, folder, memory, onProxyCore, start } from "./Processes.ts"
 
 /** How long a process gets to give back memory, in milliseconds. */
 const settling = 500

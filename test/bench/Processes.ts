@@ -3,9 +3,7 @@
  * left behind. Linux only.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
-import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -69,17 +67,6 @@ process.on("exit", () => {
 })
 for (const [signal, code] of Object.entries({ SIGHUP: 129, SIGINT: 130, SIGTERM: 143 })) {
   process.once(signal, () => process.exit(code))
-}
-
-/** A port of the loopback that nobody listens on. */
-export const freePort = async (): Promise<number> => {
-  const server = Net.createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("there is no free port")
-  return address.port
 }
 
 /** A program that runs. */

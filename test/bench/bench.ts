@@ -8,11 +8,12 @@ import { spawnSync } from "node:child_process"
 import { existsSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { freePort } from "../FreePort.ts"
 import type { Candidate } from "./candidates/Candidate.ts"
 import { candidates, packages } from "./candidates/index.ts"
 import * as Cases from "./Cases.ts"
 import { direct, type Figures, measure } from "./Measure.ts"
-import { freePort, pin, start } from "./Processes.ts"
+import { pin, start } from "./Processes.ts"
 import * as Report from "./Report.ts"
 
 const maxRounds = 100

@@ -4,9 +4,8 @@
  */
 import { afterEach, assert, it } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
+import { freePort } from "../FreePort.ts"
 import { Program } from "./support/Program.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -16,17 +15,6 @@ const cleanups: Array<() => unknown> = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup()
 })
-
-/** A port that was free a moment ago, as a reader picks one. */
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "localhost")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("no port")
-  return address.port
-}
 
 const startBackend = (port: number): ChildProcess => {
   const child = spawn(process.execPath, [
@@ -44,7 +32,8 @@ const startBackend = (port: number): ChildProcess => {
 it(
   "three backends take turns, one dies and is not missed, it returns, and without any the answer is a 503",
   async () => {
-    const ports = [await freePort(), await freePort(), await freePort()]
+    // As a reader picks them.
+    const ports = [await freePort("localhost"), await freePort("localhost"), await freePort("localhost")]
     const backends = ports.map(startBackend)
     const balancer = new Program([
       "--listen",
