@@ -9,6 +9,7 @@ import { existsSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { freePort } from "../FreePort.ts"
+import { fail, say, select } from "../Terminal.ts"
 import type { Candidate } from "./candidates/Candidate.ts"
 import { candidates, packages } from "./candidates/index.ts"
 import * as Cases from "./Cases.ts"
@@ -18,22 +19,6 @@ import * as Report from "./Report.ts"
 
 const maxRounds = 100
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
-const say = (line: string): void => void process.stderr.write(`${line}\n`)
-
-const fail = (message: string): never => {
-  say(`error: ${message}`)
-  process.exit(1)
-}
-
-/** Those of a list like `a,b` that are known, in the order in which they are known. All, if there is no list. */
-const select = (flag: string, list: string | undefined, known: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (list === undefined) return known
-  const wanted = list.split(",")
-  const unknown = wanted.filter((name) => !known.includes(name))
-  return unknown.length === 0
-    ? known.filter((name) => wanted.includes(name))
-    : fail(`--${flag}: ${unknown.join(", ")} is unknown; there are ${known.join(", ")}`)
-}
 
 const readCommandLine = () => {
   try {

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import * as Bench from "../bench/Report.ts"
 import { type Random, randomFrom } from "../Random.ts"
+import { fail, say, select } from "../Terminal.ts"
 import { count } from "./Backends.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Report from "./Report.ts"
@@ -24,25 +25,9 @@ const longestRest = 5_000
  */
 const tolerableLateness = 50
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`)
-
-const fail = (message: string): never => {
-  say(`error: ${message}`)
-  process.exit(2)
-}
-
 // -----------------------------------------------------------------------------
 // The command line
 // -----------------------------------------------------------------------------
-
-const select = (flag: string, list: string | undefined, known: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (list === undefined) return known
-  const wanted = list.split(",")
-  const unknown = wanted.filter((name) => !known.includes(name))
-  return unknown.length === 0
-    ? known.filter((name) => wanted.includes(name))
-    : fail(`--${flag}: ${unknown.join(", ")} is unknown; there are ${known.join(", ")}`)
-}
 
 const positive = (flag: string, text: string): number => {
   const value = Number(text)
