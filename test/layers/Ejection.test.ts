@@ -60,6 +60,9 @@ const three = Effect.gen(function*() {
   return (yield* Ref.get(pool.state)).eligible
 })
 
+/** Lets the fibers between the balancer and the pool do what they have to do. */
+const settle = Effect.repeat(Effect.yieldNow, { times: 19 })
+
 /** So many tries on an endpoint, one after the other, with the same end. */
 const tries = (endpoint: Endpoint, outcome: Outcome, n = 1, why?: string) =>
   Effect.gen(function*() {
@@ -68,8 +71,7 @@ const tries = (endpoint: Endpoint, outcome: Outcome, n = 1, why?: string) =>
       balancer.begin(endpoint)
       balancer.end(endpoint, outcome, 10, why)
     }
-    // The fibers between the balancer and the pool.
-    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+    yield* settle
   })
 
 /** Nine tries that begin and have no end yet, on whom the balancer selects. */
@@ -122,18 +124,14 @@ describe("a backend that fails real traffic", () => {
   it.effect("gets one request at a time when its time is over, and is back after one that goes well", () =>
     Effect.gen(function*() {
       const [a] = yield* three
-      const { begin, end, select } = yield* BalancerService.Balancer
+      const { end } = yield* BalancerService.Balancer
       yield* tries(a!, "failure", 5)
       yield* TestClock.adjust("12.5 seconds")
       assert.strictEqual(yield* statusOf("a"), "Trial")
-      const picked = Array.from({ length: 9 }, () => {
-        const endpoint = select(anonymous)!
-        begin(endpoint)
-        return endpoint
-      })
+      const picked = yield* nine
       assert.strictEqual(idsOf(picked).filter((id) => id === "a").length, 1)
       for (const endpoint of picked) end(endpoint, "success", 0)
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
       // What it did before does not count against it.
       yield* tries(a!, "failure", 4)
@@ -182,7 +180,7 @@ describe("a backend that fails real traffic", () => {
       end(a, "aborted", 12_510)
       assert.strictEqual(idsOf(yield* nine).filter((id) => id === "a").length, 1)
       end(a, "success", 0)
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
@@ -241,7 +239,7 @@ describe("a backend that fails real traffic", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Effect.flatMap(Pool, (pool) => pool.signal("a", { _tag: "ProbePassed", why: "status: 200" }))
       end(a!, "failure", 5_000, "headers_timeout")
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Trial")
       yield* TestClock.adjust(10)
       yield* tries(a!, "failure", 1)
@@ -316,7 +314,7 @@ describe("a backend that fails real traffic", () => {
       for (let i = 0; i < 5; i++) end(a!, "failure", 10, "reset_before_headers")
       yield* pool.reconcile([backend("b"), backend("c")])
       yield* three
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
@@ -324,7 +322,7 @@ describe("a backend that fails real traffic", () => {
   const moved = Effect.gen(function*() {
     const { reconcile, state } = yield* Pool
     yield* reconcile([Backend.make("http://elsewhere.test", { id: "a" }), backend("b"), backend("c")])
-    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+    yield* settle
     return (yield* Ref.get(state)).members[0]!.endpoint
   })
 
@@ -351,7 +349,7 @@ describe("a backend that fails real traffic", () => {
         const before = yield* onTrial
         const after = yield* moved
         yield* Effect.flatMap(BalancerService.Balancer, ({ end }) => Effect.sync(() => end(before, outcome, 0)))
-        for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+        yield* settle
         assert.strictEqual(yield* statusOf("a"), "Trial")
         yield* tries(after, "success")
         assert.strictEqual(yield* statusOf("a"), "Up")
@@ -382,7 +380,7 @@ describe("a backend that fails real traffic", () => {
       end(before, "failure", 1_000)
       assert.notInclude(idsOf(yield* nine), "a")
       end(after, "success", 0)
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
@@ -455,7 +453,7 @@ describe("a backend that fails real traffic", () => {
       begin(a)
       end(a, "success", 3_000)
       end(a, "failure", 0)
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
@@ -479,7 +477,7 @@ describe("a backend that fails real traffic", () => {
       yield* TestClock.adjust("12.5 seconds")
       begin(a!)
       answered(a!, 0, 12_500, "tunnel")
-      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      yield* settle
       assert.strictEqual(yield* statusOf("a"), "Up")
     }).pipe(lab))
 
