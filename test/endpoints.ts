@@ -5,6 +5,9 @@ import * as Load from "../src/services/Load.ts"
 /** The backend with this id, on an origin that is made of it. */
 export const backend = (id: string, weight = 1): Backend.Backend => Backend.make(`http://${id}.test`, { id, weight })
 
+/** The same one in another place. */
+export const moved = (id: string): Backend.Backend => Backend.make(`http://${id}.elsewhere.test`, { id })
+
 /** An idle endpoint. */
 export const endpoint = (id: string, weight = 1): Load.Endpoint => ({ backend: backend(id, weight), load: Load.make() })
 

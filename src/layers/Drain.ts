@@ -1,6 +1,6 @@
 /**
  * How backends are drained: the pool is told, the balancer says when nothing is in flight, and tunnels
- * that are left are cut. Those of a backend that discovery takes away are cut as well.
+ * that are left are cut. Those of a backend that discovery takes away, or moves, are cut as well.
  *
  * Owns the tunnels that stand, by backend. That a backend drains is a fact of its health and kept in `Pool`.
  */
@@ -18,9 +18,9 @@ import { empty, memberOf, Pool, type PoolState } from "../services/Pool.ts"
 /** How often tunnels are cut when their time is over. */
 const cutEvery = "1 second"
 
-/** The loads of members that have left, also where another one with the same id has come. */
+/** The loads of members that have left, also where another one with the same id has come, or it is in another place. */
 const departed = (before: PoolState, after: PoolState): ReadonlyArray<Load> =>
-  before.positions === after.positions
+  before.journal === after.journal
     ? []
     : before.members.map(({ endpoint }) => endpoint)
       .filter(({ backend, load }) => memberOf(after, backend.id)?.endpoint.load !== load)

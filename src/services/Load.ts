@@ -1,8 +1,8 @@
 /**
  * How busy a backend is, and how it has done lately: the live numbers beside the frozen snapshots of the pool.
  *
- * Owns the counters that `Balancer` writes and strategies read. One object per backend id serves every
- * snapshot, so that what was learned survives a change of weight, of strategy or of the configuration. It is a
+ * Owns the counters that `Balancer` writes and strategies read. One object per backend, which is
+ * an id at an origin, serves every snapshot, so that what was learned survives a change of weight or of strategy. It is a
  * bag of numbers on purpose: it never decides anything and can be copied to another process. All times are
  * milliseconds of the same clock; the balancer's are those of `Monotonic`, which is another one on each machine.
  */
@@ -188,7 +188,7 @@ export const end = (
     if (!isLearned) observe(load, latencyMs, now)
   } else {
     load.failed++
-    // Sent to a backend that was ill as everybody knows, and has shown since that it is well, or has moved.
+    // Sent to a backend that was ill as everybody knows, and has shown since that it is well.
     if (beganAt < load.forgivenAt) return
     load.consecutiveFailures++
     load.failures++

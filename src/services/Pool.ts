@@ -140,7 +140,7 @@ export class Pool extends Context.Service<Pool, {
   readonly state: Ref.Ref<PoolState>
   /**
    * Makes the members exactly these backends. Idempotent: who stays keeps its health and its load, whatever else about
-   * it changed. Of several backends with the same id the last one counts.
+   * it changed, and who has moved to another origin its health. Of several backends with the same id the last one counts.
    */
   readonly reconcile: (backends: ReadonlyArray<Backend>) => Effect.Effect<void>
   /**

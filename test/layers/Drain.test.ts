@@ -16,7 +16,7 @@ import { Balancer, defaultOptions, type Options } from "../../src/services/Balan
 import { Drain, TakenBack } from "../../src/services/Drain.ts"
 import { Pool } from "../../src/services/Pool.ts"
 import { anonymous } from "../../src/services/Strategy.ts"
-import { backend, endpoint } from "../endpoints.ts"
+import { backend, endpoint, moved } from "../endpoints.ts"
 
 const labWith = (options: Options) =>
   Effect.provide(
@@ -333,6 +333,15 @@ describe("a backend that has left", () => {
       yield* TestClock.adjust("1 minute")
       assert.isAbove(cuts(), 0)
       assert.strictEqual(others, 0)
+    }).pipe(lab))
+
+  it.effect("and is in another place now has those of its old one cut", () =>
+    Effect.gen(function*() {
+      const { open, cuts } = yield* leaving
+      open()
+      yield* (yield* Pool).reconcile([moved("a")])
+      yield* TestClock.adjust("1 minute")
+      assert.isAbove(cuts(), 0)
     }).pipe(lab))
 
   it.effect("keeps its tunnels where it has only changed, or moved in the list", () =>

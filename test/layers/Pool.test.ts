@@ -11,7 +11,7 @@ import * as PoolLayer from "../../src/layers/Pool.ts"
 import { type Backend, make } from "../../src/services/Backend.ts"
 import * as Health from "../../src/services/Health.ts"
 import { canServe, defaultPolicy, empty, Pool, type PoolState } from "../../src/services/Pool.ts"
-import { backend, idsOf } from "../endpoints.ts"
+import { backend, idsOf, moved } from "../endpoints.ts"
 
 const passed: Health.Signal = { _tag: "ProbePassed", why: "status: 200" }
 const failed: Health.Signal = { _tag: "ProbeFailed", why: "Connection refused" }
@@ -118,6 +118,17 @@ describe("reconcile", () => {
       yield* reconcile(a, b)
       const after = memberOf(yield* current, "a")
       assert.strictEqual(after.health, Health.initial)
+      assert.notStrictEqual(after.endpoint.load, before.endpoint.load)
+    }).pipe(withPool))
+
+  it.effect("keeps for one that has moved what checks have found, and not what it had at its old place", () =>
+    Effect.gen(function*() {
+      yield* reconcile(a, b)
+      yield* signal("a", failed)
+      const before = memberOf(yield* current, "a")
+      yield* reconcile(moved("a"), b)
+      const after = memberOf(yield* current, "a")
+      assert.strictEqual(after.health, before.health)
       assert.notStrictEqual(after.endpoint.load, before.endpoint.load)
     }).pipe(withPool))
 

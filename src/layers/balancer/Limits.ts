@@ -47,9 +47,9 @@ export class Limits {
       : Math.min(this.maxInFlight, AdaptiveLimit.current(adaptive) + tunnels)
   }
 
-  /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial, and may be another place. */
-  follow(load: Load, isOnTrial: boolean, now: number, isElsewhere = false): void {
-    if (isOnTrial && (isElsewhere || !load.isOnTrial)) beginTrial(load, now)
+  /** The pool has changed: the endpoint may have `maxInFlight` in flight, or is on trial. */
+  follow(load: Load, isOnTrial: boolean, now: number): void {
+    if (isOnTrial && !load.isOnTrial) beginTrial(load, now)
     load.isOnTrial = isOnTrial
     if (this.isAdaptive) load.adaptive ??= AdaptiveLimit.make(this.maxInFlight, now, this.random)
     this.apply(load)

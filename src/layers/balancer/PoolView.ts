@@ -15,10 +15,6 @@ import type { Limits } from "./Limits.ts"
 
 const isClosed = ({ health }: Member): boolean => !Health.isEjected(health) && !Health.isOnTrial(health)
 
-/** What requests have met with in another place says nothing of this one. */
-const hasMoved = (before: Member | undefined, { endpoint: { backend } }: Member): boolean =>
-  before !== undefined && before.endpoint.backend.origin !== backend.origin
-
 /** Whether a member that was not well had its share all the same, which is so in a panic only. */
 const hadTraffic = ({ eligible, panic }: PoolState, known: Member | undefined): boolean =>
   panic && known !== undefined && eligible.includes(known.endpoint)
@@ -55,13 +51,14 @@ export class PoolView {
   private follow(state: PoolState): void {
     const now = Monotonic.millisUnsafe(this.clock)
     const isStart = this.known.members.length === 0
-    forEachChange(this.known, state, (member, before) => {
+    forEachChange(this.known, state, (member, known) => {
       const { endpoint: { load }, health } = member
-      const isElsewhere = hasMoved(before, member)
-      this.limits.follow(load, Health.isOnTrial(health), now, isElsewhere)
+      // One that has moved is another one.
+      const before = known?.endpoint.load === load ? known : undefined
+      this.limits.follow(load, Health.isOnTrial(health), now)
       // Snapshots in between are not always seen, so the trial may have been in one of those.
       const isBack = before !== undefined && !isClosed(before) && isClosed(member)
-      if (isBack || isElsewhere) Load.forgive(load, now)
+      if (isBack) Load.forgive(load, now)
       const isEligible = Health.isEligible(health)
       if (isStart && !isEligible) this.starting.add(load)
       // A backend whose checks failed at the start comes back like any other.

@@ -45,8 +45,9 @@ const admit = (state: PoolState, backends: ReadonlyArray<Backend>, policy: Polic
     if (member === undefined) return { endpoint: { backend, load: Load.make() }, health: Health.initialBy(policy) }
     const { endpoint, health } = member
     if (sameBackend(endpoint.backend, backend)) return member
-    const isElsewhere = endpoint.backend.origin !== backend.origin
-    return { endpoint: { backend, load: endpoint.load }, health: isElsewhere ? Health.moved(health) : health }
+    return endpoint.backend.origin === backend.origin
+      ? { endpoint: { backend, load: endpoint.load }, health }
+      : { endpoint: { backend, load: Load.make() }, health: Health.moved(health) }
   })
 }
 

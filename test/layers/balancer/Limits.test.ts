@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import { Balancer } from "../../../src/services/Balancer.ts"
+import { Pool } from "../../../src/services/Pool.ts"
 import { anonymous } from "../../../src/services/Strategy.ts"
-import { idsOf } from "../../endpoints.ts"
+import { idsOf, moved } from "../../endpoints.ts"
 import { Journal, over, reconcile, stubborn } from "./Lab.ts"
 
 describe("limits", () => {
@@ -43,6 +44,16 @@ describe("limits", () => {
       end(first!, "success", 1)
       assert.isTrue(canTake(b))
     }).pipe(over(stubborn(new Journal()), { maxTotalInFlight: 1 })))
+
+  it.effect("leave out what still hangs in the place where a backend was before", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a")
+      yield* takes(2)
+      yield* (yield* Pool).reconcile([moved("a")])
+      const [first, second, third] = yield* takes(3)
+      assert.strictEqual(first?.backend.origin, moved("a").origin)
+      assert.deepStrictEqual(idsOf([second, third]), ["a", undefined])
+    }).pipe(over(strategies["round-robin"], { maxInFlight: 2 })))
 
   it.effect("spread what overflows over the others", () =>
     Effect.gen(function*() {

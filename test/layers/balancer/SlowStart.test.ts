@@ -14,7 +14,7 @@ import type { Mode } from "../../../src/services/Health.ts"
 import { defaultPolicy, Pool } from "../../../src/services/Pool.ts"
 import * as SlowStart from "../../../src/services/SlowStart.ts"
 import { anonymous } from "../../../src/services/Strategy.ts"
-import { backend } from "../../endpoints.ts"
+import { backend, moved } from "../../endpoints.ts"
 import { fail, over, reconcile } from "./Lab.ts"
 
 describe("slow start", () => {
@@ -66,6 +66,16 @@ describe("slow start", () => {
       assert.strictEqual(yield* shareOf("b"), 3)
     }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
 
+  it.effect("is for a backend that is in another place now", () =>
+    Effect.gen(function*() {
+      yield* reconcile("a", "b", "c")
+      assert.closeTo(yield* shareOf("c"), 1, 0.01)
+      yield* (yield* Pool).reconcile([backend("a"), backend("b"), moved("c")])
+      assert.closeTo(yield* shareOf("c"), 3 * 0.1 / 2.1, 0.05)
+      yield* TestClock.adjust("30 seconds")
+      assert.closeTo(yield* shareOf("c"), 1, 0.01)
+    }).pipe(over(strategies["round-robin"], { slowStart }), Random.withSeed(1)))
+
   it.effect("is none for who had its share meanwhile, in a panic, lest the others get it back all at once", () =>
     Effect.gen(function*() {
       const pool = yield* Pool
@@ -99,7 +109,7 @@ describe("slow start", () => {
       Balancer,
       ({ select }) => keys.map((key) => select({ ...anonymous, key: () => key })?.backend.id)
     )
-    const moved = (before: ReadonlyArray<unknown>, after: ReadonlyArray<unknown>) =>
+    const changed = (before: ReadonlyArray<unknown>, after: ReadonlyArray<unknown>) =>
       keys.filter((_, i) => before[i] !== after[i])
 
     it.effect("gives a backend one key after the other, each for good", () =>
@@ -117,7 +127,7 @@ describe("slow start", () => {
           yield* TestClock.adjust(Duration.seconds(wait))
           const now = yield* owners
           assert.deepStrictEqual(yield* owners, now)
-          for (const key of moved(before, now)) assert.strictEqual(now[keys.indexOf(key)], "b")
+          for (const key of changed(before, now)) assert.strictEqual(now[keys.indexOf(key)], "b")
           assert.closeTo(now.filter((id) => id === "b").length / own.length, share, 0.05)
           before = now
         }
@@ -134,7 +144,7 @@ describe("slow start", () => {
         for (let second = 0; second < 30; second++) {
           yield* TestClock.adjust("1 second")
           const now = yield* owners
-          for (const key of moved(before, now)) times.set(key, (times.get(key) ?? 0) + 1)
+          for (const key of changed(before, now)) times.set(key, (times.get(key) ?? 0) + 1)
           before = now
         }
         for (const [key, count] of times) assert.strictEqual(count, 1, key)
