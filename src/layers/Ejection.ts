@@ -93,15 +93,14 @@ export const layer = (
       /** When the current snapshot was told of a backend: what the pool has refused, it would soon refuse again. */
       const reported = new Map<string, number>()
       /** How an endpoint is now; nothing, if it has moved or left, also where another one with its id is a member now. */
-      const healthOf = ({ backend: { id, origin }, load }: Endpoint): Health.Health | undefined => {
+      const healthOf = ({ backend: { id }, load }: Endpoint): Health.Health | undefined => {
         const state = Ref.getUnsafe(pool.state)
         if (state !== known) {
           known = state
           reported.clear()
         }
         const member = memberOf(state, id)
-        if (member?.endpoint.load !== load || member.endpoint.backend.origin !== origin) return undefined
-        return member.health
+        return member?.endpoint.load === load ? member.health : undefined
       }
 
       yield* Effect.forkScoped(

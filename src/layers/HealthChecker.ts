@@ -115,10 +115,9 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
             for (const [id, fiber] of fibers) if (!state.positions.has(id)) fiber.interruptUnsafe()
           }
           const toBegin: Array<string> = []
-          forEachChange(known, state, ({ endpoint: { backend: { id, origin }, load } }, before) => {
+          forEachChange(known, state, ({ endpoint: { backend: { id }, load } }, before) => {
             // What is known of another place says nothing of this one. Nobody may have seen that it was away meanwhile.
-            const isSame = before?.endpoint.load === load && before.endpoint.backend.origin === origin
-            if (!isSame) toBegin.push(id)
+            if (before?.endpoint.load !== load) toBegin.push(id)
           })
           known = state
           for (const [i, id] of toBegin.entries()) {
