@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
 import * as TestClock from "effect/testing/TestClock"
 import { strategies } from "../../../src/layers/strategies/index.ts"
 import * as Backend from "../../../src/services/Backend.ts"
@@ -10,7 +11,7 @@ import type { Endpoint } from "../../../src/services/Load.ts"
 import { Pool } from "../../../src/services/Pool.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../../src/services/Strategy.ts"
 import { backend, idsOf } from "../../endpoints.ts"
-import { fail, Journal, over, reconcile, stubborn } from "./Lab.ts"
+import { fail, Journal, loadOf, over, reconcile, stubborn } from "./Lab.ts"
 
 describe("select", () => {
   it.effect("gives nobody when the pool is empty or nobody is eligible", () =>
@@ -144,6 +145,18 @@ describe("select", () => {
       }
       assert.deepStrictEqual(idsOf(tried), ["a", "b", "c"])
     }).pipe(over(stubborn(new Journal()))))
+
+  it.effect.each(["weighted-round-robin", "weighted-random", "least-requests", "peak-ewma"] as const)(
+    "goes on to others by weight after a heavy one: %s",
+    (name) =>
+      Effect.gen(function*() {
+        const { select } = yield* Balancer
+        yield* (yield* Pool).reconcile([backend("a", 20), backend("b", 4), backend("c", 1)])
+        const heavy = { backend: backend("a", 20), load: yield* loadOf("a") }
+        const ids = idsOf(Array.from({ length: 5_000 }, () => select(anonymous, [heavy])))
+        assert.closeTo(ids.filter((id) => id === "c").length / ids.length, 1 / 5, 0.02)
+      }).pipe(over(strategies[name]), Random.withSeed(1))
+  )
 
   it.effect("asks a strategy that ranks them once for the next one, and not at all when there is none", () => {
     let asked = 0
