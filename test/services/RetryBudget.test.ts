@@ -68,7 +68,9 @@ describe("a retry budget", () => {
           requests.push(now)
         } else if (what === "vain") {
           const [takenAt] = tries.splice(tries.length - 1 - nth, 1)
-          if (takenAt !== undefined) putBack(budget, takenAt, now)
+          // What has nothing to put back does not turn the budget to the present.
+          if (takenAt === undefined) continue
+          putBack(budget, takenAt, now)
         } else if (withdraw(budget, { ratio: 0.2, perSecond: 1 }, now)) tries.push(now)
         const recent = (times: ReadonlyArray<number>) => times.filter((at) => at >= since).length
         assert.strictEqual(budget.requestSum, recent(requests))
