@@ -22,7 +22,6 @@ import * as HealthChecker from "../../src/layers/HealthChecker.ts"
 import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
-import * as BoundedLoad from "../../src/layers/strategies/BoundedLoad.ts"
 import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as Zones from "../../src/layers/strategies/Zones.ts"
 import * as TcpProbe from "../../src/layers/TcpProbe.ts"
@@ -653,7 +652,7 @@ describe("options that make no sense", () => {
     ["a timetable", () => HealthChecker.layer({ interval: none }), "interval: "],
     ["an HTTP check", () => HttpProbe.layer({ path: "/", timeout: none }), "timeout: "],
     ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "],
-    ["a bound of the load", () => BoundedLoad.layer(NaN), "factor: "],
+    ["a bound of the load", () => Zones.layer(undefined, undefined, NaN), "factor: "],
     ["a subset", () => Zones.layer(undefined, { id: "here", size: 0 }), "subset.size: "]
   ])("are refused where they are passed: %s", (_, pass, begin) => {
     assert.throws(pass, RangeError, `${begin}expected `)

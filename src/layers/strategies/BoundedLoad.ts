@@ -1,5 +1,5 @@
 /**
- * Bounded load, around another strategy: who would get more than its share of what is in flight is passed over.
+ * Bounded load: who would get more than its share of what is in flight is passed over. `Zones` puts it around a strategy.
  *
  * The bound of a backend is the average in flight, the new request included, times a factor, rounded up (Mirrokni,
  * Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016); by weight, unless the strategy ignores
@@ -7,14 +7,8 @@
  * key spreads over few backends. Around any other strategy, somebody else who is within the bound is taken. Where none of
  * those can be taken, it is whoever is the least beyond it.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type { Endpoint } from "../../services/Load.ts"
-import { type Accepts, type PickContext, type Picker, searchFor, Strategy } from "../../services/Strategy.ts"
-import * as Validate from "../../services/Validate.ts"
-
-/** What Google has found to be a good middle: a smaller factor is more even, a larger one moves fewer keys. */
-export const defaultFactor = 1.25
+import { type Accepts, type PickContext, type Picker, searchFor } from "../../services/Strategy.ts"
 
 /**
  * In large pools the sum is taken anew after this part of as many picks as there are endpoints: 16
@@ -91,22 +85,4 @@ export const around = (
       inner.ended?.(endpoint)
     }
   }
-}
-
-/** Bounds the load of every backend to the average times a factor, which is more than 1. */
-export const layer = (factor: number = defaultFactor): Layer.Layer<Strategy, never, Strategy> => {
-  Validate.number("factor", factor, Validate.aboveOne)
-  return Layer.effect(
-    Strategy,
-    Effect.map(Strategy, (strategy) => ({
-      ...strategy,
-      make: (endpoints) =>
-        around(
-          strategy.make(endpoints),
-          endpoints,
-          strategy.ignoresWeights === true ? () => 1 : ({ backend }) => backend.weight,
-          factor
-        )
-    }))
-  )
 }

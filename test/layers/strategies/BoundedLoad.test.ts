@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as fc from "fast-check"
-import * as BoundedLoad from "../../../src/layers/strategies/BoundedLoad.ts"
 import { strategies, type StrategyName, strategyOf } from "../../../src/layers/strategies/index.ts"
+import * as Zones from "../../../src/layers/strategies/Zones.ts"
 import * as Load from "../../../src/services/Load.ts"
 import { anonymous, type PickContext, type Picker, Strategy } from "../../../src/services/Strategy.ts"
 import { endpoints, idsOf } from "../../endpoints.ts"
@@ -19,7 +19,7 @@ const build = (layer: Layer.Layer<Strategy>, seed = 1): Strategy["Service"] =>
   Effect.runSync(Strategy.pipe(Effect.provide(layer), Random.withSeed(seed)))
 
 const bounded = (name: StrategyName, factor: number, list: Endpoints, seed = 1): Picker =>
-  build(BoundedLoad.layer(factor).pipe(Layer.provide(strategies[name])), seed).make(list)
+  build(Zones.layer(undefined, undefined, factor).pipe(Layer.provide(strategies[name])), seed).make(list)
 
 const contextOf = (key: string | undefined): PickContext => ({ ...anonymous, key: () => key })
 
@@ -153,7 +153,7 @@ describe("bounded load", () => {
       })
     })
     const list = endpoints([1])
-    const picker = build(Layer.provide(BoundedLoad.layer(), watching)).make(list)
+    const picker = build(Layer.provide(Zones.layer(undefined, undefined, 1.25), watching)).make(list)
     end(picker, begin(picker))
     assert.deepStrictEqual(told, ["success after 1", "ended"])
   })
