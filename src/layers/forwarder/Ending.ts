@@ -33,6 +33,6 @@ export class Ending {
 
   /** Why it ended; nothing, if the client got all of a backend's answer. */
   reason({ body }: RequestHead): Reason | undefined {
-    return this.brokenBy ?? body?.brokenBy ?? (this.isLeft ? "client_aborted" : this.refusal)
+    return body?.brokenBy ?? this.brokenBy ?? (this.isLeft ? "client_aborted" : this.refusal)
   }
 }

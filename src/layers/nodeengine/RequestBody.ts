@@ -7,7 +7,7 @@
 import type * as Cause from "effect/Cause"
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
-import { fromCause } from "../../services/Failure.ts"
+import { fromCause, TransportFailure } from "../../services/Failure.ts"
 import type * as Message from "../../services/Message.ts"
 import type { Reason } from "../../services/Reason.ts"
 
@@ -37,7 +37,8 @@ export class RequestBody implements Message.RequestBody {
   private isRead = false
   private received = 0
   private current: Readable | undefined
-  brokenBy: Reason | undefined
+  /** Why the client has not got all of the response, if it has begun. */
+  private brokenOffBy: Reason | undefined
 
   constructor(source: Http.IncomingMessage, response: Http.ServerResponse) {
     this.source = source
@@ -75,7 +76,21 @@ export class RequestBody implements Message.RequestBody {
 
   /** The client has not got all of the response. */
   brokeOff(cause: Cause.Cause<unknown>): void {
-    this.brokenBy = fromCause(cause)
+    this.brokenOffBy = fromCause(cause)
+  }
+
+  get brokenBy(): Reason | undefined {
+    return this.brokenOffBy ?? this.cutBy
+  }
+
+  /** Why its connection was closed before the end of the body, if it was not the client who did that. */
+  private get cutBy(): Reason | undefined {
+    const { complete, socket } = this.source
+    if (complete || socket.errored === null) return undefined
+    if (socket.errored instanceof TransportFailure) return socket.errored.reason
+    // The parser takes the end that a client who leaves has sent for an error as well.
+    const code = "code" in socket.errored ? String(socket.errored.code) : ""
+    return code.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE" ? "bad_request" : undefined
   }
 
   private keepPiece(chunk: Buffer): void {

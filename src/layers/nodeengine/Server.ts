@@ -55,7 +55,7 @@ const onIdle = (source: Http.IncomingMessage, response: Http.ServerResponse, soc
   const waitsForClient = socket.writableLength > 0 || (source.readableFlowing === true && !source.complete)
   if (!waitsForClient) socket.setTimeout(socket.timeout ?? 0)
   else if (response.headersSent) cut(response)
-  else socket.destroy()
+  else socket.destroy(TransportFailure.make({ reason: "request_timeout", message: "The request did not come in time" }))
 }
 
 /** Attaches the head of a request, and gives back its body. */
