@@ -106,9 +106,19 @@ onEachEngine("requests that come all at once", (test) => {
         await client.untilOver()
         assert.strictEqual(client.unread, "")
         assert.deepStrictEqual(backend.requests.map(({ target }) => target), ["/"])
-      },
-      { node: { fails: "node:http takes what follows for an error, and answers that" } }
+      }
     )
+
+    test(`what follows it does not hide that its client leaves (${name}, RFC 9112 §9.6)`, async (lab) => {
+      const backend = await lab.raw((peer) => peer.request())
+      const lb = await lab.balancer([backend])
+      const client = await lab.connect(lb)
+      await client.send(request + smuggled)
+      const peer = await backend.asked()
+      client.end()
+      await peer.untilOver()
+      assert.strictEqual((await lb.completed()).status, 499)
+    })
 
     test(`what follows it is nobody's request (${name}, RFC 9112 §9.6)`, async (lab) => {
       const backend = await lab.answering(ok)

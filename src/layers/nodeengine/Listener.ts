@@ -45,6 +45,23 @@ const linger = (socket: Net.Socket): void => {
   })
 }
 
+const statusOf: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408
+}
+
+/** Answers what is no request, as node:http does by itself, but not in place of an answer that is on its way. */
+const refuse = (error: NodeJS.ErrnoException, socket: Net.Socket, hasBegun: boolean): void => {
+  // What follows the last request of a connection is nobody's.
+  if (error.code === "HPE_CLOSED_CONNECTION") return
+  const status = statusOf[error.code ?? ""] ?? 400
+  if (socket.writable && !hasBegun) {
+    socket.write(`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`)
+  }
+  socket.destroy(error)
+}
+
 /** A server within these limits that does not listen yet. */
 export const create = (limits: Limits): Http.Server => {
   const server = Http.createServer({
@@ -83,8 +100,9 @@ export const create = (limits: Limits): Http.Server => {
 }
 
 /**
- * Follows what node:http leaves open although it is to close: connections on which nothing was ever said, and those of
- * clients whose response was begun before.
+ * Follows which connections and responses are open: what is no request must not be answered into a response, and a
+ * server that closes leaves connections open on which nothing was ever said, and those of clients whose response was
+ * begun before.
  */
 export const follow = (server: Http.Server) => {
   const sockets = new Set<Net.Socket>()
@@ -111,6 +129,10 @@ export const follow = (server: Http.Server) => {
     })
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Net.Socket) => {
+    const hasBegun = [...open].some((response) => response.socket === socket && response.headersSent)
+    refuse(error, socket, hasBegun)
+  })
   return {
     /** To be called when it closes. */
     close: (): void => {
