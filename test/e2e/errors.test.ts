@@ -96,6 +96,27 @@ onEachEngine("errors", (test) => {
     assert.strictEqual(lb.journal.completed[1]!.tries, 1)
   })
 
+  test("interim responses give a backend no more time for its answer", async (lab) => {
+    const early = message("HTTP/1.1 103 Early Hints")
+    const backend = await lab.raw(async (peer) => {
+      await peer.request()
+      // For five seconds.
+      for (let i = 0; i < 50 && !peer.over; i++) {
+        await peer.send(early)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+      await peer.send(ok)
+    })
+    const lb = await lab.balancer([backend], { connect: 100, response: 300 })
+    for (const request of [get, post]) {
+      const client = await lab.connect(lb)
+      let answer = await client.exchange(request)
+      while (answer.status < 200) answer = await client.response()
+      assert.strictEqual(answer.status, 504)
+    }
+    assert.deepStrictEqual(lb.journal.completed.map(({ reason }) => reason), ["headers_timeout", "headers_timeout"])
+  })
+
   test("the answer to a request with a body may not take longer either", async (lab) => {
     const hanging = await lab.raw((peer) => peer.request())
     const lb = await lab.balancer([hanging], { response: 200 })

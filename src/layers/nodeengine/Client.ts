@@ -92,13 +92,27 @@ const nodeBodyOf = (response: HttpClientResponse): Readable | undefined => {
 /** undici's timers are up to a second late, and its own word on a connection comes first. */
 const undiciLateness = Duration.seconds(1)
 
-/** Fails when all connections have been in use for so long: undici would wait for one without an end. */
-const overdue = (request: HttpClientRequest, transmission: Transmission, { connectTimeout }: Limits) =>
-  Effect.flatMap(Effect.sleep(Duration.sum(connectTimeout, undiciLateness)), () => {
-    if (transmission.started) return Effect.never
-    const cause = TransportFailure.make({ reason: "overloaded", message: "No connection was free in time" })
-    return Effect.fail(new HttpClientError({ reason: new TransportError({ request, cause }) }))
-  })
+/** Ends the waits that undici leaves without an end. */
+const overdue = Effect.fnUntraced(function*(
+  request: HttpClientRequest,
+  transmission: Transmission,
+  { connectTimeout, responseTimeout }: Limits
+) {
+  const fails = (reason: TransportFailure["reason"], message: string) =>
+    new HttpClientError({
+      reason: new TransportError({ request, cause: TransportFailure.make({ reason, message }) })
+    })
+  yield* Effect.sleep(Duration.sum(connectTimeout, undiciLateness))
+  // All connections have been in use for so long.
+  if (!transmission.started) return yield* fails("overloaded", "No connection was free in time")
+  // Interim responses start undici's timer anew.
+  let wasSent = false
+  while (!wasSent) {
+    wasSent = transmission.isSent
+    yield* Effect.sleep(responseTimeout)
+  }
+  return yield* fails("headers_timeout", "No answer in time")
+})
 
 const withExactSend = (limits: Limits) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   HttpClient.transform(client, (effect, request) => {

@@ -70,6 +70,11 @@ export class RequestBody implements Message.RequestBody {
     return complete ? 0 : Math.max(0, Number(headers["content-length"] ?? 0) - this.received)
   }
 
+  /** Whether the last try has all of it, or wants none. */
+  get isSent(): boolean {
+    return this.current?.readableEnded ?? true
+  }
+
   settle(): void {
     this.kept = undefined
   }

@@ -8,6 +8,7 @@ import type { Dispatcher } from "@effect/platform-node/Undici"
 import { TransportFailure } from "../../services/Failure.ts"
 import type { FieldLines } from "../../services/Fields.ts"
 import type * as Message from "../../services/Message.ts"
+import { RequestBody } from "./RequestBody.ts"
 
 /** More than any backend has reason to send before its answer. */
 const maxInterimResponses = 100
@@ -29,6 +30,11 @@ export class Transmission implements Dispatcher.DispatchHandler {
   constructor(head: Message.SentHead | undefined, url: string) {
     this.head = head
     this.url = url
+  }
+
+  /** Whether all of it has gone to its connection, as far as is known: not of what has no body of ours. */
+  get isSent(): boolean {
+    return this.head?.body instanceof RequestBody && this.head.body.isSent
   }
 
   listen(handler: Dispatcher.DispatchHandler): this {
