@@ -6,7 +6,8 @@ import { host, message, type Peer } from "./support/Peer.ts"
 const get = (target: string): string => message(`GET ${target} HTTP/1.1`, host)
 
 /** No timeout may do the work of the flow. */
-const patient = { connect: 60_000, idle: 60_000, response: 60_000 }
+// node:http counts the time for a head on while it does not read, because answers wait to be read.
+const patient = { connect: 60_000, head: 60_000, idle: 60_000, response: 60_000 }
 
 /** The body of the nth answer, which is like no other. */
 const bodyOf = (target: string, length: number): string =>
