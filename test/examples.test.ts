@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 // These are tests themselves.
 import "../docs/examples/strategy-laws.test.ts"
+import "../docs/examples/test-under-traffic.test.ts"
 import "../docs/examples/test-with-fakes.test.ts"
 import * as Configuration from "../src/layers/Configuration.ts"
 import { freePort } from "./FreePort.ts"
