@@ -1,4 +1,5 @@
 /** "Did you mean ...?": the known word that a mistyped one is nearest to. */
+import { show } from "./Shown.ts"
 
 /** How many insertions, deletions, replacements and swaps of neighbours turn one word into the other. */
 const distance = (a: string, b: string): number => {
@@ -40,4 +41,4 @@ export const nearest = (word: string, candidates: ReadonlyArray<string>): string
 
 /** The words to append to a message; empty without a suggestion. */
 export const words = (suggestion: string | undefined): string =>
-  suggestion === undefined ? "" : ` (did you mean "${suggestion}"?)`
+  suggestion === undefined ? "" : ` (did you mean ${show(suggestion)}?)`

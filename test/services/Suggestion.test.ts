@@ -46,4 +46,8 @@ describe("a suggestion", () => {
     assert.strictEqual(words("to"), " (did you mean \"to\"?)")
     assert.strictEqual(words(undefined), "")
   })
+
+  it("is no longer than a value that is shown", () => {
+    assert.strictEqual(words("x".repeat(100)), ` (did you mean "${"x".repeat(59)}...?)`)
+  })
 })

@@ -2,6 +2,7 @@
 import type { NonShowHelpErrors } from "effect/cli/CliError"
 import type { HelpDoc } from "effect/cli/HelpDoc"
 import { parseOrigin } from "../../services/Backend.ts"
+import { show } from "../../services/Shown.ts"
 import * as Suggestion from "../../services/Suggestion.ts"
 import { options } from "../Configuration.ts"
 
@@ -23,7 +24,7 @@ const unknownFlag = (flag: string, doc: HelpDoc): string => {
 const strayWord = (word: string, doc: HelpDoc): string => {
   const commands = (doc.subcommands ?? []).flatMap((group) => group.commands.map(({ name }) => name))
   const suggestion = parseOrigin(word) === undefined ? Suggestion.nearest(word, commands) : `--to ${word}`
-  return `unexpected "${word}"${Suggestion.words(suggestion)}`
+  return `unexpected ${show(word)}${Suggestion.words(suggestion)}`
 }
 
 const describe = (error: NonShowHelpErrors, doc: HelpDoc): ReadonlyArray<string> => {

@@ -78,6 +78,8 @@ describe("a mistake on the command line", () => {
       [["serv"], "unexpected \"serv\" (did you mean \"serve\"?)", "evenkeel"],
       [["http://a:1"], "unexpected \"http://a:1\" (did you mean \"--to http://a:1\"?)", "evenkeel"],
       [["serve", "now"], "unexpected \"now\"", "evenkeel serve"],
+      [["http://me:secret@a:1"], "unexpected \"http://***@a:1\"", "evenkeel"],
+      [["x".repeat(100)], `unexpected "${"x".repeat(59)}...`, "evenkeel"],
       [["--listen", "80", "serve"], "--listen has to come after \"serve\"", "evenkeel serve"],
       [
         ["--sticky-keys", "correct-horse-battery"],
