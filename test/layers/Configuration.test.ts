@@ -777,6 +777,21 @@ describe("settings that contradict each other", () => {
       assert.match(line, /^The strategy round-robin ignores weights; these honour them: weighted-round-robin, /)
     }))
 
+  it.effect("are told of a load balancer that is its own backend", () =>
+    Effect.gen(function*() {
+      const own = Effect.fnUntraced(function*(listen: string, ...to: ReadonlyArray<string>) {
+        const lines = yield* Configuration.oddities(Configuration.make({ listen, to }))
+        return lines.map((line) => line.replace(/ is where this load balancer listens, .*$/, ""))
+      })
+      const local = ["http://localhost:81", "http://127.0.0.1:81", "http://[::1]:81"]
+      assert.deepStrictEqual(yield* own(":81", ...local, "http://a:81", "http://localhost:82"), local)
+      assert.deepStrictEqual(yield* own("localhost:81", ...local), local)
+      assert.deepStrictEqual(yield* own("0.0.0.0:81", ...local, "https://localhost:81"), local.slice(0, 2))
+      assert.deepStrictEqual(yield* own("[::1]:81", ...local), [local[0], local[2]])
+      assert.deepStrictEqual(yield* own("10.0.0.1:80", "http://10.0.0.1", "http://10.0.0.2"), ["http://10.0.0.1"])
+      assert.deepStrictEqual(yield* own("a:81", "unix:/run/app.sock", ...local), [])
+    }))
+
   it("are thrown by make", () => {
     assert.throws(
       () => Configuration.make({ timeout: { try: "1s", connect: "1s" } }),

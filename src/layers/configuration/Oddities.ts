@@ -76,9 +76,32 @@ const aboutSticky = ({ sticky: { cookie, keys, path } }: Settings): ReadonlyArra
       : [])
   ]
 
+const loopback = ["127.0.0.1", "[::1]"]
+
+/** The addresses behind a host to listen on, or of a backend; of all addresses of the machine, the loopback ones. */
+const addressesOf = (host: string): ReadonlyArray<string> => {
+  if (host === "localhost" || host === "::") return loopback
+  if (host === "0.0.0.0") return ["127.0.0.1"]
+  return [host.includes(":") && !host.startsWith("[") ? `[${host}]` : host]
+}
+
+/** A backend that is the load balancer itself. */
+const aboutItself = ({ listen: { host = "::", port }, to }: Settings): ReadonlyArray<string> => {
+  const own = addressesOf(host)
+  return to.flatMap(({ origin }) => {
+    const url = new URL(origin)
+    const isItself = url.protocol === "http:" && Number(url.port || 80) === port &&
+      addressesOf(url.hostname).some((address) => own.includes(address))
+    return isItself
+      ? [`${origin} is where this load balancer listens, so that its requests would go round and round`]
+      : []
+  })
+}
+
 /** A line for each. */
 export const of = Effect.fnUntraced(function*(settings: Settings) {
   return [
+    ...aboutItself(settings),
     ...aboutZone(settings),
     ...aboutSubset(settings),
     ...aboutChecks(settings),
