@@ -172,6 +172,13 @@ export const layer = (
       return yield* fails("headers_timeout", "No answer in time")()
     })
 
+    /** Connects, and gives the work on the request. */
+    const accepted = (host: Host, reception: Reception, turn: number) =>
+      Effect.timeoutOrElse(host.behaviour({ request: reception.request, turn, elapsed }), {
+        duration: connectTimeout,
+        orElse: fails("connect_timeout", "Connection timed out")
+      })
+
     const exchange = Effect.fnUntraced(
       function*(host: Host, request: HttpClientRequest.HttpClientRequest, url: URL, signal: AbortSignal) {
         const { death } = host
@@ -179,9 +186,7 @@ export const layer = (
         const turn = isProbe ? host.turns : host.turns++
         if (death === undefined) return yield* connectionRefused
         const reception = new Reception(request, url, clock)
-        const answer = yield* host.behaviour({ request: reception.request, turn, elapsed }).pipe(
-          Effect.timeoutOrElse({ duration: connectTimeout, orElse: fails("connect_timeout", "Connection timed out") })
-        )
+        const answer = yield* accepted(host, reception, turn)
         ;(isProbe ? host.probes : host.received).push(reception)
         host.open.add(reception)
         signal.addEventListener("abort", () => host.settle(reception, "aborted"), { once: true })
@@ -223,10 +228,7 @@ export const layer = (
       if (host?.death === undefined) return yield* connectionRefused
       const request = HttpClientRequest.get(origin, { headers: { "user-agent": probeUserAgent } })
       const reception = new Reception(request, new URL(origin), clock)
-      return yield* host.behaviour({ request: reception.request, turn: host.turns, elapsed }).pipe(
-        Effect.timeoutOrElse({ duration: connectTimeout, orElse: fails("connect_timeout", "Connection timed out") }),
-        Effect.asVoid
-      )
+      return yield* Effect.asVoid(accepted(host, reception, host.turns))
     })
 
     return Context.make(HttpClient.HttpClient, client).pipe(
