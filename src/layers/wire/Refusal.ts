@@ -4,10 +4,8 @@
  * Owns why, and what the client is sent: the same words as for any other error.
  */
 import * as ErrorResponse from "../../services/ErrorResponse.ts"
-import { elementsOf, listOf } from "../../services/Fields.ts"
 import { meaningOf, type Reason } from "../../services/Reason.ts"
-import * as Framing from "./Framing.ts"
-import { Malformed } from "./Grammar.ts"
+import type { Malformed } from "./Grammar.ts"
 import type { RequestLine } from "./Head.ts"
 
 const reasons = {
@@ -25,39 +23,30 @@ export const reasonOf = ({ status }: Malformed): (typeof reasons)[Malformed["sta
 /** Why a request is refused: a word, and what there is to say besides. */
 export class Refusal {
   readonly reason: Reason
+  /** Nothing if it is the head that is refused, or has not come whole. */
+  readonly head: RequestLine | undefined
   readonly detail: string | undefined
 
-  constructor(reason: Reason, detail?: string) {
+  constructor(reason: Reason, head?: RequestLine, detail?: string) {
     this.reason = reason
+    this.head = head
     this.detail = detail
   }
 
   /** Of what makes no sense. */
-  static of(message: Malformed): Refusal {
-    return new Refusal(reasonOf(message), message.detail)
+  static of(message: Malformed, head?: RequestLine): Refusal {
+    return new Refusal(reasonOf(message), head, message.detail)
   }
 
   /**
-   * The whole response to a request with this method, if that is known, to be encoded as latin1. Its connection ends
-   * with it. A HEAD gets no content (RFC 9110 §9.3.2).
+   * The whole response, to be encoded as latin1. Its connection ends with it. A HEAD gets no content
+   * (RFC 9110 §9.3.2).
    */
-  response(date: string, method: string | undefined): string {
+  response(date: string): string {
     const text = ErrorResponse.text(this.reason, this.detail)
     const { status } = meaningOf[this.reason]
     return `HTTP/1.1 ${status} ${ErrorResponse.titleOf(status)}\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${text.length}\r\nCache-Control: no-store\r\nDate: ${date}\r\nConnection: close\r\n\r\n` +
-      (method === "HEAD" ? "" : text)
+      (this.head?.method === "HEAD" ? "" : text)
   }
-}
-
-/** The framing of the body of a request with this head, or why the request is refused. */
-export const framingOf = ({ fields, version }: RequestLine, maxBodyBytes: number): Framing.Framing | Refusal => {
-  const framing = Framing.ofRequest(fields, version)
-  if (framing instanceof Malformed) return Refusal.of(framing)
-  // RFC 9110 §10.1.1: there is no other expectation.
-  const expectations = listOf(fields, "expect")
-  if (expectations !== undefined && elementsOf(expectations).some((one) => one !== "100-continue")) {
-    return new Refusal("expectation_failed")
-  }
-  return framing._tag === "Length" && framing.length > maxBodyBytes ? new Refusal("body_too_large") : framing
 }

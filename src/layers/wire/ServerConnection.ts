@@ -11,13 +11,12 @@ import { Connection } from "./Connection.ts"
 import { decoderFor } from "./Decoders.ts"
 import { Flow } from "./Flow.ts"
 import { Malformed } from "./Grammar.ts"
-import * as Head from "./Head.ts"
-import { HeadReader } from "./HeadReader.ts"
 import { Intake } from "./Intake.ts"
 import { sendNow } from "./Outbox.ts"
 import * as Persistence from "./Persistence.ts"
 import { giveBack } from "./ReadMemory.ts"
-import { framingOf, reasonOf, Refusal } from "./Refusal.ts"
+import { reasonOf, Refusal } from "./Refusal.ts"
+import { type Request, RequestReader } from "./RequestReader.ts"
 import type { ServerContext } from "./ServerContext.ts"
 import { type AcceptedConnection, ServerExchange } from "./ServerExchange.ts"
 
@@ -32,7 +31,7 @@ const lingering = 2_000
 
 export class ServerConnection extends Connection implements AcceptedConnection {
   readonly server: ServerContext
-  private readonly reader: HeadReader
+  private readonly reader: RequestReader
   private exchange: ServerExchange | undefined
   /** The body that is being read. */
   private intake: Intake | undefined
@@ -46,7 +45,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   constructor(socket: Socket, server: ServerContext) {
     super(socket, server.deadlines, server.timeouts.idle)
     this.server = server
-    this.reader = new HeadReader("request", server.limits)
+    this.reader = new RequestReader(server.limits)
     this.deadline = server.deadlines.after(server.timeouts.keepAlive)
     socket.on("data", (chunk: Buffer) => {
       this.isKept = false
@@ -82,26 +81,20 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   private readHead(chunk: Buffer, at: number): number {
-    const { deadlines, limits, timeouts } = this.server
     const hadBegun = this.reader.hasBegun
-    const found = this.reader.read(chunk, at)
-    if (found === undefined) {
-      if (!hadBegun && this.reader.hasBegun) this.deadline = deadlines.after(timeouts.head)
-      return chunk.length
+    const request = this.reader.read(chunk, at)
+    if (request === undefined) {
+      if (!hadBegun && this.reader.hasBegun) this.deadline = this.deadlines.after(this.server.timeouts.head)
+    } else if (request instanceof Refusal) {
+      this.refuse(request)
+    } else {
+      return this.begin(request, chunk)
     }
-    const head = found instanceof Malformed ? found : Head.parseRequest(found.text, limits)
-    if (!(found instanceof Malformed) && !(head instanceof Malformed)) return this.begin(head, chunk, found.rest)
-    if (head instanceof Malformed) this.refuse(Refusal.of(head))
     return chunk.length
   }
 
   /** A request has begun. What has already come of its body is decoded before anybody works on it. */
-  private begin(head: Head.RequestLine, chunk: Buffer, rest: number): number {
-    const framing = framingOf(head, this.server.limits.bodyBytes)
-    if (framing instanceof Refusal) {
-      this.refuse(framing, head)
-      return chunk.length
-    }
+  private begin({ framing, head, rest }: Request, chunk: Buffer): number {
     const options = connectionOptions(head.fields)
     this.isLast = Persistence.isLastRequest(options, head)
     const decoder = decoderFor(framing)
@@ -251,9 +244,10 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   /** Answers what never became a request, and closes. */
-  private refuse(refusal: Refusal, head?: Head.RequestLine, waitedMs = 0): void {
-    this.server.onRefused({ reason: refusal.reason, client: this.remoteAddress, head, waitedMs })
-    this.socket.write(refusal.response(this.deadlines.date, head?.method), "latin1")
+  private refuse(refusal: Refusal, waitedMs = 0): void {
+    const { head, reason } = refusal
+    this.server.onRefused({ reason, client: this.remoteAddress, head, waitedMs })
+    this.socket.write(refusal.response(this.deadlines.date), "latin1")
     this.close()
   }
 
@@ -288,7 +282,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   protected override onExpire(): void {
     if (this.exchange === undefined) {
       if (this.reader.hasBegun && !this.isDeaf) {
-        this.refuse(new Refusal("request_timeout"), undefined, this.server.timeouts.head)
+        this.refuse(new Refusal("request_timeout"), this.server.timeouts.head)
       } else if (this.socket.writableLength === 0) this.socket.destroy()
       else this.waitForReader()
     } else if (this.exchange.hasBegun || this.intake?.flow === undefined) {

@@ -2,7 +2,7 @@
 import type { Reason } from "../../services/Reason.ts"
 import type { Connection } from "./Connection.ts"
 import type { Deadlines } from "./Deadlines.ts"
-import type * as Head from "./Head.ts"
+import type { Limits } from "./RequestReader.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 
 /** In milliseconds. */
@@ -28,7 +28,7 @@ export interface RefusedRequest {
 
 /** Limits, timeouts, and who works on requests. */
 export interface ServerContext {
-  readonly limits: Head.Limits & { readonly bodyBytes: number }
+  readonly limits: Limits
   readonly timeouts: Timeouts
   readonly deadlines: Deadlines
   /** Whether the server has stopped accepting, so that each response is the last of its connection. */
