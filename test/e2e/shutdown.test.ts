@@ -159,6 +159,21 @@ onEachEngine("shutdown", (test) => {
     })
   }
 
+  test("a client that sends one request after the other without waiting for answers holds up nothing", async (lab) => {
+    const backend = await lab.http((_request, response) => void setTimeout(() => response.end(), 20))
+    const lb = await lab.balancer([backend], { shutdown: 60_000 })
+    const client = await lab.connect(lb)
+    const sending = setInterval(() => client.send(get), 5)
+    lab.afterwards(() => clearInterval(sending))
+    let last = await client.response()
+    const closing = lb.close()
+    while (value(last, "connection") !== "close") last = await client.response()
+    await client.untilOver()
+    assert.strictEqual(client.unread, "")
+    client.end()
+    await closing
+  }, { node: { races: "between two of its answers, node:http takes the connection for idle" } })
+
   test("a request behind an answer that says it is the last one is not worked on (RFC 9112 §9.6)", async (lab) => {
     const backend = await lab.raw((peer) => peer.request())
     const lb = await lab.balancer([backend], { shutdown: 60_000 })

@@ -8,6 +8,9 @@ import type { Decoder } from "./Decoder.ts"
 import type { Flow } from "./Flow.ts"
 import { Malformed } from "./Grammar.ts"
 
+/** Of a body that nobody wants to its end, this much is read and thrown away to save the connection. */
+const maxDrain = 256 * 1024
+
 export class Intake {
   private readonly decoder: Decoder
   private readonly maxBytes: number
@@ -15,7 +18,7 @@ export class Intake {
   /** Where it goes; nobody wants it when there is none. */
   flow: Flow | undefined
   /** Bytes that nobody wanted. */
-  drained = 0
+  private drained = 0
 
   constructor(decoder: Decoder, flow: Flow, maxBytes: number) {
     this.decoder = decoder
@@ -23,14 +26,17 @@ export class Intake {
     this.maxBytes = maxBytes
   }
 
-  /** Bytes that may be missing; infinite where nothing is known. */
-  get remaining(): number {
-    return this.decoder.remaining
+  /** Whether so much was thrown away that the connection is not worth more. */
+  get hasDrainedEnough(): boolean {
+    return this.drained > maxDrain
   }
 
-  /** Whether somebody has asked for the body and not given it up. */
-  get isWanted(): boolean {
-    return this.flow?.isTaken ?? false
+  /**
+   * Whether nobody has asked for it, or wants the rest, and the connection had better end behind the response: a client
+   * that has much to send had better stop, and one that waits for a 100 (Continue) would be left in doubt.
+   */
+  get isBetterLeft(): boolean {
+    return this.flow?.isTaken !== true && (this.flow?.onTake !== undefined || this.decoder.remaining > maxDrain)
   }
 
   /** Whether the last byte has been read. */

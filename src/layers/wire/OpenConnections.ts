@@ -36,14 +36,14 @@ export class OpenConnections {
     else this.onEmpty = () => resume(Effect.void)
   })
 
-  private readonly closeIdle = Effect.sync(() => {
-    for (const connection of this.open) if (connection.isIdle) connection.close()
+  private readonly leave = Effect.sync(() => {
+    for (const connection of this.open) connection.leave()
   })
 
-  /** Closes what is idle and stays so for a moment, and waits for the rest. */
+  /** Closes what is idle and stays so for a moment, and waits for what has come by then to be answered. */
   readonly drain: Effect.Effect<void> = Effect.timeoutOrElse(this.untilEmpty, {
     duration: lastRequest,
-    orElse: () => Effect.andThen(this.closeIdle, this.untilEmpty)
+    orElse: () => Effect.andThen(this.leave, this.untilEmpty)
   })
 
   /** There is no more time for whoever is left. */

@@ -20,9 +20,6 @@ import { type Request, RequestReader } from "./RequestReader.ts"
 import type { ServerContext } from "./ServerContext.ts"
 import { type AcceptedConnection, ServerExchange } from "./ServerExchange.ts"
 
-/** Of a request that nobody wants to its end, this much is read and thrown away to save the connection. */
-const maxDrain = 256 * 1024
-
 /** What is held of requests that came before their turn; then the client has to wait. */
 const maxEarly = 64 * 1024
 
@@ -41,6 +38,10 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   private readAllBy = 0
   /** Whether all further bytes are thrown away: the last response is out, or what came could not be understood. */
   private isDeaf = false
+  /** Whether the server stops, and answers nothing any more but what has come. */
+  private isLeaving = false
+  /** Bytes that have come since then. */
+  private late = 0
 
   constructor(socket: Socket, server: ServerContext) {
     super(socket, server.deadlines, server.timeouts.idle)
@@ -60,6 +61,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
 
   protected override onBytes(chunk: Buffer): boolean {
     if (this.isDeaf) return false
+    if (this.isLeaving) this.late += chunk.length
     if (this.early === undefined) this.consume(chunk)
     else this.keep(chunk, maxEarly)
     return this.isKept || this.early !== undefined
@@ -129,7 +131,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
         : Infinity
     } else {
       this.expectMore()
-      if (intake.drained > maxDrain) this.stopDraining()
+      if (intake.hasDrainedEnough) this.stopDraining()
     }
     if (flow !== undefined && flow.flush() !== "released") this.isKept = true
     return rest instanceof Malformed ? chunk.length : rest
@@ -159,13 +161,9 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   decideLast(): boolean {
-    const { intake } = this
-    if (intake !== undefined && !intake.isWanted) {
-      // A client that waits for a 100 (Continue) would be left in doubt; one that has much to send had better stop.
-      if (intake.flow?.onTake !== undefined || intake.remaining > maxDrain) this.isLast = true
-    }
-    // Requests that have come already are still answered.
-    return this.isLast ||= this.server.isClosing && this.early === undefined
+    // Requests that came before the server was leaving are still answered.
+    const isStopping = this.server.isClosing && (this.early?.length ?? 0) <= this.late
+    return this.isLast ||= isStopping || this.intake?.isBetterLeft === true
   }
 
   endsWithExchange(): void {
@@ -210,6 +208,12 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     if (this.intake !== undefined) this.intake.flow = undefined
     this.expectMore()
     this.socket.resume()
+  }
+
+  /** The server stops: what has come is answered. A client that always sends more would otherwise hold it up. */
+  leave(): void {
+    if (this.isIdle) this.close()
+    else this.isLeaving = true
   }
 
   /** Ends the connection after what was written, and gives the client time to read it. */

@@ -261,13 +261,53 @@ describe("what has come before its turn when the server is closed", () => {
     return lab
   }
 
+  /** The answers, as whether each says that it is the last one. */
+  const answers = (text: string) =>
+    text.split("HTTP/1.1 200 OK").slice(1).map((one) => one.includes("Connection: close"))
+
   it("is answered, and the last answer says that there is no other", async () => {
     const { hanging, socket } = stopped(head("GET /hang") + head("GET /"))
     answer(hanging[1]!)
     assert.isTrue(socket.writableEnded)
     await socket.turn()
-    const answers = socket.text.split("HTTP/1.1 200 OK").slice(1)
-    assert.deepStrictEqual(answers.map((text) => text.includes("Connection: close")), [false, false, true])
+    assert.deepStrictEqual(answers(socket.text), [false, false, true])
+  })
+
+  for (
+    const [what, early, late] of [
+      ["is whole", head("GET /hang"), ""],
+      ["is a part of a head", "GET /hang HTTP/1.1\r\n", "Host: a\r\n\r\n"],
+      ["is a part of a body", `${head("POST /hang", "Content-Length: 5")}he`, "llo"]
+    ] as const
+  ) {
+    it(`is answered where it ${what}, and what comes behind it is not`, async () => {
+      const { connection, hanging, receive, server, socket } = setup()
+      receive(head("GET /hang") + early)
+      server.isClosing = true
+      connection.leave()
+      receive(late + head("GET /"))
+      for (let i = 0; i < 2; i++) answer(hanging[i]!)
+      assert.isTrue(socket.writableEnded)
+      await socket.turn()
+      assert.deepStrictEqual(answers(socket.text), [false, true])
+    })
+  }
+
+  it("is answered also where it comes late, if nothing has said so to its client", async () => {
+    const { connection, hanging, receive, server, socket } = setup()
+    receive(head("GET /hang"))
+    const start = { status: 200, statusText: "OK", fields: [], upgrade: undefined }
+    const writer = hanging[0]!.respond(start, { _tag: "Length", length: 4 }, undefined, () => {})
+    writer.flush()
+    server.isClosing = true
+    connection.leave()
+    receive(head("GET /").repeat(2))
+    writer.data(Buffer.from("last"))
+    writer.end([])
+    writer.flush()
+    assert.isTrue(socket.writableEnded)
+    await socket.turn()
+    assert.deepStrictEqual(answers(socket.text), [false, true])
   })
 
   it("is not answered any more when the time is up", async () => {
