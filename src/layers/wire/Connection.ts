@@ -52,7 +52,7 @@ export abstract class Connection implements Expirable, Source {
   protected isKept = false
   private address: string | undefined
 
-  /** `idle` is how many milliseconds may pass between two reads of a body. */
+  /** `idle` is how many milliseconds a body, or a tunnel, may stand still. */
   constructor(socket: Socket, deadlines: Deadlines, idle: number) {
     this.socket = socket
     this.deadlines = deadlines
@@ -163,11 +163,12 @@ export abstract class Connection implements Expirable, Source {
   }
 
   /**
-   * From now on every byte of either connection goes to the other one, and so does the end of each direction. It is
-   * over when both are closed, or when nothing has moved for `idle` milliseconds, or less once one direction has ended,
-   * which `onOver` is told.
+   * From now on every byte of either connection goes to the other one, with what has come already, and so does the end of
+   * each direction. It is over when both are closed, or when it has stood still for `idle`, or less once one direction
+   * has ended, which `onOver` is told.
    */
-  joinTo(other: Connection, idle: number, onOver: Tunnel["onOver"]): void {
+  joinTo(other: Connection, onOver: Tunnel["onOver"]): void {
+    const { idle } = this
     this.tunnel = other.tunnel = { idle, onOver, hasExpired: false }
     this.otherEnd = other
     other.otherEnd = this

@@ -63,8 +63,8 @@ export const isTarget = (text: string, start: number, end: number): boolean =>
 export const bareLineEnd = new Malformed(400, "a line ends with a bare CR or LF")
 
 /**
- * The reason to refuse a text in which parsing has failed with `malformed`. A bare CR or LF comes first, because it is
- * also found while a head is incomplete: so the answer does not depend on how the bytes were cut into packets.
+ * What was parsed from a text, or why it is refused. A bare CR or LF comes first, because it is also found while a head
+ * is incomplete: so the answer does not depend on how the bytes were cut into packets.
  */
-export const refuse = (text: string, malformed: Malformed): Malformed =>
-  /\r(?!\n)|(?<!\r)\n/.test(text) ? bareLineEnd : malformed
+export const bareLineEndFirst = <A>(text: string, parsed: A | Malformed): A | Malformed =>
+  parsed instanceof Malformed && /\r(?!\n)|(?<!\r)\n/.test(text) ? bareLineEnd : parsed

@@ -7,7 +7,7 @@
 import { type FieldLines, isBlank, isNamed } from "../../services/Fields.ts"
 import * as Target from "../../services/Target.ts"
 import * as Validate from "../../services/Validate.ts"
-import { isFieldValue, isTarget, isToken, Malformed, refuse } from "./Grammar.ts"
+import { bareLineEndFirst, isFieldValue, isTarget, isToken, Malformed } from "./Grammar.ts"
 
 /** HTTP/1.0 or HTTP/1.1. There is no later 1.x, and what claims to speak one is refused as Node refuses it. */
 export type Version = 0 | 1
@@ -141,16 +141,12 @@ const responseFrom = (text: string, limits: Limits): StatusLine | Malformed => {
 }
 
 /** A request's head, from the text that a reader has found. */
-export const parseRequest = (text: string, limits: Limits): RequestLine | Malformed => {
-  const request = requestFrom(text, limits)
-  return request instanceof Malformed ? refuse(text, request) : request
-}
+export const parseRequest = (text: string, limits: Limits): RequestLine | Malformed =>
+  bareLineEndFirst(text, requestFrom(text, limits))
 
 /** A response's head, from the text that a reader has found. */
-export const parseResponse = (text: string, limits: Limits): StatusLine | Malformed => {
-  const response = responseFrom(text, limits)
-  return response instanceof Malformed ? refuse(text, response) : response
-}
+export const parseResponse = (text: string, limits: Limits): StatusLine | Malformed =>
+  bareLineEndFirst(text, responseFrom(text, limits))
 
 /** Fields that would decide about the message if somebody merged them into its head (RFC 9110 §6.5.1). */
 const notTrailers = new Set(["content-length", "transfer-encoding", "host"])
@@ -165,10 +161,8 @@ const trailersFrom = (text: string, limit: number): FieldLines | Malformed => {
 }
 
 /** The field lines of a trailer section (RFC 9112 §7.1.2), of which there may be `limit`. */
-export const parseTrailers = (text: string, limit: number): FieldLines | Malformed => {
-  const fields = trailersFrom(text, limit)
-  return fields instanceof Malformed ? refuse(text, fields) : fields
-}
+export const parseTrailers = (text: string, limit: number): FieldLines | Malformed =>
+  bareLineEndFirst(text, trailersFrom(text, limit))
 
 /**
  * Whether field lines that a program has made may be sent. What a peer has sent was checked on receipt; from

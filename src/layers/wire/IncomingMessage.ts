@@ -22,32 +22,42 @@ const decoder = new TextDecoder()
 /** Of forms: a byte order mark is a part of the first name. */
 const formDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
+/** How many bytes of a body a program wants at the most. */
+export const maxBodyBytes: Effect.Effect<number> = Effect.withFiber((fiber) => {
+  const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
+  return Effect.succeed(limit === undefined ? Infinity : Number(limit))
+})
+
 /** The body of a message and what was read of it, shared by all views of the message. */
 export class ReceivedBody {
   private readonly flow: Flow | undefined
-  private reader: BodyReader | undefined
+  private madeReader: BodyReader | undefined
   private read: Effect.Effect<Uint8Array<ArrayBuffer>, unknown> | undefined
 
   constructor(flow: Flow | undefined) {
     this.flow = flow
   }
 
+  private get reader(): BodyReader | undefined {
+    return this.flow === undefined ? undefined : this.madeReader ??= new BodyReader(this.flow)
+  }
+
   /** What has not been read yet; `undefined` when there is no body. */
   get stream(): Stream.Stream<Uint8Array, TransportFailure> | undefined {
-    return this.flow === undefined ? undefined : (this.reader ??= new BodyReader(this.flow)).stream
+    return this.reader?.stream
   }
 
   /** All of it. It is read once, and then the same for everybody. */
   whole(maxBytes: number): Effect.Effect<Uint8Array<ArrayBuffer>, unknown> {
     if (this.read !== undefined) return this.read
-    if (this.flow === undefined) return this.read = Effect.succeed(new Uint8Array(0))
-    this.reader ??= new BodyReader(this.flow)
-    return Effect.flatMap(Effect.cached(this.reader.whole(maxBytes)), (cached) => this.read ??= cached)
+    const { reader } = this
+    if (reader === undefined) return this.read = Effect.succeed(new Uint8Array(0))
+    return Effect.flatMap(Effect.cached(reader.whole(maxBytes)), (cached) => this.read ??= cached)
   }
 
   /** Nobody reads on. */
   cancel(): void {
-    if (this.flow !== undefined) (this.reader ??= new BodyReader(this.flow)).cancel()
+    this.reader?.cancel()
   }
 }
 
@@ -83,10 +93,9 @@ export abstract class IncomingMessage<E> extends Inspectable.Class
   }
 
   private get bytes(): Effect.Effect<Uint8Array<ArrayBuffer>, E> {
-    return Effect.withFiber((fiber) => {
-      const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
-      return this.content.whole(limit === undefined ? Infinity : Number(limit))
-    }).pipe(Effect.mapError((cause) => this.failure(cause)))
+    return Effect.flatMap(maxBodyBytes, (maxBytes) => this.content.whole(maxBytes)).pipe(
+      Effect.mapError((cause) => this.failure(cause))
+    )
   }
 
   get arrayBuffer(): Effect.Effect<ArrayBuffer, E> {

@@ -31,15 +31,13 @@ const untilDone = (exchange: ServerExchange, start: (done: Done) => void): Sendi
 }
 
 /** A response whose body is there, or that has none. */
-export const sendBytes = (exchange: ServerExchange, start: ResponseStart, framing: Framing, bytes: Buffer): Sending =>
+export const sendBytes = (exchange: ServerExchange, start: ResponseStart, framing: Framing, bytes?: Buffer): Sending =>
   untilDone(exchange, (done) => {
     const writer = exchange.respond(start, framing, undefined, done)
-    if (framing._tag !== "None") writer.data(bytes)
+    if (bytes !== undefined) writer.data(bytes)
     writer.end([])
     writer.flush()
   })
-
-const nothing = Buffer.alloc(0)
 
 /** A response of a backend. */
 export const forward = (exchange: ServerExchange, head: Message.ResponseHead, from: ClientExchange): Sending => {
@@ -54,6 +52,6 @@ export const forward = (exchange: ServerExchange, head: Message.ResponseHead, fr
   }
   const { body } = from
   return body === undefined
-    ? sendBytes(exchange, start, framing, nothing)
+    ? sendBytes(exchange, start, framing)
     : untilDone(exchange, (done) => body.take(exchange.respond(start, framing, body, done)))
 }

@@ -199,10 +199,6 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     if (this.server.isClosing && this.isIdle && !this.isDeaf) this.close()
   }
 
-  becomeTunnel(other: Connection, onOver: (hasExpired: boolean) => void): void {
-    this.joinTo(other, this.server.timeouts.idle, onOver)
-  }
-
   /** Nobody wants the rest of the request's body. */
   override cancel(): void {
     if (this.intake !== undefined) this.intake.flow = undefined
@@ -256,8 +252,11 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   }
 
   protected override onEnd(): void {
-    // To end it once more would make an error, with its stack, that nobody sees.
-    if (this.exchange === undefined) return this.socket.writableEnded ? undefined : void this.socket.end()
+    if (this.exchange === undefined) {
+      // To end it once more would make an error, with its stack, that nobody sees.
+      if (!this.socket.writableEnded) this.socket.end()
+      return
+    }
     // A client that sends no more has left, as far as can be known: nobody else closes before the answer. It may still
     // read, and must not take what it has got so far for the whole.
     if (this.exchange.hasBegun) return this.cut()

@@ -28,11 +28,6 @@ export interface AcceptedConnection extends Connection {
   onWaiting(isWaiting: boolean): void
   /** The response is complete. */
   onResponded(): void
-  /**
-   * The connection goes on as a tunnel to another one, with whatever the client has sent after the request, until it is
-   * over because one of both was closed, or because nothing moved any more.
-   */
-  becomeTunnel(other: Connection, onOver: (hasExpired: boolean) => void): void
   /** Breaks the connection off, so that a response never looks complete (RFC 9112 §8). */
   cut(): void
 }
@@ -189,7 +184,7 @@ export class ServerExchange implements Listener, Message.RequestBody, Message.Wi
     this.hasBegun = true
     const more = connectionLines(false, 1, start.upgrade)
     connection.socket.write(formatResponse(start.status, start.statusText, start.fields, more), "latin1")
-    connection.becomeTunnel(other, (hasExpired) => this.finish(hasExpired ? idle : undefined))
+    connection.joinTo(other, (hasExpired) => this.finish(hasExpired ? idle : undefined))
   }
 
   onDrain(): void {

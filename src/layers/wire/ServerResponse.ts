@@ -127,7 +127,7 @@ const sendOwn = (exchange: ServerExchange, response: HttpServerResponse): Effect
   }
   if (elementsOf(connection).includes("close")) exchange.connection.endsWithExchange()
   const start = { status, statusText, fields, upgrade }
-  if (framing._tag === "None") return sendBytes(exchange, start, framing, asBuffer(nothing))
+  if (framing._tag === "None") return sendBytes(exchange, start, framing)
   if (!(content instanceof Uint8Array)) return sendStream(exchange, start, framing, content)
   if (framing._tag !== "Length") fields.push("content-length", String(content.length))
   const counted: Framing = framing._tag === "Length" ? framing : { _tag: "Length", length: content.length }
@@ -166,7 +166,7 @@ export const send = (
   } catch (defect) {
     discard(response)
     return Effect.andThen(
-      Effect.orDie(sendBytes(exchange, internalError, { _tag: "None" }, asBuffer(nothing))),
+      Effect.orDie(sendBytes(exchange, internalError, { _tag: "None" })),
       Effect.failCause(Cause.die(defect))
     )
   }

@@ -11,7 +11,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
-import { MaxBodySize } from "effect/http/HttpIncomingMessage"
 import { ClientAbort, HttpServerError, InternalError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -20,7 +19,7 @@ import * as Stream from "effect/Stream"
 import { IncomingMessage } from "node:http"
 import type { Connection } from "./Connection.ts"
 import * as Head from "./Head.ts"
-import type { ReceivedBody } from "./IncomingMessage.ts"
+import { maxBodyBytes, type ReceivedBody } from "./IncomingMessage.ts"
 import type { ServerExchange } from "./ServerExchange.ts"
 import { switched } from "./ServerResponse.ts"
 import { Takeover } from "./Takeover.ts"
@@ -74,9 +73,7 @@ const takeOverFrom = (exchange: ServerExchange): Takeover => {
 
 /** The new protocol begins where the request ends, so what nobody has read of it is skipped. */
 const skipBody = (content: ReceivedBody): Effect.Effect<void, Socket.SocketError> =>
-  Effect.withFiber((fiber) => {
-    const limit = fiber.getRef(MaxBodySize)
-    const max = limit === undefined ? Infinity : Number(limit)
+  Effect.flatMap(maxBodyBytes, (maxBytes) => {
     const { stream } = content
     if (stream === undefined) return Effect.void
     let size = 0
@@ -84,7 +81,7 @@ const skipBody = (content: ReceivedBody): Effect.Effect<void, Socket.SocketError
       Stream.mapError(({ message }) => openError(message)),
       Stream.runForEachArray((pieces) => {
         for (const piece of pieces) size += piece.length
-        return size > max ? Effect.fail(openError("the body of the request is too long")) : Effect.void
+        return size > maxBytes ? Effect.fail(openError("the body of the request is too long")) : Effect.void
       })
     )
   })

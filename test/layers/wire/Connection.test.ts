@@ -30,7 +30,7 @@ afterEach(() => {
 })
 
 /** Both ends of a new connection: ours, and the peer's. */
-const pair = async (deadlines: Deadlines) => {
+const pair = async (deadlines: Deadlines, idle = 60_000) => {
   const server = Net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
   await once(server, "listening")
   const { port } = server.address() as Net.AddressInfo
@@ -38,7 +38,7 @@ const pair = async (deadlines: Deadlines) => {
   const peer = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
   const [socket] = await accepted
   opened.push(() => server.close(), () => peer.destroy(), () => socket.destroy())
-  const connection = new Joined(socket, deadlines, 60_000)
+  const connection = new Joined(socket, deadlines, idle)
   socket.on("data", (chunk: Buffer) => void connection.receive(chunk))
   return { connection, peer: peer.resume() }
 }
@@ -46,9 +46,9 @@ const pair = async (deadlines: Deadlines) => {
 /** A tunnel, and how its time goes by. */
 const tunnel = async (idle: number) => {
   const deadlines = new Deadlines(0, () => 0)
-  const [left, right] = [await pair(deadlines), await pair(deadlines)]
+  const [left, right] = [await pair(deadlines, idle), await pair(deadlines)]
   let over: boolean | undefined
-  left.connection.joinTo(right.connection, idle, (hasExpired) => over = hasExpired)
+  left.connection.joinTo(right.connection, (hasExpired) => over = hasExpired)
   let now = 0
   const pass = (millis: number) => {
     for (const until = now + millis; now < until;) deadlines.look(now += 100)
@@ -75,7 +75,7 @@ describe("a tunnel", () => {
     await once(left.connection.socket, "end")
     let received = ""
     right.peer.on("data", (chunk) => received += chunk)
-    left.connection.joinTo(right.connection, 60_000, () => {})
+    left.connection.joinTo(right.connection, () => {})
     await Promise.race([once(right.peer, "end"), once(right.peer, "error"), once(right.peer, "close")])
     assert.strictEqual(received, "bye")
   })
