@@ -58,9 +58,7 @@ export class ConnectionPool implements Owner, Expirable {
    */
   send(exchange: ClientExchange): void {
     if (exchange.isReplayable || this.free.length === 0) return this.start(exchange)
-    this.pause(exchange, () => {
-      if (!exchange.isOver) this.start(exchange)
-    })
+    this.pause(exchange, () => this.start(exchange))
   }
 
   private pause(exchange: ClientExchange, goOn: () => void): void {
@@ -73,7 +71,9 @@ export class ConnectionPool implements Owner, Expirable {
     )
   }
 
+  /** Nothing is sent that nobody waits for any more. */
   private start(exchange: ClientExchange): void {
+    if (exchange.isOver) return
     for (let connection = this.free.pop(); connection !== undefined; connection = this.free.pop()) {
       if (connection.isFree) return connection.start(exchange)
     }
@@ -109,7 +109,7 @@ export class ConnectionPool implements Owner, Expirable {
     if (next.isReplayable) return connection.start(next)
     // Meanwhile the connection is not among the free ones.
     this.pause(next, () => {
-      if (!connection.isFree) { if (!next.isOver) this.start(next) }
+      if (!connection.isFree) this.start(next)
       else if (next.isOver) this.onFree(connection)
       else connection.start(next)
     })

@@ -101,7 +101,7 @@ const transmit = (
     exchange.isExtra = isExtra
     exchange.isLast = isLast
     if (signal !== undefined) releaseOn(signal, exchange)
-    if (!exchange.isOver) pool.send(exchange)
+    pool.send(exchange)
     return Effect.sync(() => exchange.release())
   })
 
