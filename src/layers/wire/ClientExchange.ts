@@ -57,8 +57,6 @@ export class ClientExchange implements ResponseBody {
   private sentAt = NaN
   /** The body of the response; none, or not yet. */
   body: Flow | undefined
-  /** Whether it was sent on a connection that turned out to be closed. */
-  isReplay = false
   /** Whether nobody waits for an answer any more. */
   isOver = false
   /** Whether it is sent even when all connections that there may be are in use. */
@@ -87,7 +85,7 @@ export class ClientExchange implements ResponseBody {
 
   /** Whether a lost connection leaves no doubt that it may be sent once more (RFC 9112 §9.3.1). */
   get isReplayable(): boolean {
-    if (this.isReplay || this.isOver || !this.outgoing.isWhole) return false
+    if (this.isOver || !this.outgoing.isWhole) return false
     const { method, resending } = this.head
     return resending === undefined ? idempotentMethods.has(method) : resending.mayResend
   }

@@ -118,8 +118,7 @@ export class ConnectionPool implements Owner, Expirable {
   onLost(exchange: ClientExchange, failure: TransportFailure, isStale: boolean): void {
     if (!isStale || !exchange.mayHaveMissed || !exchange.isReplayable) return exchange.fail(failure)
     if (exchange.head.resending?.resend(exchange.head.origin) === false) return exchange.fail(failure)
-    exchange.isReplay = true
-    // The others have probably been closed as well.
+    // The others have probably been closed as well. What is lost on a new one is not sent again.
     this.connect(exchange)
   }
 

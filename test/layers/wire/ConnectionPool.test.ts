@@ -81,6 +81,22 @@ describe("a pool of connections", () => {
       }))
   }
 
+  it.effect("leaves a request that has waited for a connection, and was sent on it, the time for its answer", () =>
+    Effect.gen(function*() {
+      const { connected, origin } = yield* backend(async () => {})
+      const { pass, send } = poolOf(origin, 1)
+      const [first, second] = [yield* send(), yield* send()]
+      const closing = yield* connected()
+      yield* Effect.promise(() => closing.request())
+      yield* Effect.promise(() => closing.send(message("HTTP/1.1 200 OK", "Connection: close", "Content-Length: 0")))
+      assert.strictEqual(yield* first.ended, 200)
+      const peer = yield* connected(2)
+      yield* Effect.promise(() => peer.request())
+      pass(10_000)
+      yield* Effect.promise(() => peer.send(ok))
+      assert.strictEqual(yield* second.ended, 200)
+    }))
+
   it.effect("is not empty while a request waits for news of a connection, also if that is closed meanwhile", () =>
     Effect.gen(function*() {
       const { origin } = yield* silent
