@@ -4,10 +4,11 @@ import { once } from "node:events"
 import * as Net from "node:net"
 import { Connection } from "../../../src/layers/wire/Connection.ts"
 import { Deadlines } from "../../../src/layers/wire/Deadlines.ts"
+import { FullSocket } from "./FullSocket.ts"
 
 /** A connection of which nothing but its tunnel is of interest. */
 class Joined extends Connection {
-  hasExpired = false
+  expired = 0
   override cancel(): void {}
   /** As what comes after a 101. */
   protected override onBytes(chunk: Buffer): boolean {
@@ -19,7 +20,7 @@ class Joined extends Connection {
   protected override onClose(): void {}
   protected override onGone(): void {}
   protected override onExpire(): void {
-    this.hasExpired = true
+    this.expired++
   }
 }
 
@@ -63,21 +64,78 @@ describe("a connection that was handed over", () => {
     connection.deadline = 1_000
     connection.handOver({ receive: () => false, onEnd: () => {}, onClose: () => {} })
     for (let now = 0; now < 10_000; now += 100) deadlines.look(now)
-    assert.isFalse(connection.hasExpired)
+    assert.strictEqual(connection.expired, 0)
+  })
+
+  it("tells an end that has come before", async () => {
+    const { connection, peer } = await pair(new Deadlines(0, () => 0))
+    peer.end()
+    await once(connection.socket, "end")
+    let hasEnded = false
+    connection.handOver({ receive: () => false, onEnd: () => hasEnded = true, onClose: () => {} })
+    assert.isTrue(hasEnded)
+  })
+})
+
+describe("a connection whose peer does not read", () => {
+  it("expires once", async () => {
+    const deadlines = new Deadlines(0, () => 0)
+    const { connection } = await pair(deadlines, 1_000)
+    connection.onWaiting(true)
+    for (let now = 0; now < 10_000; now += 100) deadlines.look(now)
+    assert.strictEqual(connection.expired, 1)
   })
 })
 
 describe("a tunnel", () => {
-  it("still brings what came, before it was one, from a side that has ended already", async () => {
+  it.each(["left", "right"] as const)(
+    "still brings what came, before it was one, when its %s end had ended",
+    async (side) => {
+      const deadlines = new Deadlines(0, () => 0)
+      const [left, right] = [await pair(deadlines), await pair(deadlines)]
+      const [from, to] = side === "left" ? [left, right] : [right, left]
+      from.peer.end("bye")
+      await once(from.connection.socket, "end")
+      let received = ""
+      to.peer.on("data", (chunk) => received += chunk)
+      left.connection.joinTo(right.connection, () => {})
+      await Promise.race([once(to.peer, "end"), once(to.peer, "error"), once(to.peer, "close")])
+      assert.strictEqual(received, "bye")
+    }
+  )
+
+  it("is over when its other end was closed before it was one", async () => {
     const deadlines = new Deadlines(0, () => 0)
     const [left, right] = [await pair(deadlines), await pair(deadlines)]
-    left.peer.end("bye")
-    await once(left.connection.socket, "end")
-    let received = ""
-    right.peer.on("data", (chunk) => received += chunk)
+    right.connection.socket.destroy()
+    await once(right.connection.socket, "close")
     left.connection.joinTo(right.connection, () => {})
-    await Promise.race([once(right.peer, "end"), once(right.peer, "error"), once(right.peer, "close")])
-    assert.strictEqual(received, "bye")
+    assert.isTrue(left.connection.socket.writableEnded)
+    await once(left.connection.socket, "close")
+  })
+
+  it("does not expire for what its client had not read before it was one, nor while its client reads", async () => {
+    const deadlines = new Deadlines(0, () => 0)
+    const [left, right] = [new FullSocket(), new FullSocket()]
+    const [client, backend] = [left, right].map((socket) => new Joined(socket, deadlines, 60_000))
+    let now = 0
+    const pass = (millis: number) => {
+      for (const until = now + millis; now < until;) deadlines.look(now += 100)
+    }
+    client!.onWaiting(true)
+    pass(50_000)
+    client!.joinTo(backend!, () => {})
+    pass(50_000)
+    left.isFull = true
+    backend!.receive(Buffer.alloc(1_000_000))
+    assert.isTrue(right.isPaused())
+    pass(50_000)
+    await left.empty()
+    assert.isFalse(right.isPaused())
+    pass(50_000)
+    assert.isFalse(left.destroyed)
+    pass(11_000)
+    assert.isTrue(left.destroyed)
   })
 
   it("may stand still for as long as it was told to, while both sides are open", async () => {
