@@ -49,11 +49,12 @@ describe("a large response to a client that reads slowly", () => {
   it.effect("is not cut, also when the connection ends with it", () =>
     Effect.gen(function*() {
       const peer = yield* unread
-      for (const part of [4, 8, 12]) {
+      // Much may come out of the kernel before the server sees that it is read: that is less than four parts.
+      for (const part of [4, 8, 12, 16, 20, 24, 28]) {
         peer.socket.resume()
         yield* Effect.promise(() => peer.until(() => peer.bytesReceived > part * 2 ** 20, "a part of the answer"))
         peer.socket.pause()
-        yield* TestClock.adjust("50 seconds")
+        yield* TestClock.adjust("15 seconds")
       }
       peer.socket.resume()
       const { body, ending } = yield* Effect.promise(() => peer.response())
