@@ -7,6 +7,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -29,7 +30,7 @@ import {
 import * as Monotonic from "../services/Monotonic.ts"
 import * as Occasionally from "../services/Occasionally.ts"
 import { empty, forEachChange, memberOf, Pool } from "../services/Pool.ts"
-import { Probe, ProbeFailed, ProbeSkipped, within } from "../services/Probe.ts"
+import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
 
 /** How many checks of a large pool may begin before requests have their turn. */
 const atATime = 16
@@ -78,7 +79,10 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
       // No span, because a tracer would hear of little else.
       const check = Effect.fnUntraced(function*(backend: Backend) {
         const fiber = yield* Effect.forkChild(Effect.suspend(() => probe.check(backend)), { startImmediately: true })
-        const seen = yield* Effect.exit(within(timeout)(Fiber.join(fiber)))
+        const seen = yield* Effect.exit(Effect.timeoutOrElse(Fiber.join(fiber), {
+          duration: timeout,
+          orElse: () => ProbeFailed.make({ message: `no answer within ${Duration.format(timeout)}`, silent: true })
+        }))
         if (Exit.isSuccess(seen)) {
           yield* pool.signal(backend.id, { _tag: "ProbePassed", why: seen.value })
         } else {

@@ -4,7 +4,6 @@
  * A backend passes with a status from 200 to 399, as with HAProxy, Traefik and nginx Plus, unless other statuses or a
  * text in the body are expected.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -14,13 +13,12 @@ import * as Stream from "effect/Stream"
 import { authorityOf, isUnixSocket, urlOf } from "../services/Backend.ts"
 import { fromClientError } from "../services/Failure.ts"
 import * as Probe from "../services/Probe.ts"
+import { show } from "../services/Shown.ts"
 import { unaltered } from "../services/Unaltered.ts"
-import * as Validate from "../services/Validate.ts"
 
-/** What to ask for, what to expect, and how long to wait for the whole answer. */
+/** What to ask for, and what to expect. */
 export interface Options extends Probe.Place {
   readonly path: string
-  readonly timeout: Duration.Duration
   /** GET, unless it is given. */
   readonly method?: "GET" | "HEAD" | "OPTIONS" | "POST" | undefined
   /** Fields besides, which may replace our own. */
@@ -33,8 +31,8 @@ export interface Options extends Probe.Place {
   readonly body?: string | undefined
 }
 
-/** `GET /` within 2 s. */
-export const defaultOptions: Options = { path: "/", timeout: Duration.seconds(2) }
+/** `GET /`. */
+export const defaultOptions: Options = { path: "/" }
 
 const defaultStatus: ReadonlyArray<Probe.StatusRange> = [{ first: 200, last: 399 }]
 
@@ -59,11 +57,6 @@ const beginningOf = (response: HttpClientResponse) =>
     )
   })
 
-const maxQuoted = 60
-
-const quote = (text: string): string =>
-  text.length > maxQuoted ? `${JSON.stringify(text.slice(0, maxQuoted))}...` : JSON.stringify(text)
-
 /** Succeeds with the status when the answer is as expected, and reads it. */
 const judge = Effect.fnUntraced(function*(response: HttpClientResponse, options: Options) {
   const { body: expected, status: statuses = defaultStatus } = options
@@ -74,7 +67,7 @@ const judge = Effect.fnUntraced(function*(response: HttpClientResponse, options:
   const { isAll, text } = yield* beginningOf(response)
   if (expected !== undefined && !text.includes(expected)) {
     const where = isAll ? "the body" : "the first 64 KiB of the body"
-    const message = `status: ${status}, but no ${quote(expected)} in ${where}`
+    const message = `status: ${status}, but no ${show(expected)} in ${where}`
     return yield* Probe.ProbeFailed.make({ message, answered: true })
   }
   return `status: ${status}`
@@ -92,9 +85,8 @@ const requestFor = (origin: string, options: Options): HttpClientRequest.HttpCli
 }
 
 /** Checks over HTTP. */
-export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, HttpClient.HttpClient> => {
-  Validate.time("timeout", options.timeout)
-  return Layer.effect(
+export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Probe, never, HttpClient.HttpClient> =>
+  Layer.effect(
     Probe.Probe,
     Effect.gen(function*() {
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
@@ -114,10 +106,8 @@ export const layer = (options: Options = defaultOptions): Layer.Layer<Probe.Prob
               check,
               "HttpClientError",
               (error) => Effect.fail(Probe.fromFailure(fromClientError(error), options, origin))
-            ),
-          Probe.within(options.timeout)
+            )
         )
       })
     })
   )
-}

@@ -12,7 +12,7 @@ import * as Validate from "./Validate.ts"
 export interface Timetable {
   /** From the start of one check of a healthy backend to the start of the next, before jitter. */
   readonly interval: Duration.Duration
-  /** How long a check may take, whatever limit it has itself. 10 s unless it is given. */
+  /** How long a check may take, answer and all. 2 s unless it is given. */
   readonly timeout?: Duration.Duration | undefined
 }
 
@@ -23,8 +23,8 @@ export const checked = (timetable: Timetable): Timetable => {
   return timetable
 }
 
-/** Longer than a check of one's own should take. */
-export const defaultTimeout = Duration.seconds(10)
+/** That of the settings. */
+export const defaultTimeout = Duration.seconds(2)
 
 /** 5 s, as nginx Plus has it: a dead backend is out soon enough, and a hundred balancers are no burden to anybody. */
 export const defaultTimetable: Timetable = { interval: Duration.seconds(5) }

@@ -1,12 +1,11 @@
 /**
  * The seam for one active health check.
  *
- * Owns the interface of a check. When checks are made is `HealthChecker`'s business, and what their results mean is
- * `Health`'s.
+ * Owns the interface of a check. When checks are made, and how long they may take, is `HealthChecker`'s business, and
+ * what their results mean is `Health`'s.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { authorityOf, type Backend, isUnixSocket } from "./Backend.ts"
 import type { TransportFailure } from "./Failure.ts"
@@ -47,14 +46,6 @@ export const fromFailure = (
     silent: isElsewhere || timeouts.has(reason)
   })
 }
-
-/** Gives a check up after a while. */
-export const within =
-  (timeout: Duration.Duration) => <A, E, R>(check: Effect.Effect<A, E, R>): Effect.Effect<A, E | ProbeFailed, R> =>
-    Effect.timeoutOrElse(check, {
-      duration: timeout,
-      orElse: () => ProbeFailed.make({ message: `no answer within ${Duration.format(timeout)}`, silent: true })
-    })
 
 /** What HTTP checks say in `User-Agent`, so that backends can tell them from traffic. */
 export const probeUserAgent = "evenkeel-health-check"

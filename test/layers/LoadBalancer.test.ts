@@ -19,12 +19,10 @@ import * as Configuration from "../../src/layers/Configuration.ts"
 import * as Static from "../../src/layers/discovery/Static.ts"
 import * as Forwarder from "../../src/layers/Forwarder.ts"
 import * as HealthChecker from "../../src/layers/HealthChecker.ts"
-import * as HttpProbe from "../../src/layers/HttpProbe.ts"
 import * as LoadBalancer from "../../src/layers/LoadBalancer.ts"
 import * as PoolLayer from "../../src/layers/Pool.ts"
 import * as RoundRobin from "../../src/layers/strategies/RoundRobin.ts"
 import * as Zones from "../../src/layers/strategies/Zones.ts"
-import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 import * as FakeServer from "../../src/layers/testing/FakeServer.ts"
 import * as Traffic from "../../src/layers/testing/Traffic.ts"
@@ -650,8 +648,7 @@ describe("options that make no sense", () => {
     ["a server's heads", () => WireServer.layer({ port: 0, headLimits }), "headLimits.headBytes: "],
     ["a client's limits", () => WireClient.layer({ maxConnectionsPerOrigin: NaN }), "maxConnectionsPerOrigin: "],
     ["a timetable", () => HealthChecker.layer({ interval: none }), "interval: "],
-    ["an HTTP check", () => HttpProbe.layer({ path: "/", timeout: none }), "timeout: "],
-    ["a TCP check", () => TcpProbe.layer({ timeout: none }), "timeout: "],
+    ["the time of a check", () => HealthChecker.layer({ interval: Duration.seconds(5), timeout: none }), "timeout: "],
     ["a bound of the load", () => Zones.layer(undefined, undefined, NaN), "factor: "],
     ["a subset", () => Zones.layer(undefined, { id: "here", size: 0 }), "subset.size: "]
   ])("are refused where they are passed: %s", (_, pass, begin) => {

@@ -2,21 +2,20 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as TestClock from "effect/testing/TestClock"
 import * as TcpProbe from "../../src/layers/TcpProbe.ts"
 import * as Backend from "../../src/services/Backend.ts"
 import { Connector } from "../../src/services/Connector.ts"
 import { TransportFailure } from "../../src/services/Failure.ts"
-import { Probe } from "../../src/services/Probe.ts"
+import { type Place, Probe } from "../../src/services/Probe.ts"
 
 /** A probe whose connections end like this, and keeps where they went. */
 const probing = (
   connect: Effect.Effect<void, TransportFailure>,
-  options?: TcpProbe.Options,
+  place?: Place,
   origins: Array<string> = []
 ) =>
   Effect.provide(
-    TcpProbe.layer(options).pipe(
+    TcpProbe.layer(place).pipe(
       Layer.provide(
         Layer.succeed(Connector)({
           connect: (origin) => {
@@ -48,7 +47,7 @@ describe("TcpProbe", () => {
     return Effect.gen(function*() {
       yield* check
       assert.deepStrictEqual(origins, ["http://agent:9000"])
-    }).pipe(probing(Effect.void, { ...TcpProbe.defaultOptions, address: "agent", port: 9000 }, origins))
+    }).pipe(probing(Effect.void, { address: "agent", port: 9000 }, origins))
   })
 
   it.effect("fails with the words of the engine", () =>
@@ -61,15 +60,12 @@ describe("TcpProbe", () => {
       assert.deepInclude(yield* Effect.flip(check), { _tag: "ProbeSkipped", message: "Too many open files" })
     }).pipe(probing(fails("overloaded", "Too many open files"))))
 
-  it.effect("gives up after 2 s, and lets go of the connection", () => {
+  it.effect("lets go of the connection when it is given up", () => {
     let gaveUp = 0
     const silent = Effect.onInterrupt(Effect.never, () => Effect.sync(() => gaveUp++))
     return Effect.gen(function*() {
-      const fiber = yield* Effect.forkChild(Effect.flip(check), { startImmediately: true })
-      yield* TestClock.adjust(1_999)
-      assert.isUndefined(fiber.pollUnsafe())
-      yield* TestClock.adjust(1)
-      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer within 2s")
+      const fiber = yield* Effect.forkChild(check, { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
       assert.strictEqual(gaveUp, 1)
     }).pipe(probing(silent))
   })
