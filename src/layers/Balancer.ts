@@ -25,9 +25,6 @@ import * as Use from "./balancer/Use.ts"
 import * as Waiting from "./balancer/Waiting.ts"
 import { WaitingLine } from "./balancer/WaitingLine.ts"
 
-/** Milliseconds between two lines about the same. */
-const reportEvery = 10_000
-
 /** Balances over the pool with the strategy. */
 export const layer = (
   given: Options = defaultOptions
@@ -42,10 +39,10 @@ export const layer = (
       const source = yield* Random.Random
       const random = () => source.nextDoubleUnsafe()
       const strategy = yield* Strategy
-      const occasionally = yield* Occasionally.runner(reportEvery)
+      const occasionally = yield* Occasionally.runner
       const report = (defect: unknown) =>
         occasionally(Effect.logError("The strategy or its key has a bug, so that anybody is taken", defect))
-      const spilling = yield* Occasionally.runner(reportEvery)
+      const spilling = yield* Occasionally.runner
       const onSpill = () => spilling(Effect.logWarning("Backups get requests: nobody before them has room"))
       const limits = new Limits(options, random)
       const view = new PoolView(pool, clock, limits, options.slowStart)

@@ -49,9 +49,6 @@ import * as Trial from "./forwarder/Trial.ts"
 import * as Tries from "./forwarder/Tries.ts"
 import { Upload } from "./forwarder/Upload.ts"
 
-/** Milliseconds between two lines about the same bug. */
-const reportEvery = 10_000
-
 /** Forwards with options that are valid. */
 const forwarding = (
   options: Options
@@ -66,7 +63,7 @@ const forwarding = (
       const budget = RetryBudget.make()
       const withdraw = (): boolean => RetryBudget.withdraw(budget, retry.budget, Monotonic.millisUnsafe(clock))
       const putBack = (takenAt: number): void => RetryBudget.putBack(budget, takenAt, Monotonic.millisUnsafe(clock))
-      const occasionally = yield* Occasionally.runner(reportEvery)
+      const occasionally = yield* Occasionally.runner
       const log = guarded(yield* AccessLog, (defect) =>
         occasionally(Effect.logError("The access log has a bug; lines are lost", defect)))
       const books = { balancer: yield* Balancer, log, clock, hashKey, withdraw }

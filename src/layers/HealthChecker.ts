@@ -35,9 +35,6 @@ import { Probe, ProbeFailed, ProbeSkipped } from "../services/Probe.ts"
 /** How many checks of a large pool may begin before requests have their turn. */
 const atATime = 16
 
-/** Milliseconds between two lines in the log about checks that broke down. */
-const toldEvery = 60_000
-
 /** Lets checks of a large pool begin a few at a time, so that requests have their turns between those that are due. */
 const makeTurns = Effect.fnUntraced(function*(pool: Pool["Service"]) {
   const due = yield* Queue.unbounded<Deferred.Deferred<void>>()
@@ -70,7 +67,7 @@ export const layer = (given: Timetable = defaultTimetable): Layer.Layer<never, n
       const current = (id: string) => Effect.map(Ref.get(pool.state), (state) => memberOf(state, id))
 
       const inTurn = yield* makeTurns(pool)
-      const occasionally = yield* Occasionally.runner(toldEvery)
+      const occasionally = yield* Occasionally.runner
       const brokeDown = ({ origin }: Backend, bug: unknown): void => {
         const what = `A check of ${origin} broke down, which says nothing of the backend: the probe has a bug`
         occasionally(Effect.logError(what, bug))

@@ -369,12 +369,12 @@ describe("a probe that misbehaves", () => {
       }).pipe(checking(new Journal(), check))
   )
 
-  it.effect("and dies is an error in the log, with the backend and the defect, once a minute", () => {
+  it.effect("and dies is an error in the log, with the backend and the defect, once in 10 s", () => {
     const lines: Array<unknown> = []
     let isBroken = true
     return Effect.gen(function*() {
       yield* reconcile(a, b, c)
-      yield* TestClock.adjust("59 seconds")
+      yield* TestClock.adjust("9 seconds")
       assert.deepStrictEqual(lines, [
         ["A check of http://a.test broke down, which says nothing of the backend: the probe has a bug", bug]
       ])

@@ -6,12 +6,9 @@ import type * as Clock from "effect/Clock"
 import type { AccessLog } from "../../services/AccessLog.ts"
 import * as Occasionally from "../../services/Occasionally.ts"
 
-/** Milliseconds between two such lines, of which there could be one for each request. */
-const every = 10_000
-
 /** What is to be called with each cause. */
 export const make = (log: AccessLog["Service"], clock: Clock.Clock) => {
-  const occasionally = Occasionally.make(every, clock)
+  const occasionally = Occasionally.make(clock)
   return (cause: string): void =>
     occasionally(() =>
       log.write({ _tag: "Notice", level: "WARN", message: `No connection to a backend was to be had: ${cause}` })

@@ -87,12 +87,9 @@ const listen = (
     })
   })
 
-/** Milliseconds between two lines about the same. */
-const complaintEvery = 1_000
-
 /** Logs that connections could not be accepted. A lack of file descriptors is not among the reasons: libuv hides it. */
 const acceptFailed = Effect.map(
-  Occasionally.runner(complaintEvery),
+  Occasionally.runner,
   (say) => (error: Error): void => say(Effect.logWarning(`A connection could not be accepted: ${error.message}`))
 )
 
@@ -156,7 +153,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** Requests that came before there was an application. */
   const waiting: Array<ServerExchange> = []
 
-  const say = yield* Occasionally.runner(complaintEvery)
+  const say = yield* Occasionally.runner
   const shared = {
     limits: { ...(options.headLimits ?? Head.defaultLimits), bodyBytes: maxBodyBytes },
     timeouts: timeoutsOf(options),
