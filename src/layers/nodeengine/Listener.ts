@@ -51,12 +51,19 @@ const statusOf: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
 
+/** Whether an answer on this connection has begun and is not complete. */
+const hasBegun = (socket: Net.Socket, open: Iterable<Http.ServerResponse>): boolean => {
+  for (const response of open) if (response.socket === socket && response.headersSent) return true
+  return false
+}
+
 /** Answers what is no request, as node:http does by itself, but not in place of an answer that is on its way. */
-const refuse = (error: NodeJS.ErrnoException, socket: Net.Socket, hasBegun: boolean): void => {
+const refuse = (error: NodeJS.ErrnoException, socket: Net.Socket, open: Iterable<Http.ServerResponse>): void => {
   // What follows the last request of a connection is nobody's.
   if (error.code === "HPE_CLOSED_CONNECTION") return
   const status = statusOf[error.code ?? ""] ?? 400
-  if (socket.writable && !hasBegun) {
+  // Not looked for where the client has reset its connection: thousands may do so at once.
+  if (socket.writable && !hasBegun(socket, open)) {
     socket.write(`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`)
   }
   socket.destroy(error)
@@ -129,10 +136,7 @@ export const follow = (server: Http.Server) => {
     })
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Net.Socket) => {
-    const hasBegun = [...open].some((response) => response.socket === socket && response.headersSent)
-    refuse(error, socket, hasBegun)
-  })
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Net.Socket) => refuse(error, socket, open))
   return {
     /** To be called when it closes. */
     close: (): void => {
