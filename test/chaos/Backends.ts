@@ -4,7 +4,8 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Struct from "effect/Struct"
 import * as FakeBackends from "../../src/layers/testing/FakeBackends.ts"
 
-export const originOf = (id: string): string => `http://${id}`
+/** Where a backend with this id may be: discovery moves it to and fro. */
+export const originsOf = (id: string): readonly [string, string] => [`http://${id}`, `http://${id}:81`]
 
 export const idOf = (origin: string): string => new URL(origin).hostname
 

@@ -21,7 +21,7 @@ import { Forwarder } from "../../src/services/Forwarder.ts"
 import type { Mode } from "../../src/services/Health.ts"
 import { empty, memberOf, Pool } from "../../src/services/Pool.ts"
 import { Strategy } from "../../src/services/Strategy.ts"
-import { behaviourOf, type Illness, originOf, well } from "./Backends.ts"
+import { behaviourOf, type Illness, originsOf, well } from "./Backends.ts"
 import * as Clients from "./Clients.ts"
 import { deliveries } from "./Deliveries.ts"
 import * as Lab from "./Lab.ts"
@@ -97,11 +97,14 @@ const director = Effect.fnUntraced(function*(
     scene.tell(`EVENT ${JSON.stringify(event)}`)
     switch (event._tag) {
       case "FallIll":
-        return backends.script(originOf(event.id), behaviour(event.id, event.illness))
+        return Effect.forEach(
+          originsOf(event.id),
+          (origin) => backends.script(origin, behaviour(event.id, event.illness))
+        )
       case "Stop":
-        return backends.stop(originOf(event.id))
+        return Effect.forEach(originsOf(event.id), (origin) => backends.stop(origin))
       case "Start":
-        return backends.start(originOf(event.id))
+        return Effect.forEach(originsOf(event.id), (origin) => backends.start(origin))
       case "Drain":
         return drainOff(event.id)
       case "Disable":
@@ -135,7 +138,7 @@ export const play = (plan: Plan): Effect.Effect<Outcome> =>
     const lab = Lab.layer(plan, {
       discovered,
       log: (entry) => scene.log(entry),
-      scripts: Object.fromEntries(ids.map((id) => [originOf(id), behaviour(id, well)]))
+      scripts: Object.fromEntries(ids.flatMap((id) => originsOf(id).map((origin) => [origin, behaviour(id, well)])))
     })
 
     const played = Effect.gen(function*() {
@@ -144,7 +147,8 @@ export const play = (plan: Plan): Effect.Effect<Outcome> =>
       const pool = yield* Pool
       const happen = yield* director(scene, discovered, behaviour)
       scene.state = () => Ref.getUnsafe(pool.state)
-      scene.received = (id) => backends.received(originOf(id))
+      scene.received = (id) => originsOf(id).flatMap((origin) => backends.received(origin))
+      scene.receivedAt = (origin) => backends.received(origin)
 
       const complaints: Array<Complaint> = []
       for (const oracle of Struct.keys(oracles)) {

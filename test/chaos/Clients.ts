@@ -37,7 +37,15 @@ export const make = (begin: (exchange: Exchange) => void) => {
     const server = yield* FakeServer
     const cookie = jar.get(client)
     const startedAt = clock.currentTimeMillisUnsafe()
-    const exchange: Exchange = { request, startedAt, cookie, tries: [], completed: undefined, reply: undefined }
+    const exchange: Exchange = {
+      request,
+      startedAt,
+      cookie,
+      tries: [],
+      places: [],
+      completed: undefined,
+      reply: undefined
+    }
     begin(exchange)
     const from = `10.0.${client >> 8}.${client & 255}`
     yield* server.request(requestOf(request, cookie, clock), { from }).pipe(

@@ -56,10 +56,10 @@ export const deliveries: Make = (scene, complain) => {
   }
 
   return {
-    onTry: ({ request: { method, number }, tries }, id) => {
+    onTry: ({ places, request: { method, number } }, id) => {
       // The same one again is asked only after an answer, if that says when to come back.
-      if (tries.indexOf(id) === tries.length - 1 || scene.hasAnsweredIll(id, targetOf(number))) return
-      complain(`${method} /${number} was sent to ${tries}`)
+      if (places.indexOf(places.at(-1)!) === places.length - 1 || scene.hasAnsweredIll(id, targetOf(number))) return
+      complain(`${method} /${number} was sent to ${places}`)
     },
     onEnd: (exchange, { isOverBudget, method, path, reason, tries }) => {
       if (reason === "internal_error") complain(`${method} ${path} met with a bug`)

@@ -81,7 +81,10 @@ export const members: Make = (scene, complain) => {
 
   const compare = (before: Member, after: Member, pool: PoolState): void => {
     const id = idOf(after)
-    if (before.endpoint.load !== after.endpoint.load) complain(`what was known of ${id} is lost`)
+    const isSame = before.endpoint.backend.origin === after.endpoint.backend.origin
+    if (isSame !== (before.endpoint.load === after.endpoint.load)) {
+      complain(`what was known of ${id} is ${isSame ? "lost" : "held of it in another place"}`)
+    }
     const [from, to] = [before.health, after.health]
     for (const [axis, { at, why }] of Object.entries(to.changed)) {
       if (at > 0 && why === "") complain(`the ${axis} of ${id} has changed without a cause`)
@@ -114,7 +117,7 @@ export const members: Make = (scene, complain) => {
       // The loser of two tries at a time gives its place back before its backend knows.
       const mayHaveLost = (target: string): boolean =>
         hedge.after !== undefined && (scene.exchanges.get(numberOf(target))?.tries.length ?? 0) > 1
-      const open = scene.received(id).filter(({ at, outcome, target }) =>
+      const open = scene.receivedAt(member.endpoint.backend.origin).filter(({ at, outcome, target }) =>
         outcome === undefined && at >= joinedAt && !scene.hasAnsweredIll(id, target) && !mayHaveLost(target)
       )
       if (open.length > 0) complain(`${id} is said to be drained, and works on ${open.map(({ target }) => target)}`)

@@ -19,9 +19,9 @@ export const places: Make = (scene, complain) => {
       ? undefined
       : scene.state().eligible.find(({ load }) => load.inFlight < load.limit)?.backend.id
 
-  /** What a backend has got since its trial began, and has not answered. */
-  const onTrial = (id: string, since: number, but: number): ReadonlyArray<string> =>
-    scene.received(id).filter(({ at, outcome, target }) =>
+  /** What a backend has got where it is since its trial began there, and has not answered. */
+  const onTrial = (origin: string, id: string, since: number, but: number): ReadonlyArray<string> =>
+    scene.receivedAt(origin).filter(({ at, outcome, target }) =>
       outcome === undefined && at > since && numberOf(target) !== but &&
       // How long a client takes to send keeps no other one from being the trial, and a kept answer is none.
       scene.exchanges.get(numberOf(target))?.request.pieces.length === 0 && !scene.hasAnsweredIll(id, target) &&
@@ -34,7 +34,7 @@ export const places: Make = (scene, complain) => {
       if (scene.total > most) complain(`${scene.total} are in flight`)
       const member = memberOf(scene.state(), id)
       if (member === undefined) return
-      const { endpoint: { load }, health: { changed, circuit } } = member
+      const { endpoint: { backend: { origin }, load }, health: { changed, circuit } } = member
       const isLast = load.isOnTrial &&
         scene.state().eligible.every(({ backend, load }) => load.isOnTrial || tries.includes(backend.id))
       if (load.inFlight > (isLast ? limit.inFlightPerBackend : Math.min(load.limit, limit.inFlightPerBackend))) {
@@ -42,7 +42,7 @@ export const places: Make = (scene, complain) => {
       }
       // The loser of two tries at a time gives its place back before its backend knows.
       if (circuit._tag !== "Trial" || isHedged || isLast) return
-      const others = onTrial(id, changed.circuit.at, number)
+      const others = onTrial(origin, id, Math.max(changed.circuit.at, scene.loads.get(load) ?? 0), number)
       if (others.length > 0) complain(`${id} is on trial with ${others} and /${number}`)
     },
     onEnd: ({ tries }, { method, path, reason }) => {

@@ -9,7 +9,7 @@ import { strategies, type StrategyName } from "../../src/layers/strategies/index
 import * as Backend from "../../src/services/Backend.ts"
 import type { Input } from "../../src/services/Configuration.ts"
 import { type Dice, dice } from "../Dice.ts"
-import { type Illness, kinds } from "./Backends.ts"
+import { type Illness, kinds, originsOf } from "./Backends.ts"
 import { type DrawnSettings, drawSettings } from "./DrawnSettings.ts"
 
 /** Something that happens, at a time in milliseconds from the start. */
@@ -186,7 +186,7 @@ export const make = (seed: number): Plan => {
   const hasWeights = chance(0.5)
   const hasZones = settings.zone !== undefined
   const makeBackend = (id: string): Backend.Backend =>
-    Backend.make(`http://${id}`, {
+    Backend.make(pick(...originsOf(id)), {
       id,
       weight: hasWeights ? int(1, 3) : 1,
       tier: hasTiers ? pick(0, 0, 1, 2) : 0,

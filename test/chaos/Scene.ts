@@ -19,6 +19,8 @@ export interface Exchange {
   readonly cookie: string | undefined
   /** The ids of the backends that it was sent to, by the log. */
   readonly tries: Array<string>
+  /** Where these were then. */
+  readonly places: Array<string>
   /** What the log says of its end. */
   completed: Completed | undefined
   /** The answer, if its client has got all of it. */
@@ -54,6 +56,8 @@ export class Scene {
   state: () => PoolState = () => empty
   /** What the backend with this id has received. */
   received: (id: string) => ReadonlyArray<Received> = () => []
+  /** What was received at one of its places. */
+  receivedAt: (origin: string) => ReadonlyArray<Received> = () => []
   /** From when on all has been well for a while. */
   calmFrom = Infinity
   /** All, by the number of the request. */
@@ -117,6 +121,7 @@ export class Scene {
     if (entry._tag === "Sent") {
       const id = idOf(entry.backend)
       exchange.tries.push(id)
+      exchange.places.push(entry.backend)
       this.noteLoads(this.state())
       this.each((oracle) => oracle.onTry?.(exchange, id))
     } else if (entry._tag === "Completed") {

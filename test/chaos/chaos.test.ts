@@ -58,7 +58,12 @@ describe.skipIf(isFuzzing)("whatever the settings are, and whatever befalls the 
     const story = [...outcomes.values()].flatMap(({ story }) => story).join("\n")
     const health = ["DRAINING", "DISABLED", "UNHEALTHY", "EJECTED", "the trial failed", "the trial went well"]
     const ends = ["2 tries", "budget used up", "overloaded", "no_backend", "client_aborted", "reset_mid_body"]
-    const notices = ["Too few backends are well", "Ill backends are not offered", "Traffic goes to backups"]
+    const notices = [
+      "Too few backends are well",
+      "Ill backends are not offered",
+      "Traffic goes to backups",
+      "Backends that have moved"
+    ]
     assert.deepStrictEqual([...health, ...ends, ...notices].filter((words) => !story.includes(words)), [])
   })
 
