@@ -42,6 +42,8 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   private isLeaving = false
   /** Bytes that have come since then. */
   private late = 0
+  /** Bytes behind what was read last, in the chunk that is being read: a response may be complete before they are. */
+  private unread = 0
 
   constructor(socket: Socket, server: ServerContext) {
     super(socket, server.deadlines, server.timeouts.idle)
@@ -108,6 +110,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
     // First, because the client has to wait where more has come than can be held.
     this.expectMore()
     const at = this.intake !== undefined ? this.readBody(this.intake, chunk, rest) : rest
+    this.unread = chunk.length - at
     if (flow !== undefined && this.intake !== undefined && Persistence.expectsContinue(head)) {
       flow.onTake = () => {
         exchange.sendContinue()
@@ -122,6 +125,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
   private readBody(intake: Intake, chunk: Buffer, at: number): number {
     const rest = intake.read(chunk, at)
     const { flow } = intake
+    this.unread = rest instanceof Malformed ? 0 : chunk.length - rest
     if (rest instanceof Malformed) this.failBody(reasonOf(rest), rest.detail)
     else if (intake.isDone) {
       this.intake = undefined
@@ -162,7 +166,7 @@ export class ServerConnection extends Connection implements AcceptedConnection {
 
   decideLast(): boolean {
     // Requests that came before the server was leaving are still answered.
-    const isStopping = this.server.isClosing && (this.early?.length ?? 0) <= this.late
+    const isStopping = this.server.isClosing && (this.early?.length ?? this.unread) <= this.late
     return this.isLast ||= isStopping || this.intake?.isBetterLeft === true
   }
 
@@ -181,10 +185,9 @@ export class ServerConnection extends Connection implements AcceptedConnection {
       flow.fail(TransportFailure.make({ reason: "client_aborted", message: "the response is complete" }))
       this.socket.resume()
     }
-    if (this.isLast || (this.server.isClosing && this.early === undefined)) return this.close()
-    this.deadline = intake === undefined
-      ? this.deadlines.after(this.server.timeouts.keepAlive)
-      : this.deadlines.after(this.server.timeouts.idle)
+    if (this.isLast || (this.server.isClosing && (this.early?.length ?? this.unread) === 0)) return this.close()
+    const { idle, keepAlive } = this.server.timeouts
+    this.deadline = this.deadlines.after(intake === undefined ? keepAlive : idle)
     this.consumeEarly()
   }
 

@@ -293,6 +293,26 @@ describe("what has come before its turn when the server is closed", () => {
     })
   }
 
+  it("is answered also where each answer is complete before the next request is looked at", async () => {
+    const { socket } = stopped(head("GET /").repeat(3))
+    await socket.turn()
+    assert.deepStrictEqual(answers(socket.text), [false, false, false, true])
+    assert.isTrue(socket.writableEnded)
+  })
+
+  it("is answered also where it comes with the end of a body that is answered at once", async () => {
+    const { hanging, receive, server, socket } = setup()
+    receive(`${head("POST /hang", "Content-Length: 5")}he`)
+    const [exchange] = hanging
+    assert(exchange !== undefined)
+    exchange.body?.take({ data: () => {}, end: () => answer(exchange), fail: () => {}, flush: () => "released" })
+    server.isClosing = true
+    receive(`llo${head("GET /")}`)
+    await socket.turn()
+    assert.deepStrictEqual(answers(socket.text), [false, true])
+    assert.isTrue(socket.writableEnded)
+  })
+
   it("is answered also where it comes late, if nothing has said so to its client", async () => {
     const { connection, hanging, receive, server, socket } = setup()
     receive(head("GET /hang"))
