@@ -11,6 +11,9 @@ import type { Limits } from "./Limits.ts"
 /** Milliseconds that a client gets to read the last answer, as with the wire engine (RFC 9112 §9.6). */
 const lingering = 2_000
 
+/** Milliseconds that a stop leaves to clients for requests that are on their way, as with the wire engine. */
+const lastRequest = 200
+
 /** Connections that close behind an answer that is on its way, or is out. What still comes on them is nobody's. */
 const closing = new WeakSet<Net.Socket>()
 
@@ -22,18 +25,12 @@ export const closesAfter = (socket: Net.Socket): void => {
 /** Whether what comes on it is nobody's. */
 export const isClosing = (socket: Net.Socket): boolean => closing.has(socket)
 
-/** Whether a server closes what it takes for idle just now. */
-let isClosingIdle = false
-
 /**
  * Ends a connection whose last answer is with the system. Node would close it at once: the reset with which the system
  * answers what the client has sent behind its request may come before the client has read that answer.
  */
 const linger = (socket: Net.Socket): void => {
   closesAfter(socket)
-  // To a server that stops it is idle.
-  const destroy = socket.destroy.bind(socket)
-  socket.destroy = (error) => isClosingIdle ? socket : destroy(error)
   // Whoever has paused it has told the parser, which reads on when it is told so, and is told nothing after this.
   socket.emit("resume")
   // The parser takes what comes behind a last request for an error, at which node:http closes the connection.
@@ -90,12 +87,6 @@ export const create = (limits: Limits): Http.Server => {
     // node:http calls it behind a last response.
     socket.destroySoon = () => linger(socket)
   })
-  const closeIdleConnections = server.closeIdleConnections.bind(server)
-  server.closeIdleConnections = () => {
-    isClosingIdle = true
-    closeIdleConnections()
-    isClosingIdle = false
-  }
   // Without a listener node:http closes the connection without a word (RFC 9110 §9.3.6).
   server.on("connect", (_request, socket) => {
     socket.on("error", () => {})
@@ -114,17 +105,32 @@ export const create = (limits: Limits): Http.Server => {
 export const follow = (server: Http.Server) => {
   const sockets = new Set<Net.Socket>()
   const open = new Set<Http.ServerResponse>()
+  /** Whether the time for requests that were on their way when it stopped is over. */
+  let isLate = false
+  let isClosingIdle = false
+  const isInUse = (socket: Net.Socket) =>
+    closing.has(socket) || [...open].some((response) => response.req.socket === socket)
   server.on("connection", (socket) => {
     sockets.add(socket)
     socket.once("close", () => sockets.delete(socket))
+    // node:http takes for idle what is between two answers, or lingers behind the last one.
+    const destroy = socket.destroy.bind(socket)
+    socket.destroy = (error) => isClosingIdle && isInUse(socket) ? socket : destroy(error)
   })
+  const closeIdleConnections = server.closeIdleConnections.bind(server)
+  // node:http calls it at once when it closes.
+  server.closeIdleConnections = () => {
+    isClosingIdle = true
+    if (isLate) closeIdleConnections()
+    isClosingIdle = false
+  }
   // Of those that wait behind one another, only the last is the last of its connection, unless one before has said that
-  // it is.
+  // it is, or it is too late.
   const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
     if (!server.listening) {
       for (const before of open) {
         if (before.req.socket !== socket) continue
-        if (!before.headersSent) before.shouldKeepAlive = true
+        if (!before.headersSent && !isLate) before.shouldKeepAlive = true
         else if (!before.shouldKeepAlive) closesAfter(socket)
       }
       response.shouldKeepAlive = false
@@ -132,7 +138,7 @@ export const follow = (server: Http.Server) => {
     open.add(response)
     response.once("close", () => {
       open.delete(response)
-      if (!server.listening) server.closeIdleConnections()
+      server.closeIdleConnections()
     })
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
@@ -140,9 +146,13 @@ export const follow = (server: Http.Server) => {
   return {
     /** To be called when it closes. */
     close: (): void => {
-      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
       const last = new Map(Array.from(open, (response) => [response.req.socket, response]))
       for (const response of last.values()) if (!response.headersSent) response.shouldKeepAlive = false
+      setTimeout(() => {
+        isLate = true
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+        server.closeIdleConnections()
+      }, lastRequest).unref()
     },
     /** Responses that somebody waits for. Those of clients that have just left are still to close. */
     inFlight: (): number => [...open].filter(({ req }) => !req.socket.destroyed).length

@@ -147,6 +147,8 @@ it.effect("the last answer of a server that stops arrives whole, also where its 
     yield* Deferred.await(begun)
     const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
     yield* Effect.promise(() => refused(number))
+    // What is idle is closed from then on.
+    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 300)))
     yield* Deferred.succeed(stopped, undefined)
     const answer = yield* Fiber.join(asking)
     assert.strictEqual(answer.slice(answer.indexOf("\r\n\r\n") + 4).length, text.length)
