@@ -126,7 +126,7 @@ export class HeadReader {
     if (this.kind === "request") {
       const target = indexOfBefore(bytes, SP, start, stop) + 1
       const line = indexOfBefore(bytes, CR, start, stop)
-      if (target <= line && Math.min(line, indexOfBefore(bytes, SP, target, stop)) - target > targetBytes) {
+      if (Math.min(line, indexOfBefore(bytes, SP, target, stop)) - target > targetBytes) {
         return new Malformed(414, "the request target is too long")
       }
     }

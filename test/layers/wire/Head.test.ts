@@ -192,6 +192,11 @@ describe("a limit", () => {
     ["as many fields as there may be", lines("GET / HTTP/1.1", "Host: a", "X: 1", "X: 2"), undefined],
     ["one field more (RFC 6585 §5)", lines("GET / HTTP/1.1", "Host: a", "X: 1", "X: 2", "X: 3"), 431],
     ["a target as long as it may be", lines(`GET /${"x".repeat(19)} HTTP/1.1`, "Host: a"), undefined],
+    [
+      "no end, behind a target as long as may be (RFC 6585 §5)",
+      `GET /${"x".repeat(19)} HTTP/1.1\r\nX: ${"x".repeat(500)}`,
+      431
+    ],
     ["a target of one byte more (RFC 9112 §3)", lines(`GET /${"x".repeat(20)} HTTP/1.1`, "Host: a"), 414],
     ["a target that is longer than a whole head (RFC 9112 §3)", lines(`GET /${"x".repeat(500)} HTTP/1.1`), 414],
     ["a target without an end (RFC 9112 §3)", `GET /${"x".repeat(500)}`, 414],
