@@ -102,6 +102,19 @@ onEachEngine("a body that was sent in vain", (test) => {
     }
   })
 
+  test("is not sent again if it says that it will be longer, though nearly nothing of it was sent", async (lab) => {
+    const dying = await lab.raw(async (peer) => {
+      await peer.requestHead()
+      peer.reset()
+    })
+    const living = await lab.answering(ok)
+    const lb = await lab.balancer([dying, living])
+    const client = await lab.connect(lb)
+    await client.send(message("PUT / HTTP/1.1", host, `Content-Length: ${64 * 1024 + 1}`) + "some")
+    assert.strictEqual((await client.response()).status, 502)
+    assert.lengthOf(living.requests, 0)
+  })
+
   test("is not sent again for POST, which no backend sees twice", async (lab) => {
     const { dying, lb, living } = await dyingAndLiving(lab)
     const client = await lab.connect(lb)

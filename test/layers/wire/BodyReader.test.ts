@@ -57,6 +57,25 @@ describe("a reader", () => {
       assert.strictEqual(asText(yield* Fiber.join(fiber)), "ab")
     }))
 
+  it.effect("says why the body broke off, also when it was given up after that", () =>
+    Effect.gen(function*() {
+      const { flow, reader } = setup()
+      const reading = yield* fork(reader.pull)
+      flow.fail(failure)
+      reader.cancel()
+      yield* Fiber.await(reading)
+      assert.strictEqual(yield* Effect.flip(reader.whole(Infinity)), failure)
+    }))
+
+  it.effect("loses nothing to somebody who no longer waits for it", () =>
+    Effect.gen(function*() {
+      const { end, push, reader } = setup()
+      yield* Fiber.interrupt(yield* fork(reader.pull))
+      push("a")
+      end()
+      assert.strictEqual(asText(yield* reader.whole(Infinity)), "a")
+    }))
+
   it.effect("fails when the body does, after what had come", () =>
     Effect.gen(function*() {
       const { flow, push, reader } = setup()

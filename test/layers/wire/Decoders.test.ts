@@ -35,6 +35,7 @@ describe("a chunked body with", () => {
       "01234567890123456789abcde"
     ],
     ["zeros before a size (RFC 9112 §7.1)", "0005\r\nhello\r\n000\r\n\r\n", "hello"],
+    ["a size of twelve digits", `000000000005\r\nhello\r\n${end}`, "hello"],
     ["data that looks like framing", `7\r\n\r\n0\r\n\r\n\r\n${end}`, "\r\n0\r\n\r\n"],
     ["bytes of all kinds", `4\r\n\0\xff\r\n\r\n${end}`, "\0\xff\r\n"],
     ["an extension (RFC 9112 §7.1.1)", `5;a\r\nhello\r\n${end}`, "hello"],
@@ -61,6 +62,7 @@ describe("a chunked body with", () => {
     ["a space before an extension (RFC 9112 §7.1.1)", "5 ;a\r\nhello\r\n", 400, ""],
     ["a size that overflows 64 bits (RFC 9112 §7.1)", "10000000000000005\r\nhello\r\n", 400, ""],
     ["a size that no number can hold (RFC 9112 §7.1)", "20000000000001\r\nhello\r\n", 400, ""],
+    ["a size of thirteen digits", "0000000000005\r\nhello\r\n", 400, ""],
     ["zeros without an end", "0".repeat(1_000), 400, ""],
     ["a size line that ends with LF alone (RFC 9112 §7.1)", "5\nhello\r\n", 400, ""],
     ["a size line that ends with CR alone", "5\rhello\r\n", 400, ""],

@@ -202,6 +202,7 @@ describe("a limit", () => {
     ["a target without an end (RFC 9112 §3)", `GET /${"x".repeat(500)}`, 414],
     ["a target without a version that is too long (RFC 9112 §3)", lines(`GET /${"x".repeat(50)}`), 414],
     ["a method without an end", "G".repeat(500), 431],
+    ["a method that leaves no room for a target", lines(`${"G".repeat(150)} /${"x".repeat(500)} HTTP/1.1`), 431],
     ["a bare LF within what may be read of too much", `GET / HTTP/1.1\nX: ${"x".repeat(500)}`, 400],
     ["a bare LF behind that", `GET / HTTP/1.1\r\nX: ${"x".repeat(500)}\n`, 431]
   ])("on %s", (_name, bytes, status) => {
