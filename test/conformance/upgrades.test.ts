@@ -144,6 +144,14 @@ onEachEngine("upgrades", (test) => {
     )
   }
 
+  test("an offer to upgrade does not go on to an HTTP/1.0 client, whose connection ends (RFC 9110 §7.8)", async (lab) => {
+    const offer = ["Connection: upgrade", "Upgrade: websocket", "Content-Length: 0"]
+    const backend = await lab.answering(message("HTTP/1.1 426 Upgrade Required", ...offer))
+    const client = await lab.connect(await lab.balancer([backend]))
+    const answer = await client.exchange(message("GET / HTTP/1.0", host))
+    assert.deepStrictEqual([answer.status, value(answer, "connection"), values(answer, "upgrade")], [426, "close", []])
+  })
+
   test("a 101 to another protocol than the one that was asked for means 502 (RFC 9110 §7.8)", async (lab) => {
     const backend = await lab.answering(
       message("HTTP/1.1 101 Switching Protocols", "Connection: upgrade", "Upgrade: h2c")
