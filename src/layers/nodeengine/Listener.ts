@@ -107,22 +107,23 @@ export const follow = (server: Http.Server) => {
   const open = new Set<Http.ServerResponse>()
   /** Whether the time for requests that were on their way when it stopped is over. */
   let isLate = false
-  let isClosingIdle = false
-  const isInUse = (socket: Net.Socket) =>
-    closing.has(socket) || [...open].some((response) => response.req.socket === socket)
+  /** Connections with a response, while those are closed that node:http takes for idle. */
+  let busy: ReadonlySet<Net.Socket> | undefined
   server.on("connection", (socket) => {
     sockets.add(socket)
     socket.once("close", () => sockets.delete(socket))
     // node:http takes for idle what is between two answers, or lingers behind the last one.
     const destroy = socket.destroy.bind(socket)
-    socket.destroy = (error) => isClosingIdle && isInUse(socket) ? socket : destroy(error)
+    socket.destroy = (error) =>
+      busy !== undefined && (busy.has(socket) || closing.has(socket)) ? socket : destroy(error)
   })
   const closeIdleConnections = server.closeIdleConnections.bind(server)
   // node:http calls it at once when it closes.
   server.closeIdleConnections = () => {
-    isClosingIdle = true
-    if (isLate) closeIdleConnections()
-    isClosingIdle = false
+    if (server.listening || !isLate) return
+    busy = new Set(Array.from(open, ({ req }) => req.socket))
+    closeIdleConnections()
+    busy = undefined
   }
   // Of those that wait behind one another, only the last is the last of its connection, unless one before has said that
   // it is, or it is too late.
