@@ -48,19 +48,12 @@ const statusOf: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
 
-/** Whether an answer on this connection has begun and is not complete. */
-const hasBegun = (socket: Net.Socket, open: Iterable<Http.ServerResponse>): boolean => {
-  for (const response of open) if (response.socket === socket && response.headersSent) return true
-  return false
-}
-
 /** Answers what is no request, as node:http does by itself, but not in place of an answer that is on its way. */
-const refuse = (error: NodeJS.ErrnoException, socket: Net.Socket, open: Iterable<Http.ServerResponse>): void => {
+const refuse = (error: NodeJS.ErrnoException, socket: Net.Socket, hasBegun: boolean): void => {
   // What follows the last request of a connection is nobody's.
   if (error.code === "HPE_CLOSED_CONNECTION") return
   const status = statusOf[error.code ?? ""] ?? 400
-  // Not looked for where the client has reset its connection: thousands may do so at once.
-  if (socket.writable && !hasBegun(socket, open)) {
+  if (socket.writable && !hasBegun) {
     socket.write(`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`)
   }
   socket.destroy(error)
@@ -103,59 +96,67 @@ export const create = (limits: Limits): Http.Server => {
  * begun before.
  */
 export const follow = (server: Http.Server) => {
-  const sockets = new Set<Net.Socket>()
-  const open = new Set<Http.ServerResponse>()
+  /** Connections, each with its responses that are not out, in order. */
+  const open = new Map<Net.Socket, Set<Http.ServerResponse>>()
   /** Whether the time for requests that were on their way when it stopped is over. */
   let isLate = false
-  /** Connections with a response, while those are closed that node:http takes for idle. */
-  let busy: ReadonlySet<Net.Socket> | undefined
+  /** Whether those are closed just now that node:http takes for idle. */
+  let isClosingIdle = false
   server.on("connection", (socket) => {
-    sockets.add(socket)
-    socket.once("close", () => sockets.delete(socket))
+    const responses = new Set<Http.ServerResponse>()
+    open.set(socket, responses)
+    socket.once("close", () => open.delete(socket))
     // node:http takes for idle what is between two answers, or lingers behind the last one.
     const destroy = socket.destroy.bind(socket)
-    socket.destroy = (error) =>
-      busy !== undefined && (busy.has(socket) || closing.has(socket)) ? socket : destroy(error)
+    socket.destroy = (error) => isClosingIdle && (responses.size > 0 || closing.has(socket)) ? socket : destroy(error)
   })
   const closeIdleConnections = server.closeIdleConnections.bind(server)
   // node:http calls it at once when it closes.
-  server.closeIdleConnections = () => {
-    if (server.listening || !isLate) return
-    busy = new Set(Array.from(open, ({ req }) => req.socket))
-    closeIdleConnections()
-    busy = undefined
-  }
+  server.closeIdleConnections = () => {}
   // Of those that wait behind one another, only the last is the last of its connection, unless one before has said that
   // it is, or it is too late.
   const onRequest = ({ socket }: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const responses = open.get(socket)
+    // The client has left.
+    if (responses === undefined) return
     if (!server.listening) {
-      for (const before of open) {
-        if (before.req.socket !== socket) continue
+      for (const before of responses) {
         if (!before.headersSent && !isLate) before.shouldKeepAlive = true
         else if (!before.shouldKeepAlive) closesAfter(socket)
       }
       response.shouldKeepAlive = false
     }
-    open.add(response)
-    response.once("close", () => {
-      open.delete(response)
-      server.closeIdleConnections()
-    })
+    responses.add(response)
+    response.once("close", () => responses.delete(response))
   }
   server.on("request", onRequest).on("checkContinue", onRequest)
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Net.Socket) => refuse(error, socket, open))
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Net.Socket) => {
+    const responses = Array.from(open.get(socket) ?? [])
+    refuse(error, socket, responses.some((response) => response.socket === socket && response.headersSent))
+  })
   return {
     /** To be called when it closes. */
     close: (): void => {
-      const last = new Map(Array.from(open, (response) => [response.req.socket, response]))
-      for (const response of last.values()) if (!response.headersSent) response.shouldKeepAlive = false
-      setTimeout(() => {
+      for (const responses of open.values()) {
+        const last = Array.from(responses).at(-1)
+        if (last !== undefined && !last.headersSent) last.shouldKeepAlive = false
+      }
+      // Again and again, because an upload may end behind its answer; and not behind each answer, because node:http looks
+      // at all connections.
+      const timer = setInterval(() => {
         isLate = true
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-        server.closeIdleConnections()
+        for (const socket of open.keys()) if (socket.bytesRead === 0) socket.destroy()
+        isClosingIdle = true
+        closeIdleConnections()
+        isClosingIdle = false
+        if (open.size === 0) clearInterval(timer)
       }, lastRequest).unref()
     },
     /** Responses that somebody waits for. Those of clients that have just left are still to close. */
-    inFlight: (): number => [...open].filter(({ req }) => !req.socket.destroyed).length
+    inFlight: (): number => {
+      let count = 0
+      for (const [socket, responses] of open) if (!socket.destroyed) count += responses.size
+      return count
+    }
   }
 }
