@@ -37,7 +37,7 @@ const positionsOf = (members: ReadonlyArray<Member>): PoolState["positions"] =>
 const sameIds = (a: ReadonlyArray<Member>, b: ReadonlyArray<Member>): boolean =>
   a.length === b.length && a.every(({ endpoint }, i) => endpoint.backend.id === b[i]!.endpoint.backend.id)
 
-/** The members for these backends. Who was one before keeps its load and its health. */
+/** The members for these backends. Who was one before keeps its load, unless it has moved, and its health. */
 const admit = (state: PoolState, backends: ReadonlyArray<Backend>, policy: Policy): ReadonlyArray<Member> => {
   const wanted = new Map(backends.map((backend) => [backend.id, backend]))
   return Array.from(wanted.values(), (backend): Member => {
